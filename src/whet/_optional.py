@@ -1,0 +1,69 @@
+"""Deferred imports of optional packages, with the extra to install in the error.
+
+Heavy packages are imported inside the function that needs them, through
+`require`, so that ``import whet`` stays light and a missing package gives one
+sentence instead of a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+
+from whet.errors import MissingExtraError
+
+__all__ = ["installed", "require"]
+
+# Top-level package -> the extra of whet that brings it.
+_EXTRAS = {
+    "torch": "optimize",
+    "onnx": "optimize",
+    "onnxscript": "optimize",
+    "onnxslim": "optimize",
+    "nncf": "optimize",
+    "optuna": "optimize",
+    "transformers": "optimize",
+    "scipy": "optimize",
+    "safetensors": "optimize",
+    "openvino": "openvino",
+    "onnxruntime": "onnxruntime",
+    "PIL": "images",
+    "tokenizers": "text",
+    "sklearn": "demo",
+}
+
+# Importing these sends a usage report through this package. Both fall back to a
+# stub of their own when it can't be imported; ``None`` in sys.modules says just that.
+_REPORTS_HOME = {"openvino": "openvino_telemetry", "nncf": "openvino_telemetry"}
+
+
+def installed(package: str) -> bool:
+    """Whether a top-level package can be imported, without importing it."""
+    return importlib.util.find_spec(package) is not None
+
+
+def require(module: str, why: str) -> ModuleType:
+    """Import an optional module or say which extra brings it.
+
+    Args:
+        module: dotted name, e.g. ``"onnxruntime.quantization"``.
+        why: what it is needed for, as the end of "is needed to ...".
+
+    Raises:
+        MissingExtraError: the top-level package is not installed.
+    """
+    package = module.partition(".")[0]
+    if package in _REPORTS_HOME:
+        sys.modules.setdefault(_REPORTS_HOME[package], None)  # type: ignore[arg-type]  # "not importable"
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != package:
+            raise
+        extra = _EXTRAS.get(package, "all")
+        raise MissingExtraError(
+            f"The package '{package}' is needed to {why} and is not installed.",
+            f"Install it with: pip install 'whet[{extra}]'",
+        ) from error

@@ -1,0 +1,211 @@
+"""The public verbs. Each body is a table of contents; the work is in the wings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from whet.bundle.draft import BundleDraft
+from whet.bundle.read import read_bundle
+from whet.bundle.write import check_replaceable, write_bundle
+from whet.core.contract import Contract
+from whet.data.transform import Transform
+from whet.report import draft_info, render
+from whet.search.events import Event, Finished
+from whet.search.outcome import Outcome
+from whet.search.prepare import Given
+from whet.search.run import search
+from whet.serve.bench import Bench
+from whet.serve.bench import bench as _bench
+from whet.serve.inspect import Inspection, inspection_of
+from whet.serve.loaded import Loaded
+from whet.serve.loaded import load as _load
+from whet.serve.verify import Verification
+from whet.serve.verify import verify as _verify
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["bench", "inspect", "load", "optimize", "verify"]
+
+REPORT = "report.html"
+
+
+def optimize(
+    network: str | Path | torch.nn.Module,
+    samples: Any,
+    contract: Contract | None = None,
+    *,
+    out: str | Path | None = None,
+    weights: str | Path | None = None,
+    transform: Transform | None = None,
+    labels: Any = None,
+    budget_s: float | None = 900.0,
+    label_key: str | None = None,
+    text_keys: tuple[str, ...] | None = None,
+    label_offset: int = 0,
+    most: int = 20_000,
+    ledger: str | Path | None = None,
+    seed: int = 0,
+    runtimes: tuple[str, ...] | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    cancel: threading.Event | None = None,
+    command: str = "whet.optimize(...)",
+) -> Outcome:
+    """Find the fastest variant that keeps the contract on this machine, and prove it.
+
+    Main arguments:
+
+    Args:
+        network: ``"file.py:factory"``, ``.pt2``, ``.onnx``, a Hugging Face
+            directory, or a live module.
+        samples: a path or arrays; see `whet.data.readers.open_samples`.
+        contract: what must be kept; by default "as fast as possible, with at
+            most one point of quality lost".
+        out: folder for the bundle; a bundle that is there is replaced. ``None``
+            writes none.
+        weights: for a factory.
+        transform: how pictures or texts become inputs.
+        labels: given apart from the samples.
+        budget_s: time for the whole search in seconds; ``None`` for no limit.
+        label_key: column or array that holds the labels.
+        text_keys: columns that hold the text.
+        label_offset: added to class indices (1 where the network counts a
+            background class first).
+        most: samples read at most.
+        ledger: file that remembers trials; by default in the user's cache.
+        seed: for splits and searches.
+        runtimes: those to search; by default all that can be used here.
+        on_event: told what happens.
+        cancel: set it to stop; the ledger keeps everything so far.
+        command: how to reproduce the search, for the report.
+
+    Returns:
+        The evidence, the bundle and the exit code (2 where the contract isn't
+        kept; the nearest miss is in the bundle all the same).
+
+    Raises:
+        InputError: the network, samples or contract can't be used.
+        HostError: a runtime or an extra is missing.
+        StorageError: something can't be written; the ledger keeps what was measured.
+    """
+    emit = on_event if on_event is not None else _ignore
+    place = Path(out) if out is not None else None
+    if place is not None:
+        check_replaceable(place, replace=True)
+    given = Given(
+        network=str(network) if isinstance(network, Path) else network,
+        samples=samples,
+        weights=str(weights) if weights is not None else None,
+        transform=transform,
+        labels=labels,
+        label_key=label_key,
+        text_keys=text_keys,
+        label_offset=label_offset,
+        most=most,
+        seed=seed,
+        runtimes=runtimes,
+    )
+    found = search(
+        given,
+        contract if contract is not None else Contract(),
+        budget_s=budget_s,
+        ledger=Path(ledger) if ledger is not None else None,
+        emit=emit,
+        cancel=cancel if cancel is not None else threading.Event(),
+        command=command,
+    )
+    if place is not None:
+        write_bundle(place, _with_report(found.draft, place), replace=True)
+    emit(
+        Finished(
+            elapsed_s=found.evidence.seconds,
+            budget_s=budget_s,
+            evidence=found.evidence,
+            bundle=str(place) if place is not None else None,
+        )
+    )
+    return Outcome(found.evidence, place)
+
+
+def load(bundle: str | Path, variant: str | None = None, *, trust_code: bool = False) -> Loaded:
+    """Open a bundle in this process; ``.run(...)`` answers. A context manager.
+
+    Args:
+        bundle: its folder, or a packed ``.whet`` file that was unpacked.
+        variant: the default one if left out.
+        trust_code: allow variants whose files run native code.
+
+    Raises:
+        BundleError: it is refused, or answers otherwise here than where it was made.
+    """
+    return _load(bundle, variant, trust_code=trust_code)
+
+
+def verify(bundle: str | Path, *, quick: bool = False) -> Verification:
+    """Check hashes, replay the goldens of every variant, and measure here.
+
+    Args:
+        bundle: its folder.
+        quick: time nothing.
+
+    Raises:
+        BundleError: it is refused.
+    """
+    return _verify(bundle, quick=quick)
+
+
+def bench(
+    bundle: str | Path,
+    *,
+    variant: str | None = None,
+    scenario: str = "single-stream",
+    seconds: float = 10.0,
+    rate_per_s: float | None = None,
+    limit_ms: float | None = None,
+) -> Bench:
+    """Load a variant by one of MLPerf's scenarios, on its golden inputs.
+
+    Args:
+        bundle: its folder.
+        variant: the default one if left out.
+        scenario: ``single-stream``, ``multi-stream``, ``server`` or ``offline``.
+        seconds: to run.
+        rate_per_s: of arrivals, for ``server``.
+        limit_ms: above it a query counts as missed, for ``server``.
+
+    Raises:
+        BundleError: it is refused.
+        OptionError: a scenario that isn't known or lacks its rate.
+    """
+    return _bench(
+        bundle,
+        variant=variant,
+        scenario=scenario,
+        seconds=seconds,
+        rate_per_s=rate_per_s,
+        limit_ms=limit_ms,
+    )
+
+
+def inspect(bundle: str | Path) -> Inspection:
+    """The manifest and the evidence of a bundle, hashes checked.
+
+    Raises:
+        BundleError: it is refused.
+    """
+    return inspection_of(read_bundle(bundle))
+
+
+def _with_report(draft: BundleDraft, where: Path) -> BundleDraft:
+    if draft.evidence is None:
+        return draft
+    page = render(draft.evidence, draft_info(draft, str(where)))
+    return replace(draft, extra={**draft.extra, REPORT: page.encode()})
+
+
+def _ignore(_: Event) -> None:
+    """Without a listener nothing is told."""

@@ -1,0 +1,168 @@
+"""The entry point: parse, run one verb, turn every end into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from whet import __version__
+from whet.cli import bench, demo, inspect, optimize, report, verify
+from whet.cli.console import Console, plain
+from whet.cli.exits import TABLE, Exit
+from whet.cli.ports import Api, the_api
+from whet.errors import ContractError, OptionError, WhetError
+
+__all__ = ["main", "parser"]
+
+_VERBS = (demo, optimize, inspect, verify, bench, report)
+_REPORTS = "If it happens again, report it with that file."
+
+
+class _Parser(argparse.ArgumentParser):
+    """A wrong command line is wrong input like any other: one sentence, exit code 3."""
+
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(
+            f"{message[:1].upper()}{message[1:]}.", f"'{self.prog} --help' lists what can be given."
+        )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    codes = "\n".join(f"  {code:>3}  {words}" for code, words in TABLE.items())
+    top = _Parser(
+        prog="whet",
+        description="Find the fastest variant of a trained network that keeps a contract on this"
+        " machine, prove it, and pack it.",
+        epilog=f"exit codes:\n{codes}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"whet {__version__}")
+    verbs = top.add_subparsers(title="verbs", dest="verb", metavar="VERB", required=True)
+    for verb in _VERBS:
+        verb.add(verbs)
+    for each in verbs.choices.values():
+        each.add_argument(
+            "--debug", action="store_true", help="show the traceback of an unexpected error"
+        )
+    return top
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    console: Console | None = None,
+    api: Callable[[], Api] = the_api,
+) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; those of the process by default.
+        console: where to write.
+        api: gives the public verbs; called only when one is needed.
+
+    Returns:
+        The exit code, see `whet.cli.exits`.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    out = console if console is not None else Console()
+    # Known before parsing, since a wrong command line is reported in the same form.
+    out.json = out.json or "--json" in given
+    debug = "--debug" in given
+    try:
+        parsed = parser().parse_args(given)
+        parsed.command_line = given
+        return int(parsed.run(parsed, out, api))
+    except SystemExit as end:  # argparse after --help and --version
+        return int(end.code or 0)
+    except WhetError as error:
+        return _refused(error, out)
+    except KeyboardInterrupt:
+        out.tell(out.paint_err("Interrupted.", "yellow"))
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        return _unread()
+    except Exception as error:  # noqa: BLE001 - the last resort: a sentence, and a file for the rest
+        return _unexpected(error, out, debug=debug)
+
+
+def _refused(error: WhetError, console: Console) -> int:
+    """What was wrong and what to do, and nothing else."""
+    paint = console.paint_err
+    if isinstance(error, ContractError):
+        lines = ["The contract can't be used:"]
+        lines += [f"  - {plain(str(issue))}" for issue in error.issues]
+        console.tell(*(paint(line, "red") if not n else line for n, line in enumerate(lines)))
+    else:
+        console.tell(paint(plain(error.message), "red"))
+        if error.remedy:
+            console.tell(plain(error.remedy))
+    _as_document(console, error, error.exit_code)
+    return error.exit_code
+
+
+def _unexpected(error: Exception, console: Console, *, debug: bool) -> int:
+    """One sentence, and the traceback in a file."""
+    if debug:
+        console.tell("".join(traceback.format_exception(error)).rstrip())
+        where = ""
+    else:
+        where = _keep_traceback(error)
+    said = plain(f"{type(error).__name__}: {error}").strip()[:300]
+    console.tell(console.paint_err(f"Something inside failed: {said}", "red"))
+    if where:
+        console.tell(f"The traceback is in {where}. {_REPORTS}")
+    elif not debug:
+        console.tell("The traceback could not be written; --debug shows it.")
+    _as_document(console, error, Exit.INTERNAL)
+    return Exit.INTERNAL
+
+
+def _keep_traceback(error: Exception) -> str:
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="whet-", suffix=".traceback.txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(f"whet {__version__}, python {sys.version}\n")
+            file.write("".join(traceback.format_exception(error)))
+            return file.name
+    except OSError:
+        return ""
+
+
+def _as_document(console: Console, error: Exception, code: int) -> None:
+    if not console.json:
+        return
+    import msgspec
+
+    known = isinstance(error, WhetError)
+    issues = error.issues if isinstance(error, ContractError) else ()
+    console.document(
+        msgspec.json.encode(
+            {
+                "error": {
+                    "kind": type(error).__name__,
+                    "message": error.message if isinstance(error, WhetError) else str(error),
+                    "remedy": error.remedy if known and isinstance(error, WhetError) else "",
+                    "issues": [
+                        {"where": i.where, "message": i.message, "remedy": i.remedy} for i in issues
+                    ],
+                },
+                "exit_code": int(code),
+            }
+        )
+    )
+
+
+def _unread() -> int:
+    """The reader of stdout went away (``| head``); that is its right."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.KEPT

@@ -1,0 +1,135 @@
+"""What the verbs use of `whet.api`, so that tests can give them another one."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+
+if TYPE_CHECKING:
+    from whet.bundle.golden import GoldenResult
+    from whet.bundle.manifest import LatencySummary, Manifest
+    from whet.core.contract import Contract
+    from whet.core.evidence import Evidence, Latency
+    from whet.core.note import Note
+    from whet.core.spec import Arrays
+    from whet.search.events import Event
+
+__all__ = ["Api", "Bench", "Inspection", "Loaded", "Outcome", "Verification", "the_api"]
+
+
+class Outcome(Protocol):
+    """What `optimize` gives back."""
+
+    @property
+    def evidence(self) -> Evidence: ...
+    @property
+    def bundle(self) -> Path | None: ...
+    @property
+    def exit_code(self) -> int: ...
+
+
+class Loaded(Protocol):
+    """An open bundle."""
+
+    def run(self, inputs: Any) -> Arrays: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Verification(Protocol):
+    """What `verify` gives back."""
+
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def variant(self) -> str: ...
+    @property
+    def goldens(self) -> Mapping[str, tuple[GoldenResult, ...]]: ...
+    @property
+    def differences(self) -> tuple[Note, ...]: ...
+    @property
+    def machine_same(self) -> bool: ...
+    @property
+    def expected(self) -> LatencySummary | None: ...
+    @property
+    def latency(self) -> Latency | None: ...
+    @property
+    def notes(self) -> tuple[Note, ...]: ...
+
+
+class Inspection(Protocol):
+    """What `inspect` gives back."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+    @property
+    def evidence(self) -> Evidence | None: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
+class Bench(Protocol):
+    """What `bench` gives back."""
+
+    @property
+    def scenario(self) -> str: ...
+    @property
+    def variant(self) -> str: ...
+    @property
+    def latency(self) -> Latency: ...
+    @property
+    def missed(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+class Api(Protocol):
+    """The public verbs."""
+
+    def optimize(
+        self,
+        network: str | Path,
+        samples: Any,
+        contract: Contract | None = None,
+        *,
+        out: str | Path | None = None,
+        weights: str | Path | None = None,
+        transform: Any = None,
+        labels: Any = None,
+        budget_s: float | None = 900.0,
+        label_key: str | None = None,
+        text_keys: tuple[str, ...] | None = None,
+        label_offset: int = 0,
+        most: int = 20_000,
+        ledger: str | Path | None = None,
+        seed: int = 0,
+        runtimes: tuple[str, ...] | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        cancel: threading.Event | None = None,
+        command: str = "",
+    ) -> Outcome: ...
+
+    def load(self, bundle: str | Path, variant: str | None = None) -> Loaded: ...
+
+    def verify(self, bundle: str | Path, *, quick: bool = False) -> Verification: ...
+
+    def bench(
+        self,
+        bundle: str | Path,
+        *,
+        variant: str | None = None,
+        scenario: str = "single-stream",
+        seconds: float = 10.0,
+        rate_per_s: float | None = None,
+        limit_ms: float | None = None,
+    ) -> Bench: ...
+
+    def inspect(self, bundle: str | Path) -> Inspection: ...
+
+
+def the_api() -> Api:
+    """The real one, imported only now: it brings numpy and the runtimes' interfaces."""
+    return cast("Api", importlib.import_module("whet.api"))

@@ -1,0 +1,1 @@
+"""Shapes and rules that every layer shares: stdlib, numpy and msgspec only."""

@@ -1,0 +1,221 @@
+"""What the user wants kept: a latency limit, a quality floor, size and memory limits.
+
+Everything is checked in one place (`Contract.checked`) and all errors are
+reported together, each with its remedy.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+
+import msgspec
+
+from whet.errors import ContractError, Issue
+
+__all__ = ["Contract", "Drop", "DropKind", "parse_bytes", "parse_drop", "parse_ms"]
+
+METRICS = (
+    "auto",
+    "top1",
+    "top5",
+    "f1",
+    "cosine",
+    "spearman",
+    "mae",
+    "agreement",
+)
+
+
+class DropKind(enum.StrEnum):
+    """How a maximal drop is meant."""
+
+    ABSOLUTE = "absolute"  # in units of the metric: 0.01 = one point of top-1
+    RELATIVE = "relative"  # share of the original's value
+
+
+class Drop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much quality may be lost."""
+
+    value: float
+    kind: DropKind = DropKind.ABSOLUTE
+
+    def absolute(self, reference: float) -> float:
+        """The allowed drop in units of the metric, given the original's value."""
+        return self.value * abs(reference) if self.kind is DropKind.RELATIVE else self.value
+
+    def __str__(self) -> str:
+        if self.kind is DropKind.RELATIVE:
+            return f"{self.value:.4g} of the original's value ({self.value:.2%})"
+        return f"{self.value:.4g}"
+
+
+class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Latency, quality, size and memory that a variant must keep.
+
+    Attributes:
+        limit_ms: latency limit; ``None`` means "as fast as possible".
+        percentile: the percentile (0-100) that the limit bounds.
+        batch: rows per request.
+        concurrency: requests in flight at once.
+        threads: compute threads allowed; ``None`` means those that this process may use.
+        metric: one of `METRICS`, or ``module:function`` of the user's.
+        max_drop: allowed loss of quality against the original.
+        confidence: of every bound on quality (0-1).
+        max_bytes: limit on the size on disk of the engine.
+        max_memory_bytes: limit on the peak resident memory of a serving process.
+    """
+
+    limit_ms: float | None = None
+    percentile: float = 99.0
+    batch: int = 1
+    concurrency: int = 1
+    threads: int | None = None
+    metric: str = "auto"
+    max_drop: Drop = Drop(0.01)
+    confidence: float = 0.95
+    max_bytes: int | None = None
+    max_memory_bytes: int | None = None
+
+    def checked(self) -> Contract:
+        """Return self, or raise one `ContractError` that lists every broken clause."""
+        issues = tuple(_issues(self))
+        if issues:
+            raise ContractError(issues)
+        return self
+
+    def brief(self) -> str:
+        """One line, e.g. ``"p99 <= 5 ms at batch 1; top1 may drop by 0.01 (95 % confidence)"``."""
+        latency = (
+            f"p{self.percentile:g} ≤ {self.limit_ms:g} ms"
+            if self.limit_ms is not None
+            else f"as fast as possible (p{self.percentile:g})"
+        )
+        load = f"batch {self.batch}" + (f", {self.concurrency} at once" if self.concurrency > 1 else "")
+        return (
+            f"{latency} at {load}; {self.metric} may drop by {self.max_drop}"
+            f" ({self.confidence:.0%} confidence)"
+        )
+
+
+def _issues(c: Contract) -> list[Issue]:
+    found: list[Issue] = []
+
+    def need(holds: bool, where: str, message: str, remedy: str) -> None:
+        if not holds:
+            found.append(Issue(where, message, remedy))
+
+    def finite(value: float) -> bool:
+        return math.isfinite(value)
+
+    need(
+        c.limit_ms is None or (finite(c.limit_ms) and c.limit_ms > 0),
+        "limit_ms",
+        f"{c.limit_ms} is no latency.",
+        "Give a positive number of milliseconds, or leave it out for 'as fast as possible'.",
+    )
+    need(
+        finite(c.percentile) and 0 < c.percentile < 100,
+        "percentile",
+        f"{c.percentile} is no percentile.",
+        "Give a number between 0 and 100, such as 99.",
+    )
+    need(c.batch >= 1, "batch", f"{c.batch} rows can't be served.", "Give 1 or more.")
+    need(
+        c.concurrency >= 1,
+        "concurrency",
+        f"{c.concurrency} requests at once can't be served.",
+        "Give 1 or more.",
+    )
+    need(
+        c.threads is None or c.threads >= 1,
+        "threads",
+        f"{c.threads} threads can't compute.",
+        "Give 1 or more, or leave it out for all that this process may use.",
+    )
+    need(
+        c.metric in METRICS or re.fullmatch(r"[^:]+:[A-Za-z_]\w*", c.metric) is not None,
+        "metric",
+        f"'{c.metric}' is not known.",
+        f"Take one of {', '.join(METRICS)}, or 'file.py:function'.",
+    )
+    need(
+        finite(c.max_drop.value) and c.max_drop.value >= 0,
+        "max_drop",
+        f"{c.max_drop.value} is no drop.",
+        "Give 0 or more, e.g. '1%' (of the original's value), '1pt' or '0.01'.",
+    )
+    need(
+        c.max_drop.kind is DropKind.ABSOLUTE or c.max_drop.value < 1,
+        "max_drop",
+        "a relative drop of 100 % or more allows anything.",
+        "Give less than 100 %.",
+    )
+    need(
+        finite(c.confidence) and 0.5 <= c.confidence < 1,
+        "confidence",
+        f"{c.confidence} is no confidence.",
+        "Give a number from 0.5 to below 1, such as 0.95.",
+    )
+    need(
+        c.max_bytes is None or c.max_bytes > 0,
+        "max_bytes",
+        f"{c.max_bytes} bytes hold no model.",
+        "Give a positive size such as '25MB'.",
+    )
+    need(
+        c.max_memory_bytes is None or c.max_memory_bytes > 0,
+        "max_memory_bytes",
+        f"{c.max_memory_bytes} bytes hold no process.",
+        "Give a positive size such as '500MB'.",
+    )
+    return found
+
+
+_NUMBER = r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*"
+
+
+def _fail(where: str, text: str, remedy: str) -> ContractError:
+    return ContractError((Issue(where, f"'{text}' can't be read.", remedy),))
+
+
+def parse_ms(text: str) -> float:
+    """Milliseconds from ``"5ms"``, ``"800us"``, ``"0.2s"`` or ``"5"``.
+
+    Raises:
+        ContractError: no such duration.
+    """
+    match = re.fullmatch(_NUMBER + r"(us|µs|ms|s)?\s*", text)
+    if match is None:
+        raise _fail("limit_ms", text, "Write a duration such as '5ms', '800us' or '0.2s'.")
+    scale = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}[match[2] or "ms"]
+    return float(match[1]) * scale
+
+
+def parse_drop(text: str) -> Drop:
+    """A drop: ``"1%"`` is relative to the original, ``"1pt"`` and ``"0.01"`` are absolute.
+
+    Raises:
+        ContractError: no such drop.
+    """
+    match = re.fullmatch(_NUMBER + r"(%|pt|pts)?\s*", text)
+    if match is None:
+        raise _fail("max_drop", text, "Write '1%' (relative), '1pt' or '0.01' (absolute).")
+    value, unit = float(match[1]), match[2]
+    if unit == "%":
+        return Drop(value / 100, DropKind.RELATIVE)
+    return Drop(value / 100 if unit else value, DropKind.ABSOLUTE)
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes from ``"25MB"``, ``"1.5GiB"``, ``"900k"`` or a plain number.
+
+    Raises:
+        ContractError: no such size.
+    """
+    match = re.fullmatch(_NUMBER + r"([kKmMgG]?)(i?)[bB]?\s*", text)
+    if match is None:
+        raise _fail("max_bytes", text, "Write a size such as '25MB' or '1.5GiB'.")
+    power = {"": 0, "k": 1, "m": 2, "g": 3}[match[2].lower()]
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)

@@ -1,0 +1,287 @@
+"""What was measured and decided: the shapes that search writes and report reads.
+
+All are frozen msgspec structs, written as JSON into the bundle
+(``evidence.json``). Units stand in the names.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from whet.core.contract import Contract
+from whet.core.note import Note
+from whet.core.recipe import Recipe
+
+__all__ = [
+    "Ceilings",
+    "ClassChange",
+    "Evidence",
+    "Feasibility",
+    "Footprint",
+    "Latency",
+    "LayerTime",
+    "Machine",
+    "Percentile",
+    "Quality",
+    "Ratio",
+    "SampleSummary",
+    "Status",
+    "Trial",
+    "Verdict",
+]
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Closed and immutable."""
+
+
+class Percentile(_Record, frozen=True):
+    """An order statistic with its distribution-free confidence interval.
+
+    ``q`` in 0-100. ``high_ms`` is ``None`` where too few queries ran to bound it.
+    """
+
+    q: float
+    value_ms: float
+    low_ms: float | None
+    high_ms: float | None
+
+
+class Latency(_Record, frozen=True):
+    """Latency of one contender over all restarts, warm-up excluded.
+
+    Attributes:
+        percentiles: only those that the number of queries supports.
+        restart_spread: largest over smallest median of a restart, minus one.
+        throughput_per_s: rows per second while measured.
+    """
+
+    batch: int
+    concurrency: int
+    restarts: int
+    queries: int
+    mean_ms: float
+    max_ms: float
+    percentiles: tuple[Percentile, ...]
+    restart_spread: float
+    throughput_per_s: float
+
+    def at(self, q: float) -> Percentile | None:
+        """The percentile ``q`` if it was measured."""
+        return next((p for p in self.percentiles if p.q == q), None)
+
+
+class Ratio(_Record, frozen=True):
+    """Speed-up against a named contender, from interleaved rounds, with its interval.
+
+    ``noisy`` means that the interval is too wide to call a winner.
+    """
+
+    against: str
+    value: float
+    low: float
+    high: float
+    noisy: bool
+
+
+class Footprint(_Record, frozen=True):
+    """What a contender takes; ``None`` = not measured, with a note that says why.
+
+    Attributes:
+        disk_bytes: the engine's files.
+        load_ms: from files to an open session, in a warm process.
+        cold_start_ms: from exec to the first correct answer.
+        resident_bytes: memory of the process after warm-up.
+        peak_bytes: its peak.
+        ceiling_share: share of this machine's measured compute ceiling for the
+            precision used (0-1).
+        energy_mj: energy per inference in millijoules.
+    """
+
+    disk_bytes: int
+    load_ms: float | None = None
+    cold_start_ms: float | None = None
+    resident_bytes: int | None = None
+    peak_bytes: int | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    bytes_moved: int | None = None
+    ceiling_share: float | None = None
+    energy_mj: float | None = None
+    notes: tuple[Note, ...] = ()
+
+
+class Verdict(enum.StrEnum):
+    """What the samples allow to say."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNDECIDED = "not enough data"
+
+
+class ClassChange(_Record, frozen=True):
+    """Change of one class's score; ``p_value`` is corrected over all classes (Holm)."""
+
+    label: int
+    n: int
+    reference: float
+    candidate: float
+    p_value: float
+
+
+class Quality(_Record, frozen=True):
+    """Paired comparison of a candidate with the original on the same samples.
+
+    Attributes:
+        reference, candidate: the metric's value of each; higher is better,
+            except for ``mae``, where lower is better.
+        drop: loss in units of the metric; positive is worse.
+        bound: one-sided upper confidence bound of the drop.
+        allowed: the drop that the contract allows, absolute.
+        needed: samples that would probably settle an undecided verdict.
+        method: how the bound was computed, for the report.
+    """
+
+    metric: str
+    n: int
+    reference: float
+    candidate: float
+    drop: float
+    bound: float
+    allowed: float
+    confidence: float
+    verdict: Verdict
+    method: str
+    needed: int | None = None
+    classes: tuple[ClassChange, ...] = ()
+
+
+class Ceilings(_Record, frozen=True):
+    """Measured peaks of this machine with the threads that it allows.
+
+    Operations count a multiply and an add as two. ``None`` = not measurable here.
+    """
+
+    fp32_ops_per_s: float | None = None
+    bf16_ops_per_s: float | None = None
+    int8_ops_per_s: float | None = None
+    read_bytes_per_s: float | None = None
+
+
+class Machine(_Record, frozen=True):
+    """Fingerprint of the machine that measured.
+
+    Attributes:
+        cores: those that this process may use (affinity and cgroup quota).
+        flags: CPU features that decide speed here (``avx512_vnni``, ``amx_int8`` ...).
+        versions: of python, whet and the runtimes.
+    """
+
+    cpu: str
+    arch: str
+    system: str
+    cores: int
+    memory_bytes: int
+    flags: tuple[str, ...]
+    ceilings: Ceilings
+    versions: dict[str, str]
+
+
+class Status(enum.StrEnum):
+    """How a trial ended."""
+
+    OK = "ok"
+    REFUSED = "refused"  # a pass or runtime said no, with a reason
+    CRASHED = "crashed"
+    OUT_OF_MEMORY = "out of memory"
+    TIMED_OUT = "timed out"
+
+
+class Trial(_Record, frozen=True):
+    """One candidate and all that is known of it.
+
+    Attributes:
+        id: digest of the recipe.
+        name: short name for tables, unique in one search.
+        rung: of the ladder.
+        lost: why it was not chosen; empty for the chosen one.
+        select, certify: quality on the two splits; the second only for finalists.
+        variant: name of the bundle's variant it became, if it was packed.
+    """
+
+    id: str
+    name: str
+    recipe: Recipe
+    rung: int
+    status: Status
+    seconds: float
+    latency: Latency | None = None
+    speedup: Ratio | None = None
+    footprint: Footprint | None = None
+    select: Quality | None = None
+    certify: Quality | None = None
+    frontier: bool = False
+    lost: str = ""
+    variant: str | None = None
+    notes: tuple[Note, ...] = ()
+
+
+class LayerTime(_Record, frozen=True):
+    """Share of one layer of the chosen engine: its kind, precision and time per inference."""
+
+    name: str
+    kind: str
+    precision: str
+    ms: float
+
+
+class SampleSummary(_Record, frozen=True):
+    """What the samples were and how they were split."""
+
+    source: str
+    total: int
+    repair: int
+    select: int
+    certify: int
+    labelled: bool
+    notes: tuple[Note, ...] = ()
+
+
+class Feasibility(_Record, frozen=True):
+    """Rung 0: can the limit be met at all, and by what.
+
+    Attributes:
+        reachable: ``None`` when there is no limit or it can't be said.
+        sentence: the answer in words.
+        bounds_ms: lower bounds of latency by what they assume, e.g. ``"roofline int8"``.
+        probes_ms: quick measured latencies, e.g. ``"openvino bf16"``.
+    """
+
+    reachable: bool | None
+    sentence: str
+    bounds_ms: dict[str, float] = {}
+    probes_ms: dict[str, float] = {}
+
+
+class Evidence(_Record, frozen=True):
+    """The whole record of one search."""
+
+    contract: Contract
+    machine: Machine
+    samples: SampleSummary
+    network: str
+    baseline: str  # id of the best untouched trial
+    chosen: str  # id of the chosen trial
+    kept: Verdict  # the contract as a whole
+    sentence: str  # the outcome in words, with the gap and the next thing to try
+    trials: tuple[Trial, ...]
+    feasibility: Feasibility
+    started: str  # ISO 8601, UTC
+    seconds: float
+    seed: int
+    command: str
+    eager: Latency | None = None
+    layers: tuple[LayerTime, ...] = ()
+    notes: tuple[Note, ...] = ()

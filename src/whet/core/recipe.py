@@ -1,0 +1,45 @@
+"""A candidate as data: the passes to apply, the runtime and its settings."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from whet.core.settings import Settings
+
+__all__ = ["Recipe", "Step"]
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One pass by its registered name, with its fields as plain values."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+    def brief(self) -> str:
+        inside = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}({inside})" if inside else self.name
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to make one engine from the exported graph."""
+
+    steps: tuple[Step, ...]
+    runtime: str
+    settings: Settings
+
+    def digest(self) -> str:
+        """16 hex digits that are equal exactly for equal recipes."""
+        canonical = msgspec.json.encode(self, order="deterministic")
+        return hashlib.sha256(canonical).hexdigest()[:16]
+
+    def build_digest(self) -> str:
+        """As `digest`, over the passes only: recipes that share their graph share it."""
+        canonical = msgspec.json.encode(self.steps, order="deterministic")
+        return hashlib.sha256(canonical).hexdigest()[:16]
+
+    def brief(self) -> str:
+        passes = " + ".join(step.brief() for step in self.steps) or "untouched"
+        return f"{passes} on {self.runtime} ({self.settings.brief()})"

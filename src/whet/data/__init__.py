@@ -1,0 +1,1 @@
+"""Samples: readers, transforms, the store on disk and the three-way split."""

@@ -1,0 +1,8 @@
+"""Readers: one for each kind of source, all behind `open_samples`."""
+
+from __future__ import annotations
+
+from whet.data.readers.opening import Source, open_samples
+from whet.data.sample import Label, Reader, Sample
+
+__all__ = ["Label", "Reader", "Sample", "Source", "open_samples"]

@@ -1,0 +1,162 @@
+"""Elements of the user's iterable: what is a sample, what a batch, what the label.
+
+What an element is, in this order: a dict of arrays by input name (with the
+labels under a usual name), a pair ``(inputs, label)`` or ``(inputs, labels)``
+as data loaders give it, or inputs alone. With a text transform, inputs are a
+text, a pair of texts or a list of those; with an image transform, the bytes of
+a picture, a uint8 array or a list of those.
+
+Whether arrays are one sample or a batch follows from what the network expects
+where that is known, else from the label (one number: a sample; a vector: a
+batch). Unlabelled arrays are batches: their first axis counts samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from whet.core.spec import Arrays, TensorSpec
+from whet.data.image import ImageTransform
+from whet.data.readers.labels import as_label, find_label_key, input_names, label_vector
+from whet.data.readers.stream import Item
+from whet.data.sample import Label
+from whet.data.text import TextTransform
+from whet.data.transform import Transform
+from whet.errors import SamplesError, WhetError
+
+__all__ = ["Rule", "items_of"]
+
+Payload = Arrays | bytes | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What tells samples from batches and labels from inputs."""
+
+    transform: Transform | None
+    label_key: str | None
+    expect: tuple[TensorSpec, ...] | None
+
+    @property
+    def single_name(self) -> str:
+        if isinstance(self.transform, ImageTransform):
+            return self.transform.input
+        return self.expect[0].name if self.expect is not None and len(self.expect) == 1 else "input"
+
+
+def items_of(elements: Iterable[object], rule: Rule) -> Iterator[Item]:
+    """One item a sample; every one is named by its position."""
+    position = 0
+    for number, element in enumerate(elements):
+        where = f"element {number}"
+        try:
+            inputs, label = _split(element, rule)
+            parts = list(_expand(inputs, label, rule, where))
+        except WhetError:
+            raise
+        except Exception as error:  # array-likes of other libraries may raise anything
+            raise SamplesError(
+                f"The {where} is a {type(element).__name__} that can't be read as arrays ({error}).",
+                "Yield arrays, dicts of arrays, or (inputs, labels).",
+            ) from error
+        for payload, one in parts:
+            yield Item(f"sample {position}", payload, one)
+            position += 1
+
+
+def _split(element: object, rule: Rule) -> tuple[object, object]:
+    """Inputs and label (or labels, or ``None``) of an element."""
+    if isinstance(element, Mapping):
+        names = {str(name) for name in element} - input_names(rule.expect)
+        key = find_label_key(names, rule.label_key)
+        rest = {str(name): value for name, value in element.items() if name != key}
+        return rest, None if key is None else element[key]
+    if isinstance(element, tuple | list) and len(element) == 2:
+        inputs, label = element
+        # Two lists in a list are a batch of two; loaders give arrays or a tuple.
+        nested = isinstance(element, list) and isinstance(label, list)
+        loose = nested or isinstance(label, str | bytes | Mapping) or _rank(label) > 1
+        listed = isinstance(label, list | tuple) and any(isinstance(x, str | bytes) for x in label)
+        if not loose and not listed:
+            return inputs, label
+    return element, None
+
+
+def _expand(
+    inputs: object, label: object, rule: Rule, where: str
+) -> Iterator[tuple[Payload, Label | None]]:
+    if isinstance(rule.transform, TextTransform):
+        yield from _expand_list(inputs, label, _as_texts, where)
+        return
+    if isinstance(rule.transform, ImageTransform) and isinstance(inputs, bytes | list):
+        yield from _expand_list(
+            inputs, label, lambda one: _as_picture(one, rule.single_name), where
+        )
+        return
+    named = inputs if isinstance(inputs, Mapping) else {rule.single_name: inputs}
+    arrays = {name: np.asarray(value) for name, value in named.items()}
+    if not arrays or any(a.dtype.hasobject or a.dtype.kind not in "biuf" for a in arrays.values()):
+        raise SamplesError(
+            f"The {where} holds {', '.join(str(a.dtype) for a in arrays.values()) or 'no'} values.",
+            "Yield arrays of integers or floats.",
+        )
+    if not _is_batch(arrays, label, rule):
+        yield dict(arrays), None if label is None else as_label(label, where)
+        return
+    lengths = {name: a.shape[0] if a.ndim else None for name, a in arrays.items()}
+    count = next(iter(lengths.values()))
+    if count is None or len(set(lengths.values())) != 1:
+        listed = ", ".join(f"{name} {list(a.shape)}" for name, a in arrays.items())
+        raise SamplesError(
+            f"The arrays of {where} differ in length: {listed}.", "The first axis is the batch."
+        )
+    labels = None if label is None else label_vector(label, count, where)
+    for i in range(count):
+        row = {name: a[i] for name, a in arrays.items()}
+        yield row, None if labels is None else as_label(labels[i], f"{where}, row {i}")
+
+
+def _expand_list(
+    inputs: object, label: object, convert: Callable[[object], Payload], where: str
+) -> Iterator[tuple[Payload, Label | None]]:
+    if not isinstance(inputs, list):
+        yield convert(inputs), None if label is None else as_label(label, where)
+        return
+    labels = None if label is None else label_vector(label, len(inputs), where)
+    for i, one in enumerate(inputs):
+        yield convert(one), None if labels is None else as_label(labels[i], f"{where}, row {i}")
+
+
+def _as_texts(value: object) -> tuple[str, ...]:
+    parts = (value,) if isinstance(value, str) else value
+    if isinstance(parts, tuple) and 1 <= len(parts) <= 2 and all(isinstance(p, str) for p in parts):
+        return parts
+    raise SamplesError(
+        f"A {type(value).__name__} came where a text was expected.",
+        "Yield texts or pairs of texts.",
+    )
+
+
+def _as_picture(value: object, name: str) -> Payload:
+    return value if isinstance(value, bytes) else {name: np.asarray(value)}
+
+
+def _is_batch(arrays: Arrays, label: object, rule: Rule) -> bool:
+    if rule.transform is None and rule.expect is not None:
+        ranks = {spec.name: len(spec.shape) for spec in rule.expect}
+        known = [a.ndim == ranks[name] for name, a in arrays.items() if name in ranks]
+        if known:
+            return all(known)
+    if label is not None:
+        return _rank(label) > 0
+    if isinstance(rule.transform, ImageTransform):
+        (array,) = arrays.values() if len(arrays) == 1 else (np.empty(0),)
+        return array.ndim == 4 or (array.ndim == 3 and array.shape[-1] not in (1, 3))
+    return True
+
+
+def _rank(value: object) -> int:
+    return np.asarray(value).ndim

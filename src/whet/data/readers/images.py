@@ -1,0 +1,155 @@
+"""A folder of pictures: class folders, or a flat folder with or without a `labels.csv`.
+
+Class folders are numbered in the order of their sorted names, unless all are
+named by plain numbers: then the name is the class index. A `labels.csv` in the
+folder wins over both; it has a column for the file (``file``, ``filename``,
+``path`` or ``image``) and may have one for the label.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.core.note import Note
+from whet.data.image import ImageTransform
+from whet.data.readers.decode import decode_pictures
+from whet.data.readers.labels import find_label_key, parse_label
+from whet.data.readers.stream import Item, StreamReader, pool_size
+from whet.data.readers.table import csv_rows
+from whet.data.sample import Label, Reader
+from whet.data.transform import Transform
+from whet.errors import SamplesError
+
+__all__ = ["SUFFIXES", "open_images"]
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm"})
+_FILE_COLUMNS = ("file", "filename", "path", "image")
+_Listing = tuple[list[str], list[Label] | None, tuple[Note, ...]]
+
+
+def open_images(folder: Path, *, transform: Transform | None, label_key: str | None) -> Reader:
+    """Pictures of a folder, decoded ahead by a pool of threads.
+
+    Raises:
+        SamplesError: no transform, no picture, a wrong `labels.csv`.
+    """
+    if not isinstance(transform, ImageTransform):
+        raise SamplesError(
+            f"{folder} holds pictures, and nothing says how to decode them.",
+            "Give an image transform (size, mean, std).",
+        )
+    try:
+        files, labels, notes = _list(folder, label_key)
+    except OSError as error:
+        raise SamplesError(
+            f"{folder} can't be listed ({error.strerror}).", "Check its permissions."
+        ) from error
+    if not files:
+        raise SamplesError(
+            f"There is no picture in {folder}.", f"Pictures end in {', '.join(sorted(SUFFIXES))}."
+        )
+
+    def items(chosen: NDArray[np.int64] | None) -> Iterator[Item]:
+        for i in range(len(files)) if chosen is None else map(int, chosen):
+            yield Item(files[i], folder / files[i], None if labels is None else labels[i])
+
+    return StreamReader(
+        source=str(folder),
+        inputs=(transform.raw_spec(),),
+        transform=transform,
+        labelled=labels is not None,
+        count=len(files),
+        items=items,
+        decode=lambda chunk: decode_pictures(chunk, transform),
+        notes=notes,
+        chunk=4,
+        workers=pool_size(),
+    )
+
+
+def _list(folder: Path, label_key: str | None) -> _Listing:
+    table = folder / "labels.csv"
+    if table.is_file():
+        return _from_table(folder, table, label_key)
+    with os.scandir(folder) as entries:
+        names = sorted(
+            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
+        )
+    classes = {name: _pictures(folder, name) for name in names}
+    classes = {name: files for name, files in classes.items() if files}
+    flat = _pictures(folder, "")
+    if not classes:
+        return flat, None, ()
+    if flat:
+        raise SamplesError(
+            f"{folder} holds both pictures and class folders.",
+            "Move the pictures into a class folder, or write a labels.csv.",
+        )
+    numbers = [int(name) for name in classes] if all(name.isdecimal() for name in classes) else None
+    indices = dict(zip(classes, numbers or range(len(classes)), strict=True))
+    notes = [] if numbers else [Note(str(folder), f"Classes by folder: {_listed(indices)}.")]
+    empty = [name for name in names if name not in classes]
+    notes += (
+        [Note(str(folder), f"Folders without a picture: {', '.join(empty[:5])}.")] if empty else []
+    )
+    files = [file for name in classes for file in classes[name]]
+    labels: list[Label] = [indices[name] for name in classes for _ in classes[name]]
+    return files, labels, tuple(notes)
+
+
+def _pictures(folder: Path, name: str) -> list[str]:
+    with os.scandir(folder / name) as entries:
+        found = [e.name for e in entries if Path(e.name).suffix.lower() in SUFFIXES and e.is_file()]
+    return [f"{name}/{file}" if name else file for file in sorted(found)]
+
+
+def _from_table(folder: Path, table: Path, label_key: str | None) -> _Listing:
+    files: list[str] = []
+    labels: list[Label] = []
+    missing: list[str] = []
+    key: str | None = None
+    column = ""
+    for number, row in csv_rows(table):
+        if not column:
+            column = next((name for name in _FILE_COLUMNS if name in row), "")
+            if not column:
+                raise SamplesError(
+                    f"{table} has the columns {', '.join(row)}.",
+                    "It needs 'file', and 'class_index' or 'label' for the labels.",
+                )
+            key = find_label_key(row, label_key)
+        name = row[column]
+        if not _inside(name):
+            raise SamplesError(
+                f"Line {number} of {table} names '{name}', outside the folder.", "Use names in it."
+            )
+        if not (folder / name).is_file():
+            missing.append(name)
+        files.append(name)
+        if key is not None:
+            labels.append(parse_label(row[key], key, f"'{name}'"))
+    if missing:
+        raise SamplesError(
+            f"{table} names {len(missing)} file(s) that aren't there, the first is '{missing[0]}'.",
+            "Add them or drop their lines.",
+        )
+    extra = len(set(_pictures(folder, "")) - set(files))
+    notes = (
+        (Note(str(table), f"{extra} picture(s) aren't listed and were left out."),) if extra else ()
+    )
+    return files, labels if key is not None else None, notes
+
+
+def _inside(name: str) -> bool:
+    path = Path(name)
+    return bool(name) and "\0" not in name and not path.is_absolute() and ".." not in path.parts
+
+
+def _listed(indices: dict[str, int]) -> str:
+    shown = ", ".join(f"{index} = {name}" for name, index in list(indices.items())[:20])
+    return shown + (f" and {len(indices) - 20} more" if len(indices) > 20 else "")

@@ -1,0 +1,209 @@
+"""Labels: how they are named, what is a label, labels given apart from the inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.core.note import Note
+from whet.core.spec import TensorSpec
+from whet.data.sample import Label, Reader, Sample
+from whet.data.transform import Transform
+from whet.errors import SamplesError
+
+__all__ = [
+    "LABEL_KEYS",
+    "Relabelled",
+    "as_label",
+    "check_label",
+    "find_label_key",
+    "input_names",
+    "label_vector",
+    "load_labels",
+    "parse_label",
+]
+
+LABEL_KEYS = ("labels", "label", "y", "class_index", "scores", "score")
+_SCORES = ("scores", "score")
+
+
+def find_label_key(names: Iterable[str], label_key: str | None) -> str | None:
+    """The name that holds the labels: the one asked for, else the first usual one.
+
+    ``""`` asks for none: everything is input.
+
+    Raises:
+        SamplesError: the one asked for isn't there.
+    """
+    have = list(names)
+    if label_key == "":
+        return None
+    if label_key is not None and label_key not in have:
+        raise SamplesError(
+            f"There is no '{label_key}' to take labels from, only {', '.join(sorted(have)) or 'nothing'}.",
+            "Name one of these as the label key.",
+        )
+    return label_key or next((key for key in LABEL_KEYS if key in have), None)
+
+
+def input_names(expect: tuple[TensorSpec, ...] | None) -> set[str]:
+    """Names that belong to the network's inputs, and so never to labels."""
+    return {spec.name for spec in expect or ()}
+
+
+def as_label(value: object, name: str) -> Label:
+    """One label as a Python number.
+
+    Raises:
+        SamplesError: not one number; names the sample.
+    """
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "buif":
+        raise SamplesError(
+            f"The label of {name} is {_short(value)}, not one number.",
+            "Labels are class indices (0, 1, ...) or scores, one a sample.",
+        )
+    number = array.reshape(())[()]
+    return float(number) if array.dtype.kind == "f" else int(number)
+
+
+def parse_label(text: str, key: str, name: str) -> Label:
+    """A label from a text column; a column called ``score`` always holds floats.
+
+    Raises:
+        SamplesError: not a number; names the sample.
+    """
+    try:
+        return float(text) if key in _SCORES else int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError as error:
+        raise SamplesError(
+            f"The label of {name} is {_short(text)}, not a number.",
+            "Write class indices (0, 1, ...) or scores.",
+        ) from error
+
+
+def label_vector(values: object, count: int | None, source: str) -> NDArray[np.generic]:
+    """Labels that lie in one array.
+
+    Raises:
+        SamplesError: not a vector of numbers, or not one a sample.
+    """
+    vector = np.asarray(values)
+    if vector.ndim == 2 and vector.shape[1] == 1:
+        vector = vector[:, 0]
+    if vector.ndim != 1 or vector.dtype.kind not in "buif":
+        raise SamplesError(
+            f"The labels of {source} are {vector.dtype}{list(vector.shape)}.",
+            "Give one class index (integer) or score (float) a sample.",
+        )
+    if count is not None and vector.shape[0] != count:
+        raise SamplesError(
+            f"{source} has {count} samples but {vector.shape[0]} labels.",
+            "Give one label a sample.",
+        )
+    return vector
+
+
+def load_labels(labels: str | Path | Sequence[Label] | NDArray[np.generic]) -> NDArray[np.generic]:
+    """Labels given apart: an array, a list, or a ``.npy`` file.
+
+    Raises:
+        SamplesError: the file can't be read, or it isn't a vector of numbers.
+    """
+    if not isinstance(labels, str | Path):
+        return label_vector(labels, None, "the labels given")
+    try:
+        return label_vector(np.load(labels, allow_pickle=False), None, str(labels))
+    except (OSError, ValueError, EOFError) as error:
+        raise SamplesError(
+            f"The labels in {labels} can't be read ({error}).", "Give a .npy file of numbers."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Relabelled:
+    """A reader with labels from elsewhere, or with an offset added to its class indices.
+
+    Raises:
+        SamplesError: the number of labels differs from the number of samples.
+    """
+
+    reader: Reader
+    given: NDArray[np.generic] | None
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.given is None:
+            return
+        if self.reader.count is None:
+            raise SamplesError(
+                "Labels can't be given apart for a source of unknown length.",
+                "Let the source yield (inputs, label).",
+            )
+        label_vector(self.given, self.reader.count, self.source)
+
+    @property
+    def source(self) -> str:
+        return self.reader.source
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self.reader.inputs
+
+    @property
+    def transform(self) -> Transform | None:
+        return self.reader.transform
+
+    @property
+    def labelled(self) -> bool:
+        return self.given is not None or self.reader.labelled
+
+    @property
+    def count(self) -> int | None:
+        return self.reader.count
+
+    @property
+    def rows_per_sample(self) -> int:
+        return self.reader.rows_per_sample
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self.reader.notes
+
+    def read(self, chosen: NDArray[np.int64] | None = None) -> Generator[Sample, None, None]:
+        """See `whet.data.sample.Reader.read`."""
+        for position, sample in enumerate(self.reader.read(chosen)):
+            index = position if chosen is None else int(chosen[position])
+            label = sample.label if self.given is None else as_label(self.given[index], sample.name)
+            if self.offset and isinstance(label, int):
+                label += self.offset
+            yield Sample(sample.name, sample.rows, label)
+
+
+def check_label(label: Label, name: str) -> None:
+    """Refuse a label that is no class index and no finite score.
+
+    Raises:
+        SamplesError: names the sample.
+    """
+    if isinstance(label, int) and label < 0:
+        raise SamplesError(
+            f"The label of {name} is {label}.",
+            "Class indices start at 0; leave the labels out if these samples have none.",
+        )
+    if not math.isfinite(label):
+        raise SamplesError(f"The label of {name} is {label}.", "Scores must be finite.")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,203 @@
+"""Find the reader that fits what the user gave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.core.spec import TensorSpec
+from whet.data.readers.arrays import open_arrays, open_npy, open_npz
+from whet.data.readers.images import open_images
+from whet.data.readers.labels import Relabelled, load_labels
+from whet.data.readers.python import open_iterable
+from whet.data.readers.text import Pairs, open_text
+from whet.data.sample import Label, Reader
+from whet.data.transform import Transform
+from whet.data.userfile import is_reference, load_function
+from whet.errors import SamplesError
+
+__all__ = ["Source", "open_samples"]
+
+Source = str | Path | Mapping[str, NDArray[np.generic]] | Iterable[object] | Callable[[], object]
+
+_KINDS = "Known are .npz, .npy, .jsonl, .csv, a folder of pictures and module:function."
+
+
+def open_samples(
+    source: Source,
+    *,
+    labels: str | Path | Sequence[Label] | NDArray[np.generic] | None = None,
+    transform: Transform | None = None,
+    label_key: str | None = None,
+    text_keys: tuple[str, ...] | None = None,
+    pairs: Pairs = "auto",
+    expect: tuple[TensorSpec, ...] | None = None,
+    label_offset: int = 0,
+) -> Reader:
+    """Open samples of any kind; nothing but headers and the first sample is read yet.
+
+    Args:
+        source: the path of an `.npz` (``file.npz#prefix`` takes one of several
+            sets), `.npy`, `.jsonl` or `.csv` file, a folder of pictures,
+            ``module:function`` or ``file.py:function``; or arrays by name, one
+            array, ``(inputs, labels)``, a function, an iterable of samples or batches.
+        labels: given apart from the inputs, in the order of the samples.
+        transform: how pictures are decoded or texts encoded.
+        label_key: name of the array, column or key that holds the labels,
+            where it isn't one of the usual names (``labels``, ``label``, ``y``,
+            ``class_index``, ``score``); ``""`` says that there are none.
+        text_keys: the one or two columns that hold text.
+        pairs: encode two texts ``"apart"`` (two rows), ``"joined"`` (one row),
+            or as their labels suggest.
+        expect: the network's inputs where they are known; arrays are then
+            checked against them, and cast or renamed where that loses nothing.
+        label_offset: added to class indices (1 where the network counts a
+            background class first).
+
+    Raises:
+        SamplesError: missing, unreadable, of an unknown kind, or what the network can't take.
+        MissingExtraError: Pillow or ``tokenizers`` isn't installed.
+    """
+    reader = _open(
+        source,
+        transform=transform,
+        label_key=label_key,
+        text_keys=text_keys,
+        pairs=pairs,
+        expect=expect,
+    )
+    if labels is None and label_offset == 0:
+        return reader
+    return Relabelled(reader, None if labels is None else load_labels(labels), label_offset)
+
+
+def _open(
+    source: Source,
+    *,
+    transform: Transform | None,
+    label_key: str | None,
+    text_keys: tuple[str, ...] | None,
+    pairs: Pairs,
+    expect: tuple[TensorSpec, ...] | None,
+) -> Reader:
+    apart = None if pairs == "auto" else pairs == "apart"
+    if isinstance(source, str | Path):
+        if not isinstance(source, Path) and is_reference(source) and not Path(source).exists():
+            function, name = load_function(source), source
+            return _from_python(
+                function, name, transform=transform, label_key=label_key, expect=expect, apart=apart
+            )
+        path, prefix = _with_prefix(source)
+        if prefix or path.suffix.lower() == ".npz":
+            return open_npz(path, prefix, transform=transform, label_key=label_key, expect=expect)
+        if path.is_dir():
+            return open_images(path, transform=transform, label_key=label_key)
+        if path.suffix.lower() == ".npy":
+            return open_npy(path, transform=transform, expect=expect)
+        if path.suffix.lower() in (".jsonl", ".csv"):
+            return open_text(
+                path, transform=transform, label_key=label_key, text_keys=text_keys, pairs=pairs
+            )
+        raise SamplesError(f"{path} is of no kind that can be read.", _KINDS)
+    return _from_python(
+        source,
+        "the samples given",
+        transform=transform,
+        label_key=label_key,
+        expect=expect,
+        apart=apart,
+    )
+
+
+def _with_prefix(source: str | Path) -> tuple[Path, str]:
+    """The file and, after ``#``, which set of it.
+
+    Raises:
+        SamplesError: there is no such file.
+    """
+    path, prefix = Path(source), ""
+    if not path.exists() and "#" in str(source):
+        head, _, prefix = str(source).rpartition("#")
+        path = Path(head)
+    if not path.exists():
+        raise SamplesError(f"There is no file or folder {path}.", "Check the path.")
+    if prefix and path.suffix.lower() != ".npz":
+        raise SamplesError(
+            f"'#{prefix}' after {path} has no meaning.", "It chooses a set of an .npz file."
+        )
+    return path, prefix
+
+
+def _from_python(
+    given: Source | Callable[[], object],
+    source: str,
+    *,
+    transform: Transform | None,
+    label_key: str | None,
+    expect: tuple[TensorSpec, ...] | None,
+    apart: bool | None,
+) -> Reader:
+    value, make = _called(given, source) if callable(given) else (given, None)
+    arrays = _as_arrays(value)
+    if arrays is not None:
+        return open_arrays(
+            arrays, source=source, transform=transform, label_key=label_key, expect=expect
+        )
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes):
+        raise SamplesError(
+            f"{source} is a {type(value).__name__}, from which no samples can be read.", _KINDS
+        )
+    iterable: Iterable[object] = value
+    return open_iterable(
+        make or (lambda: iterable),
+        source=source,
+        transform=transform,
+        label_key=label_key,
+        expect=expect,
+        apart=apart,
+    )
+
+
+def _called(
+    function: Callable[[], object], source: str
+) -> tuple[object, Callable[[], Iterable[object]]]:
+    """What a function returns, and how to start it anew (the first result is used first)."""
+    held = [_call(function, source)]
+
+    def make() -> Iterable[object]:
+        result = held.pop() if held else _call(function, source)
+        if not isinstance(result, Iterable):
+            raise SamplesError(
+                f"{source} returned a {type(result).__name__}.", "Return an iterable."
+            )
+        return result
+
+    return held[0], make
+
+
+def _call(function: Callable[[], object], source: str) -> object:
+    try:
+        return function()
+    except Exception as error:  # the user's code may raise anything
+        raise SamplesError(
+            f"{source} raised {type(error).__name__}: {error}", "Repair it first."
+        ) from error
+
+
+def _as_arrays(value: object) -> dict[str, NDArray[np.generic]] | None:
+    """Whole arrays, if that is what was given: by name, one, or inputs and labels."""
+    if isinstance(value, Mapping):
+        return {str(name): np.asarray(array) for name, array in value.items()}
+    if isinstance(value, np.ndarray):
+        return {"input": value}
+    if isinstance(value, tuple) and len(value) == 2:
+        inputs, labels = value
+        if isinstance(labels, np.ndarray) and labels.ndim == 1:
+            if isinstance(inputs, np.ndarray):
+                return {"input": inputs, "labels": labels}
+            if isinstance(inputs, Mapping):
+                return {**{str(k): np.asarray(v) for k, v in inputs.items()}, "labels": labels}
+    return None

@@ -1,0 +1,168 @@
+"""Samples from Python: an iterable, or a function that gives one, of samples or of batches.
+
+`whet.data.readers.elements` says what an element may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.core.note import Note
+from whet.core.spec import TensorSpec
+from whet.data.image import ImageTransform
+from whet.data.readers.decode import Adapter, decode_arrays, decode_pictures
+from whet.data.readers.elements import Rule, items_of
+from whet.data.readers.stream import Damaged, Item, StreamReader, pool_size
+from whet.data.readers.text import encode_texts
+from whet.data.sample import Reader, Sample
+from whet.data.text import TextTransform
+from whet.data.transform import Transform
+from whet.errors import SamplesError, WhetError
+
+__all__ = ["open_iterable"]
+
+
+def open_iterable(
+    make: Callable[[], Iterable[object]],
+    *,
+    source: str,
+    transform: Transform | None,
+    label_key: str | None,
+    expect: tuple[TensorSpec, ...] | None,
+    apart: bool | None = None,
+) -> Reader:
+    """Samples or batches from Python, of unknown number.
+
+    ``make`` gives the iterable and is called once a reading; an iterator that
+    was used up can't be read again. ``apart`` encodes pairs of texts as two
+    rows, ``None`` decides by the label; the rest as in `open_samples`.
+
+    Raises:
+        SamplesError: nothing comes, or the first element can't be understood.
+    """
+    elements = _Elements(make, source)
+    rule = Rule(transform, label_key, expect)
+    first = next(iter(items_of([elements.first()], rule)), None)
+    if first is None:
+        raise SamplesError(f"The first batch of {source} is empty.", "Give at least one sample.")
+    inputs, decode, rows, notes = _decoder(first, transform, expect, source, apart)
+
+    def items(_: NDArray[np.int64] | None) -> Iterator[Item]:
+        yield from items_of(elements.read(), rule)
+
+    return StreamReader(
+        source=source,
+        inputs=inputs,
+        transform=transform,
+        labelled=first.label is not None,
+        count=None,
+        items=items,
+        decode=decode,
+        rows_per_sample=rows,
+        notes=notes,
+        chunk=1 if transform is None else 8,
+        workers=0 if transform is None else pool_size(),
+    )
+
+
+class _Elements:
+    """Elements of the user's iterable; the first was looked at and is given again."""
+
+    def __init__(self, make: Callable[[], Iterable[object]], source: str) -> None:
+        self._make, self._source = make, source
+        self._iterator = self._started()
+        self._held: list[object] = []
+        self._used = False
+
+    def first(self) -> object:
+        for element in self._guarded(self._iterator, 0):
+            self._held = [element]
+            return element
+        raise SamplesError(f"{self._source} yields nothing.", "It must yield samples or batches.")
+
+    def read(self) -> Iterator[object]:
+        if self._used:
+            again = self._started()
+            if again is self._iterator:
+                raise SamplesError(
+                    f"{self._source} can be read only once.",
+                    "Give a list or a function that starts anew.",
+                )
+            yield from self._guarded(again, 0)
+            return
+        self._used = True
+        yield from self._held
+        self._held = []
+        yield from self._guarded(self._iterator, 1)
+
+    def _started(self) -> Iterator[object]:
+        try:
+            return iter(self._make())
+        except WhetError:
+            raise
+        except Exception as error:  # the user's code may raise anything
+            raise SamplesError(
+                f"{self._source} raised {type(error).__name__}: {error}", "Repair it first."
+            ) from error
+
+    def _guarded(self, iterator: Iterator[object], position: int) -> Iterator[object]:
+        while True:
+            try:
+                element = next(iterator)
+            except StopIteration:
+                return
+            except Exception as error:  # the user's code may raise anything
+                raise SamplesError(
+                    f"{self._source} raised {type(error).__name__} after {position} element(s): {error}",
+                    "Repair it first.",
+                ) from error
+            position += 1
+            yield element
+
+
+def _decoder(
+    first: Item,
+    transform: Transform | None,
+    expect: tuple[TensorSpec, ...] | None,
+    source: str,
+    apart: bool | None,
+) -> tuple[
+    tuple[TensorSpec, ...],
+    Callable[[Sequence[Item]], list[Sample | Damaged]],
+    int,
+    tuple[Note, ...],
+]:
+    """Inputs, decoder, rows a sample and notes, as the first sample suggests."""
+    if isinstance(transform, TextTransform):
+        encoder = transform.encoder()
+        pair = isinstance(first.payload, tuple) and len(first.payload) == 2
+        two = pair and (apart if apart is not None else not isinstance(first.label, int))
+        return (
+            transform.specs(),
+            lambda chunk: encode_texts(chunk, encoder, apart=two),
+            2 if two else 1,
+            (),
+        )
+    arrays = first.payload if isinstance(first.payload, dict) else {}
+    if isinstance(transform, ImageTransform) and not arrays:
+        picture = transform
+        return (picture.raw_spec(),), lambda chunk: decode_pictures(chunk, picture), 1, ()
+    symbols = {spec.name: spec.shape for spec in expect or ()}
+    specs = tuple(
+        TensorSpec(name, a.dtype.name, ("batch", *_dims(a.shape, symbols.get(name, ())[1:])))
+        for name, a in arrays.items()
+    )
+    adapter = Adapter.fit(specs, transform=transform, expect=expect, source=source)
+    return adapter.inputs, lambda chunk: decode_arrays(chunk, adapter), 1, adapter.notes
+
+
+def _dims(shape: tuple[int, ...], wanted: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The row's shape, with the network's symbols where it has any."""
+    if len(shape) != len(wanted):
+        return shape
+    return tuple(
+        want if isinstance(want, str) else have for have, want in zip(shape, wanted, strict=True)
+    )

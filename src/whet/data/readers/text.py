@@ -1,0 +1,181 @@
+"""Texts in `.jsonl` or `.csv`: one text a record, or two.
+
+Two texts are encoded *apart* (two rows a sample, for sentence encoders whose
+embeddings are compared) or *joined* (one row, for classifiers of pairs). Left
+to decide itself, the reader joins them when the labels are class indices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.core.note import Note
+from whet.data.readers.labels import as_label, find_label_key, parse_label
+from whet.data.readers.stream import Damaged, Item, StreamReader
+from whet.data.readers.table import Record, count_records, records
+from whet.data.sample import Label, Reader, Sample
+from whet.data.text import TextEncoder, TextTransform
+from whet.data.transform import Transform
+from whet.errors import SamplesError
+
+__all__ = ["Pairs", "encode_texts", "open_text"]
+
+Pairs = Literal["auto", "apart", "joined"]
+
+_TEXT_KEYS = (("text",), ("sentence1", "sentence2"), ("sentence",), ("text1", "text2"))
+
+
+def open_text(
+    path: Path,
+    *,
+    transform: Transform | None,
+    label_key: str | None,
+    text_keys: tuple[str, ...] | None,
+    pairs: Pairs = "auto",
+) -> Reader:
+    """Texts of a file, tokenised ahead.
+
+    Raises:
+        SamplesError: no text transform, wrong columns, a broken line (with its number).
+    """
+    if not isinstance(transform, TextTransform):
+        raise SamplesError(
+            f"{path} holds text, and nothing says how to encode it.", "Give a tokenizer.json."
+        )
+    _, first = next(records(path), (0, {}))
+    if not first:
+        raise SamplesError(f"{path} holds no samples.", "Give at least one record.")
+    texts = _find_text_keys(first, text_keys, path)
+    key = find_label_key((name for name in first if name not in texts), label_key)
+    whole = key is not None and isinstance(_label(first[key], key, "the first record"), int)
+    apart = len(texts) == 2 and (pairs == "apart" or (pairs == "auto" and not whole))
+    encoder = transform.encoder()
+
+    def items(chosen: NDArray[np.int64] | None) -> Iterator[Item]:
+        for number, record in _picked(records(path), chosen):
+            name = f"line {number} of {path.name}"
+            label = None if key is None else _label(_field(record, key, name), key, name)
+            yield Item(name, tuple(_text(record, text, name) for text in texts), label)
+
+    return StreamReader(
+        source=str(path),
+        inputs=transform.specs(),
+        transform=transform,
+        labelled=key is not None,
+        count=count_records(path),
+        items=items,
+        decode=lambda chunk: encode_texts(chunk, encoder, apart=apart),
+        rows_per_sample=2 if apart else 1,
+        notes=_pair_notes(path, texts, pairs, apart=apart),
+        chunk=128,
+        workers=1,  # the tokeniser has threads of its own
+    )
+
+
+def encode_texts(
+    items: Sequence[Item], encoder: TextEncoder, *, apart: bool
+) -> list[Sample | Damaged]:
+    """Encode items whose payload is a tuple of one or two texts; what can't be encoded is named."""
+    try:
+        return _encode_all([(item, _texts(item)) for item in items], encoder, apart=apart)
+    except SamplesError as error:
+        if len(items) == 1:
+            return [Damaged(items[0].name, error.message)]
+        return [found for item in items for found in encode_texts([item], encoder, apart=apart)]
+
+
+def _texts(item: Item) -> tuple[str, ...]:
+    texts = item.payload
+    if isinstance(texts, tuple) and all(isinstance(text, str) for text in texts):
+        return texts
+    raise SamplesError(f"A {type(texts).__name__} came where a text was expected.")
+
+
+def _encode_all(
+    items: Sequence[tuple[Item, tuple[str, ...]]], encoder: TextEncoder, *, apart: bool
+) -> list[Sample | Damaged]:
+    if any(len(texts) != len(items[0][1]) for _, texts in items) or (
+        apart and len(items[0][1]) != 2
+    ):
+        raise SamplesError("Single texts and pairs are mixed.", "Give one kind.")
+    if apart:
+        rows = encoder.rows([text for _, texts in items for text in texts])
+        return [
+            Sample(item.name, (dict(rows[2 * i]), dict(rows[2 * i + 1])), item.label)
+            for i, (item, _) in enumerate(items)
+        ]
+    whole = encoder.rows(
+        [texts[0] if len(texts) == 1 else (texts[0], texts[1]) for _, texts in items]
+    )
+    return [
+        Sample(item.name, (dict(row),), item.label)
+        for (item, _), row in zip(items, whole, strict=True)
+    ]
+
+
+def _find_text_keys(first: Record, asked: tuple[str, ...] | None, path: Path) -> tuple[str, ...]:
+    if asked is not None and len(asked) not in (1, 2):
+        raise SamplesError(f"{len(asked)} text columns were named.", "Name one, or two for pairs.")
+    for keys in (asked,) if asked else _TEXT_KEYS:
+        if all(key in first for key in keys):
+            return keys
+    raise SamplesError(
+        f"{path} has the columns {', '.join(first)}"
+        + (f", not {', '.join(asked)}." if asked else ", none of which is called text."),
+        "Name the one or two columns that hold the text.",
+    )
+
+
+def _picked(
+    rows: Iterator[tuple[int, Record]], chosen: NDArray[np.int64] | None
+) -> Iterator[tuple[int, Record]]:
+    if chosen is None:
+        yield from rows
+        return
+    position = 0
+    for index in map(int, chosen):
+        yield from islice(rows, index - position, index - position + 1)
+        position = index + 1
+
+
+def _field(record: Record, key: str, name: str) -> object:
+    if key not in record:
+        raise SamplesError(
+            f"{name[0].upper()}{name[1:]} has no '{key}'.", "Give every record the same keys."
+        )
+    return record[key]
+
+
+def _text(record: Record, key: str, name: str) -> str:
+    value = _field(record, key, name)
+    if not isinstance(value, str):
+        raise SamplesError(
+            f"'{key}' in {name} is a {type(value).__name__}, not a text.", "Write it as a string."
+        )
+    return value
+
+
+def _label(value: object, key: str, name: str) -> Label:
+    if isinstance(value, str):
+        return parse_label(value, key, name)
+    label = as_label(value, name)
+    return float(label) if key in ("score", "scores") else label
+
+
+def _pair_notes(
+    path: Path, texts: tuple[str, ...], pairs: Pairs, *, apart: bool
+) -> tuple[Note, ...]:
+    if len(texts) == 1 or pairs != "auto":
+        return ()
+    how = (
+        "apart, two rows a sample"
+        if apart
+        else "joined, one row a sample, because the labels are classes"
+    )
+    return (Note(str(path), f"Pairs of texts are encoded {how}; set `pairs` to choose."),)

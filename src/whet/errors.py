@@ -1,0 +1,213 @@
+"""Every error that whet raises on purpose, in one tree.
+
+    WhetError
+    ├── InputError                 what the user gave can't be used              exit 3
+    │   ├── NetworkError           the model file, factory or directory
+    │   │   └── ExportError        the network can't be turned into a graph
+    │   ├── SamplesError           the samples or their labels
+    │   ├── ContractError          one or several clauses (``.issues``)
+    │   └── OptionError            a flag, a setting, a pass option
+    ├── HostError                  this machine lacks something                  exit 4
+    │   ├── MissingExtraError      an optional package is not installed
+    │   └── RuntimeUnavailableError
+    ├── BundleError                a bundle is refused                           exit 5
+    │   ├── BundleCorruptError     bytes differ from what the manifest says
+    │   ├── BundlePathError        a name leaves the bundle's directory
+    │   └── BundleVersionError     written by a newer whet
+    ├── StorageError               disk full, ledger busy, cache not writable    exit 6
+    │   └── LedgerError
+    ├── PassError                  a pass refused or broke its promise           exit 1
+    │   ├── RequirementError       the model lacks what the pass needs
+    │   └── PostconditionError     the pass broke what it promised
+    ├── EngineError                a runtime failed to compile, open or run      exit 1
+    │   └── UnsupportedOperatorError
+    ├── TrialError                 a worker process ended badly                  exit 1
+    │   ├── TrialCrashedError
+    │   ├── TrialMemoryError
+    │   └── TrialTimeoutError
+    └── MeasurementError           a figure that can't be believed               exit 1
+
+Each carries one clear sentence and one remedy. The command line prints
+both, never a traceback, and exits with ``exit_code``. Inside the search the
+errors of passes, engines and trials become notes: they cost a candidate, not
+the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "BundleCorruptError",
+    "BundleError",
+    "BundlePathError",
+    "BundleVersionError",
+    "ContractError",
+    "EngineError",
+    "HostError",
+    "ExportError",
+    "InputError",
+    "Issue",
+    "LedgerError",
+    "MeasurementError",
+    "MissingExtraError",
+    "NetworkError",
+    "OptionError",
+    "PassError",
+    "PostconditionError",
+    "RequirementError",
+    "RuntimeUnavailableError",
+    "SamplesError",
+    "StorageError",
+    "TrialCrashedError",
+    "TrialError",
+    "TrialMemoryError",
+    "TrialTimeoutError",
+    "UnsupportedOperatorError",
+    "WhetError",
+]
+
+
+class WhetError(Exception):
+    """Root of the tree.
+
+    Args:
+        message: one sentence that says what is wrong, with the offending value.
+        remedy: one sentence that says what to do about it; may be empty only
+            where nothing can be done.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".rstrip()
+
+
+class InputError(WhetError):
+    """What the user gave can't be used."""
+
+    exit_code = 3
+
+
+class NetworkError(InputError):
+    """The model file, factory or directory can't be read."""
+
+
+class ExportError(NetworkError):
+    """The network was read but can't be turned into a graph."""
+
+
+class SamplesError(InputError):
+    """The samples or their labels can't be used."""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One broken clause: where it stands, what is wrong, what to do."""
+
+    where: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message} {self.remedy}"
+
+
+class ContractError(InputError):
+    """One or several clauses of a contract are wrong; all are reported at once."""
+
+    def __init__(self, issues: tuple[Issue, ...]) -> None:
+        self.issues = issues
+        lines = "\n".join(f"  - {issue}" for issue in issues)
+        super().__init__(f"The contract can't be used:\n{lines}")
+
+
+class OptionError(InputError):
+    """A flag, a setting or an option of a pass is wrong."""
+
+
+class HostError(WhetError):
+    """This machine lacks something that the job needs."""
+
+    exit_code = 4
+
+
+class MissingExtraError(HostError):
+    """An optional package is not installed."""
+
+
+class RuntimeUnavailableError(HostError):
+    """A runtime can't be used on this machine."""
+
+
+class BundleError(WhetError):
+    """A bundle is refused."""
+
+    exit_code = 5
+
+
+class BundleCorruptError(BundleError):
+    """The bytes on disk differ from what the manifest says."""
+
+
+class BundlePathError(BundleError):
+    """A name in a bundle leaves the bundle's directory."""
+
+
+class BundleVersionError(BundleError):
+    """The bundle was written by a newer whet."""
+
+
+class StorageError(WhetError):
+    """Something can't be written: a full disk, no permission."""
+
+    exit_code = 6
+
+
+class LedgerError(StorageError):
+    """The ledger is busy, damaged or of another kind."""
+
+
+class PassError(WhetError):
+    """A pass refused its input or broke its promise."""
+
+
+class RequirementError(PassError):
+    """The model lacks what the pass needs; nothing was changed."""
+
+
+class PostconditionError(PassError):
+    """The pass ran but its result breaks what it promised."""
+
+
+class EngineError(WhetError):
+    """A runtime failed to compile, open or run a graph."""
+
+
+class UnsupportedOperatorError(EngineError):
+    """A runtime doesn't know an operator of the graph."""
+
+
+class TrialError(WhetError):
+    """The process that tried a candidate ended badly."""
+
+
+class TrialCrashedError(TrialError):
+    """The process died (signal or exception)."""
+
+
+class TrialMemoryError(TrialError):
+    """The process passed its memory limit."""
+
+
+class TrialTimeoutError(TrialError):
+    """The process passed its time limit."""
+
+
+class MeasurementError(WhetError):
+    """A figure that can't be believed, so it isn't reported."""

@@ -1,0 +1,1 @@
+"""Measuring: latency, quality, footprint, the machine and its limits."""

@@ -1,0 +1,238 @@
+"""Scores of one model's answers, per sample or of the whole set, and which metric fits.
+
+Every metric compares the first output unless another is named. All arithmetic is
+in float64, in chunks, so that outputs may be memory-mapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.errors import SamplesError
+
+__all__ = [
+    "UNLABELLED",
+    "class_labels",
+    "cosine_rows",
+    "logits_of",
+    "pick",
+    "predictions",
+    "resolve_metric",
+    "scalars_of",
+    "top_k_hits",
+]
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+
+UNLABELLED = ("cosine", "agreement")
+_CHUNK = 1024
+
+
+def pick(outputs: Mapping[str, Array], name: str | None = None) -> Array:
+    """The output that is judged: the one named, or the first.
+
+    Raises:
+        SamplesError: there is no such output.
+    """
+    chosen = name if name is not None else next(iter(outputs), None)
+    if chosen is None or chosen not in outputs:
+        raise SamplesError(
+            f"There is no output '{name}' to judge; the outputs are {list(outputs)}.",
+            "Name one of them.",
+        )
+    return outputs[chosen]
+
+
+def resolve_metric(
+    metric: str,
+    *,
+    labels: Array | None,
+    rows_per_sample: int,
+    outputs: Mapping[str, Array],
+    task: str | None = None,
+    output: str | None = None,
+) -> str:
+    """The concrete metric for ``"auto"``, or the one given if these samples allow it.
+
+    Args:
+        metric: a name of `whet.core.contract.METRICS`, or ``file.py:function``.
+        labels: one per sample, or ``None``.
+        rows_per_sample: 2 for pairs.
+        outputs: some outputs of the original, by name.
+        task: what the network is for, where known: any word with "class" in it is a
+            classifier, any other an encoder or regressor. Without it, unlabelled rows count
+            as class scores unless all have length 1.
+        output: the output that is judged; the first by default.
+
+    Raises:
+        SamplesError: a labelled metric without labels, or nothing fits.
+    """
+    answers = pick(outputs, output)
+    if metric != "auto":
+        if labels is None and metric not in UNLABELLED and ":" not in metric:
+            raise SamplesError(
+                f"The metric '{metric}' needs labels and the samples have none.",
+                "Give labels, or take 'agreement' (classifiers) or 'cosine' (encoders).",
+            )
+        return metric
+    if labels is None:
+        paired = rows_per_sample > 1
+        return "agreement" if not paired and _class_scores(answers, task) else "cosine"
+    if rows_per_sample == 2:
+        return "spearman"
+    width = _width(answers)
+    whole = np.issubdtype(labels.dtype, np.integer) or bool(np.all(labels == np.floor(labels)))
+    if whole and labels.ndim == 1 and (width > 1 or set(np.unique(labels)) <= {0, 1}):
+        return "top1"
+    if width == 1 or labels.shape == answers.shape:
+        return "mae"
+    raise SamplesError(
+        f"No metric fits labels of shape {labels.shape} ({labels.dtype}) and outputs of shape"
+        f" {answers.shape}.",
+        "Name a metric, or give a function of your own as 'file.py:function'.",
+    )
+
+
+def _width(answers: Array) -> int:
+    return int(np.prod(answers.shape[1:], dtype=np.int64))
+
+
+def _class_scores(answers: Array, task: str | None) -> bool:
+    squeezed = answers.reshape(len(answers), -1) if _is_rows(answers) else None
+    if squeezed is None or squeezed.shape[1] < 2:
+        return False
+    if task is not None:
+        return "class" in task.lower()
+    lengths = np.linalg.norm(squeezed[:_CHUNK].astype(np.float64), axis=1)
+    return not bool(np.all(np.abs(lengths - 1) < 1e-3))
+
+
+def _is_rows(answers: Array) -> bool:
+    """Whether there is one vector a row: (n, c), or (n, c, 1, 1) from a pooled network."""
+    return answers.ndim == 2 or (answers.ndim > 2 and all(d == 1 for d in answers.shape[2:]))
+
+
+def logits_of(answers: Array) -> Array:
+    """Class scores (n, classes); one score a row becomes two columns.
+
+    Raises:
+        SamplesError: the output isn't one vector a row.
+    """
+    if answers.ndim == 1:
+        answers = answers[:, None]
+    if not _is_rows(answers):
+        raise SamplesError(
+            f"An output of shape {answers.shape} has no class scores, one row per sample.",
+            "Judge another output, or give a function of your own as 'file.py:function'.",
+        )
+    rows = answers.reshape(len(answers), -1)
+    if rows.shape[1] > 1:
+        return rows
+    # One score: a probability if all lie in [0, 1], else a logit; class 1 above the middle.
+    score = rows.astype(np.float64)
+    finite = score[np.isfinite(score)]
+    middle = 0.5 if finite.size and finite.min() >= 0 and finite.max() <= 1 else 0.0
+    return np.concatenate([np.full_like(score, middle), score], axis=1)
+
+
+def class_labels(labels: Array, classes: int, samples: int) -> NDArray[np.int64]:
+    """Labels as class numbers, checked.
+
+    Raises:
+        SamplesError: another count, not whole, negative, or past the last class.
+    """
+    if labels.shape != (samples,):
+        raise SamplesError(
+            f"There are labels of shape {labels.shape} for {samples} samples.",
+            "Give one class number per sample.",
+        )
+    numbers = labels.astype(np.int64)
+    if not np.array_equal(numbers, labels):
+        raise SamplesError(
+            "The labels are not whole numbers, so they name no classes.",
+            "Give class numbers, or take the metric 'mae' or 'spearman'.",
+        )
+    if samples and (numbers.min() < 0 or numbers.max() >= classes):
+        worst = int(numbers.max() if numbers.max() >= classes else numbers.min())
+        raise SamplesError(
+            f"Label {worst} is out of range: the network tells {classes} classes apart.",
+            f"Give labels from 0 to {classes - 1}; some label sets count from 1.",
+        )
+    return numbers
+
+
+def predictions(logits: Array) -> NDArray[np.int64]:
+    """The top class of each row (the first of equals); -1 where a row holds NaN."""
+    parts = [_predict(logits[i : i + _CHUNK]) for i in range(0, len(logits), _CHUNK)]
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def _predict(rows: Array) -> NDArray[np.int64]:
+    top: NDArray[np.int64] = np.argmax(rows, axis=1).astype(np.int64)
+    top[np.isnan(rows).any(axis=1)] = -1
+    return top
+
+
+def top_k_hits(logits: Array, labels: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
+    """Whether the label is among the k top classes; of equal scores the lower class ranks first."""
+    hits = []
+    for start in range(0, len(logits), _CHUNK):
+        rows = logits[start : start + _CHUNK].astype(np.float64)
+        wanted = labels[start : start + _CHUNK, None]
+        own = np.take_along_axis(rows, wanted, axis=1)
+        before = np.arange(rows.shape[1]) < wanted
+        rank = ((rows > own) | ((rows == own) & before)).sum(axis=1)
+        hits.append((rank < k) & ~np.isnan(rows).any(axis=1))
+    return np.concatenate(hits) if hits else np.zeros(0, np.bool_)
+
+
+def cosine_rows(a: Array, b: Array) -> Floats:
+    """Cosine of each row of ``a`` with that of ``b``; two zero rows count as equal.
+
+    Raises:
+        SamplesError: the shapes differ.
+    """
+    if a.shape != b.shape:
+        raise SamplesError(
+            f"Outputs of shapes {a.shape} and {b.shape} can't be compared row by row.",
+            "Judge an output that both models give in the same shape.",
+        )
+    parts = []
+    for start in range(0, len(a), _CHUNK):
+        left = a[start : start + _CHUNK].astype(np.float64)
+        right = b[start : start + _CHUNK].astype(np.float64)
+        left, right = left.reshape(len(left), -1), right.reshape(len(right), -1)
+        # Scaled first, so that squares neither overflow nor vanish.
+        scale_l, scale_r = (
+            np.abs(x).max(axis=1, initial=0.0, keepdims=True) for x in (left, right)
+        )
+        left = left / np.where(scale_l > 0, scale_l, 1)
+        right = right / np.where(scale_r > 0, scale_r, 1)
+        lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+        both_zero = (scale_l[:, 0] == 0) & (scale_r[:, 0] == 0)
+        cosine = np.sum(left * right, axis=1) / np.where(lengths > 0, lengths, 1)
+        # Rounding can pass 1 by an ulp; equal rows are exactly 1.
+        cosine = np.where((left == right).all(axis=1) | both_zero, 1.0, np.clip(cosine, -1, 1))
+        parts.append(cosine)
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def scalars_of(answers: Array, rows_per_sample: int) -> Floats:
+    """One number per sample: the cosine of a pair's two rows, or the network's one number.
+
+    Raises:
+        SamplesError: there are neither pairs nor single numbers.
+    """
+    if rows_per_sample == 2:
+        return cosine_rows(answers[0::2], answers[1::2])
+    if rows_per_sample == 1 and _width(answers) == 1:
+        return answers.reshape(len(answers)).astype(np.float64)
+    raise SamplesError(
+        f"An output of shape {answers.shape} with {rows_per_sample} rows per sample gives no"
+        " single number to correlate with the labels.",
+        "Give sentence pairs, a network with one output number, or a function of your own.",
+    )

@@ -1,0 +1,261 @@
+"""How each metric scores two models' answers and bounds the drop between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.errors import OptionError, SamplesError
+from whet.measure.custom import UserMetric
+from whet.measure.metrics import (
+    class_labels,
+    cosine_rows,
+    logits_of,
+    predictions,
+    scalars_of,
+    top_k_hits,
+)
+from whet.measure.statistics import (
+    SMALLEST,
+    Bounds,
+    binomial_lower,
+    binomial_upper,
+    bootstrap_bounds,
+    jackknife_bounds,
+    jackknife_groups,
+    mean_bounds,
+    paired_proportions,
+    shifted,
+)
+from whet.measure.wholeset import F1Cells, SpearmanRanks, spearman
+
+__all__ = ["SCORERS", "Answers", "Hits", "Scored", "score_by_user"]
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+Hits = NDArray[np.bool_]
+
+_GRADES = 20  # scores with so few distinct values come in grades
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Both models' answers to the same samples."""
+
+    reference: Array
+    candidate: Array
+    labels: Array | None
+    rows_per_sample: int
+    confidence: float
+    seed: int
+
+    @property
+    def samples(self) -> int:
+        return len(self.reference) // self.rows_per_sample
+
+    def known(self, metric: str) -> Array:
+        """The labels, of the right count."""
+        if self.labels is None:
+            raise SamplesError(
+                f"The metric '{metric}' needs labels and the samples have none.",
+                "Give labels, or take 'agreement' (classifiers) or 'cosine' (encoders).",
+            )
+        if len(self.labels) != self.samples:
+            raise SamplesError(
+                f"There are {len(self.labels)} labels for {self.samples} samples.",
+                "Give one label per sample.",
+            )
+        return self.labels
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Values of the metric and the bounds of its drop.
+
+    ``hits`` are the two models' right answers and the labels, where there are classes.
+    ``smallest`` is the number of samples below which the bounds mean nothing.
+    """
+
+    reference: float
+    candidate: float
+    bounds: Bounds
+    smallest: int = 1
+    hits: tuple[Hits, Hits, NDArray[np.int64]] | None = None
+
+
+def _hits(a: Answers, metric: str) -> tuple[Array, Array, NDArray[np.int64]]:
+    if a.rows_per_sample != 1:
+        raise SamplesError(
+            f"The metric '{metric}' takes one row per sample, not {a.rows_per_sample}.",
+            "Take 'spearman' or 'cosine' for pairs.",
+        )
+    before, after = logits_of(a.reference), logits_of(a.candidate)
+    if before.shape != after.shape:
+        raise SamplesError(
+            f"The original gives class scores {before.shape}, the candidate {after.shape}.",
+            "Judge an output that both give in the same shape.",
+        )
+    return before, after, class_labels(a.known(metric), before.shape[1], a.samples)
+
+
+def _top(k: int) -> Callable[[Answers], Scored]:
+    def score(a: Answers) -> Scored:
+        before, after, labels = _hits(a, f"top{k}")
+        if before.shape[1] <= k > 1:
+            raise SamplesError(
+                f"Top-{k} is always right with {before.shape[1]} classes.", "Take 'top1'."
+            )
+        old, new = (top_k_hits(logits, labels, k) for logits in (before, after))
+        lost, gained = int((old & ~new).sum()), int((new & ~old).sum())
+        bounds = paired_proportions(lost, gained, a.samples, a.confidence)
+        return Scored(float(old.mean()), float(new.mean()), bounds, hits=(old, new, labels))
+
+    return score
+
+
+def _agreement(a: Answers) -> Scored:
+    before, after = predictions(logits_of(a.reference)), predictions(logits_of(a.candidate))
+    n, differ = len(before), int((before != after).sum())
+    share = differ / n
+    bounds = Bounds(
+        drop=share,
+        lower=binomial_lower(differ, n, a.confidence),
+        upper=binomial_upper(differ, n, a.confidence),
+        sd=math.sqrt(share * (1 - share)),
+        method=f"Clopper-Pearson bound of the share that differs ({differ} of {n})",
+    )
+    return Scored(1.0, 1 - share, bounds)
+
+
+def _f1(a: Answers) -> Scored:
+    before, after, labels = _hits(a, "f1")
+    old, new = predictions(before), predictions(after)
+    cells = F1Cells(labels, old, new, before.shape[1])
+    first, second = (float(x[0]) for x in cells.scores(cells.counts[None].astype(np.float64)))
+    bounds = bootstrap_bounds(cells.drop, cells.counts, a.confidence, seed=a.seed)
+    # A bootstrap sees only differences that occurred. As many as could have hidden with
+    # this confidence are -ln(1 - confidence) samples (the rule of three).
+    hidden = cells.drop_of(-math.log1p(-a.confidence))
+    bounds = shifted(bounds, hidden, "not below the drop that could hide in so few samples")
+    return Scored(first, second, bounds, SMALLEST, (old == labels, new == labels, labels))
+
+
+def _cosine(a: Answers) -> Scored:
+    rows = cosine_rows(a.reference, a.candidate)
+    drops = 1 - rows.reshape(a.samples, a.rows_per_sample).mean(axis=1)
+    return Scored(1.0, float(1 - drops.mean()), _mean(drops, a.confidence, None), SMALLEST)
+
+
+def _mae(a: Answers) -> Scored:
+    labels = a.known("mae").astype(np.float64)
+    shape = (a.samples, -1)
+    if labels.size != a.reference.size or a.reference.shape != a.candidate.shape:
+        raise SamplesError(
+            f"Labels of shape {labels.shape} can't be compared with outputs of shapes"
+            f" {a.reference.shape} and {a.candidate.shape}.",
+            "Give as many label values per sample as the network puts out.",
+        )
+    before, after = (
+        np.abs(x.astype(np.float64).reshape(shape) - labels.reshape(shape)).mean(axis=1)
+        for x in (a.reference, a.candidate)
+    )
+    bounds = _mean(after - before, a.confidence, None)
+    return Scored(float(before.mean()), float(after.mean()), bounds, SMALLEST)
+
+
+def _spearman(a: Answers) -> Scored:
+    labels = a.known("spearman").astype(np.float64).reshape(-1)
+    before, after = (scalars_of(x, a.rows_per_sample) for x in (a.reference, a.candidate))
+    if a.samples < 2 or len(np.unique(labels)) < 2 or len(np.unique(before)) < 2:
+        raise SamplesError(
+            "A correlation needs labels and answers of the original that differ.",
+            "Give samples with more than one label value.",
+        )
+    ranks = [SpearmanRanks(values) for values in (labels, before, after)]
+
+    def both(weights: Floats) -> tuple[Floats, Floats]:
+        truth, old, new = (rank(weights) for rank in ranks)
+        return spearman(truth, old, weights), spearman(truth, new, weights)
+
+    def drop(weights: Floats) -> Floats:
+        old, new = both(weights)
+        return old - new
+
+    first, second = (float(x[0]) for x in both(np.ones((1, a.samples))))
+    counts = np.ones(a.samples, np.int64)
+    bounds = bootstrap_bounds(drop, counts, a.confidence, seed=a.seed)
+    return Scored(first, second, bounds, SMALLEST)
+
+
+def _mean(drops: Floats, confidence: float, spread: float | None) -> Bounds:
+    if len(drops) < 2:
+        only = float(drops[0])
+        return Bounds(only, only, only, 0.0, "a single sample")
+    return mean_bounds(drops, confidence, spread=spread)
+
+
+def score_by_user(
+    metric: UserMetric,
+    a: Answers,
+    reference: Mapping[str, Array],
+    candidate: Mapping[str, Array],
+) -> Scored:
+    """Score both models with the user's function: scores per sample, or one number."""
+    before = metric(reference, a.labels, reference)
+    after = metric(candidate, a.labels, reference)
+    if isinstance(before, float) and isinstance(after, float):
+        return _by_user_number(metric, a, reference, candidate, before - after, before)
+    old, new = np.atleast_1d(before), np.atleast_1d(after)
+    if old.shape != (a.samples,) or new.shape != (a.samples,):
+        raise OptionError(
+            f"The metric gave {old.shape} and {new.shape} scores for {a.samples} samples.",
+            "Return one score per sample, or one number.",
+        )
+    pooled = np.unique(np.concatenate([old, new]))
+    if set(pooled) <= {0.0, 1.0}:
+        right, now = old == 1, new == 1
+        lost, gained = int((right & ~now).sum()), int((now & ~right).sum())
+        bounds = paired_proportions(lost, gained, a.samples, a.confidence)
+        return Scored(float(old.mean()), float(new.mean()), bounds)
+    spread = float(pooled[-1] - pooled[0]) if len(pooled) <= _GRADES else None
+    bounds = _mean(old - new, a.confidence, spread)
+    return Scored(float(old.mean()), float(new.mean()), bounds, SMALLEST)
+
+
+def _by_user_number(
+    metric: UserMetric,
+    a: Answers,
+    reference: Mapping[str, Array],
+    candidate: Mapping[str, Array],
+    drop: float,
+    before: float,
+) -> Scored:
+    def drop_of(kept: NDArray[np.intp]) -> float:
+        offsets = np.arange(a.rows_per_sample)
+        rows = (kept[:, None] * a.rows_per_sample + offsets).ravel()
+        old = {name: array[rows] for name, array in reference.items()}
+        new = {name: array[rows] for name, array in candidate.items()}
+        labels = None if a.labels is None else a.labels[kept]
+        return float(np.asarray(metric(old, labels, old)) - np.asarray(metric(new, labels, old)))
+
+    if a.samples < SMALLEST:
+        bounds = Bounds(drop, drop, drop, 0.0, "too few samples to bound one number")
+    else:
+        without = np.array([drop_of(kept) for kept in jackknife_groups(a.samples, a.seed)])
+        bounds = jackknife_bounds(drop, without, a.samples, a.confidence)
+    return Scored(before, before - drop, bounds, SMALLEST)
+
+
+SCORERS: dict[str, Callable[[Answers], Scored]] = {
+    "top1": _top(1),
+    "top5": _top(5),
+    "f1": _f1,
+    "agreement": _agreement,
+    "cosine": _cosine,
+    "mae": _mae,
+    "spearman": _spearman,
+}

@@ -1,0 +1,207 @@
+"""An ONNX file brought into the form that the passes expect.
+
+One symbol ``batch`` for the leading axis, shapes inferred, an opset that the
+quantisers know (13 or later), no weights among the inputs. What the graph
+computes stays the same, and that is checked by running both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whet._optional import require
+from whet.core.artifact import Artifact
+from whet.core.note import Note
+from whet.core.spec import Arrays, Dim, Signature, TensorSpec
+from whet.errors import EngineError, ExportError, NetworkError
+from whet.optimize.axes import BATCH, canonical_symbols, resized
+from whet.optimize.binding import match_names
+from whet.optimize.graph.io import read_onnx, signature_of, write_onnx
+from whet.optimize.graph.names import rename_symbols, rename_values
+from whet.optimize.graph.runs import largest_difference, run_graph
+from whet.optimize.intake.network import Network
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["adopt"]
+
+_OLDEST_OPSET = 13  # per-channel quantisation begins here
+_NEW_OPSET = 17
+_TOLERANCE = 1e-3
+
+
+def adopt(
+    network: Network, inputs: tuple[TensorSpec, ...], example: Arrays, folder: Path
+) -> tuple[Artifact, tuple[Note, ...]]:
+    """Write the normalised copy and check it on the example.
+
+    Raises:
+        NetworkError: the samples don't fit the graph.
+        ExportError: the graph can't be converted or run.
+    """
+    if network.graph is None:
+        raise NetworkError(f"'{network.name}' holds no graph.", "Load it from an ONNX file.")
+    notes: list[Note] = []
+    model = read_onnx(network.graph)
+    before = signature_of(model)
+    ordered = match_names(tuple(spec.name for spec in before.inputs), inputs)
+    renamed = {
+        old.name: new.name
+        for old, new in zip(before.inputs, ordered, strict=True)
+        if old.name != new.name
+    }
+    model = _modern(network.name, model, notes)
+    _drop_weight_inputs(model)
+    _name_axes(model)
+    rename_values(model.graph, renamed)
+    notes += [
+        Note("export", f"The input '{a}' is called '{b}' here, as in the samples.")
+        for a, b in renamed.items()
+    ]
+    model = _with_shapes(model)
+    _need_fit(signature_of(model), ordered)
+    graph = write_onnx(model, folder, "network")
+    back = {new: old for old, new in renamed.items()}
+    _compare(network, graph, resized(ordered, example, _small(graph.signature)), back)
+    if graph.signature.batch_symbol is None:
+        return _freed(model, graph, example, folder, notes)
+    return graph, tuple(notes)
+
+
+def _modern(name: str, model: onnx.ModelProto, notes: list[Note]) -> onnx.ModelProto:
+    onnx = require("onnx", "read a graph")
+    opset = next((e.version for e in model.opset_import if e.domain in {"", "ai.onnx"}), 0)
+    if 0 < opset < _OLDEST_OPSET:
+        try:
+            model = onnx.version_converter.convert_version(model, _NEW_OPSET)
+        except Exception as error:  # the converter is C++ and raises RuntimeError and its own
+            raise ExportError(
+                f"'{name}' is of opset {opset} and can't be converted to {_NEW_OPSET}.",
+                f"Export it again with opset {_NEW_OPSET} or later.",
+            ) from error
+        notes.append(Note("export", f"Converted from opset {opset} to {_NEW_OPSET}."))
+    # 8 is the first version that the quantisers write; runtimes of the day end at 10 to 13.
+    model.ir_version = max(model.ir_version, 8)
+    return model
+
+
+def _drop_weight_inputs(model: onnx.ModelProto) -> None:
+    """Old files list weights among the inputs, which keeps runtimes from folding them."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for value in [value for value in model.graph.input if value.name in weights]:
+        model.graph.input.remove(value)
+
+
+def _name_axes(model: onnx.ModelProto) -> None:
+    signature = signature_of(model)
+    specs = {spec.name: spec for spec in (*signature.inputs, *signature.outputs)}
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            symbol = specs[value.name].shape[axis]
+            if isinstance(symbol, str):
+                dim.dim_param = symbol
+    names = canonical_symbols(signature.inputs)
+    rename_symbols(model.graph, names)
+    if BATCH in names.values():
+        # A leading axis of an output that has no size is the batch as well.
+        first = [spec.shape[0] for spec in signature_of(model).outputs if spec.shape]
+        known = set(names.values())
+        rename_symbols(
+            model.graph, {s: BATCH for s in first if isinstance(s, str) and s not in known}
+        )
+
+
+def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    onnx = require("onnx", "read a graph")
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except (onnx.shape_inference.InferenceError, ValueError):
+        # Shapes help later passes but aren't needed to run: models above 2 GB can't be inferred in memory.
+        return model
+    return inferred
+
+
+def _need_fit(signature: Signature, inputs: tuple[TensorSpec, ...]) -> None:
+    for want, have in zip(signature.inputs, inputs, strict=True):
+        sizes = [
+            (a, b)
+            for a, b in zip(want.shape[1:], have.shape[1:], strict=False)
+            if isinstance(a, int) and isinstance(b, int) and a != b
+        ]
+        if want.dtype != have.dtype or len(want.shape) != len(have.shape) or sizes:
+            raise NetworkError(
+                f"The network takes {want}, but the samples hold {have}.",
+                "Give samples of that shape and dtype, or a transform that makes them.",
+            )
+
+
+def _small(signature: Signature) -> dict[str, int]:
+    """Sizes for the check: two rows where the batch is free, else what the graph fixes."""
+    spec = signature.inputs[0]
+    first: Dim = spec.shape[0] if spec.shape else 1
+    return {BATCH: 2 if isinstance(first, str) else first}
+
+
+def _compare(
+    network: Network, graph: Artifact, arrays: Arrays, original_names: dict[str, str]
+) -> None:
+    if network.graph is None:
+        return
+    try:
+        have = run_graph(graph, arrays)
+        want = run_graph(
+            network.graph, {original_names.get(name, name): array for name, array in arrays.items()}
+        )
+    except EngineError as error:
+        raise ExportError(
+            f"'{network.name}' can't be run on the samples: {error.message}", error.remedy
+        ) from error
+    difference = largest_difference(want, have)
+    if not difference <= _TOLERANCE:
+        raise ExportError(
+            f"'{network.name}' answers differently by {difference:.2g} after the conversion.",
+            f"Export it again with opset {_NEW_OPSET} or later.",
+        )
+
+
+def _freed(
+    model: onnx.ModelProto,
+    fixed: Artifact,
+    example: Arrays,
+    folder: Path,
+    notes: list[Note],
+) -> tuple[Artifact, tuple[Note, ...]]:
+    """Try a free batch where the file fixes it to one row, and keep it if the rows don't notice."""
+    inputs = fixed.signature.inputs
+    size = inputs[0].shape[0] if inputs and inputs[0].shape else None
+    kept = Note("export", f"The file fixes the batch to {size}.")
+    if size != 1 or any(
+        not s.shape or s.shape[0] != 1 for s in (*inputs, *fixed.signature.outputs)
+    ):
+        return fixed, (*notes, kept)
+    onnx = require("onnx", "read a graph")
+    free = onnx.ModelProto()
+    free.CopyFrom(model)
+    del free.graph.value_info[:]
+    for value in (*free.graph.input, *free.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+    trial = write_onnx(_with_shapes(free), folder, "free")
+    specs = tuple(TensorSpec(s.name, s.dtype, (BATCH, *s.shape[1:])) for s in inputs)
+    rows = resized(specs, example, {BATCH: 3})
+    try:
+        together = run_graph(trial, rows)
+        for row in range(3):
+            alone = run_graph(fixed, {key: array[row : row + 1] for key, array in rows.items()})
+            mine = {key: array[row : row + 1] for key, array in together.items()}
+            if not largest_difference(alone, mine) <= _TOLERANCE:
+                return fixed, (*notes, kept)
+    except EngineError:
+        # A size that is written into the graph: the batch stays as the file says.
+        return fixed, (*notes, kept)
+    finally:
+        for file in trial.files():
+            file.unlink(missing_ok=True)
+    graph = write_onnx(_with_shapes(free), folder, "network")
+    return graph, (*notes, Note("export", "The file fixes the batch to 1; it was made dynamic."))

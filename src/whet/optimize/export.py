@@ -1,0 +1,259 @@
+"""From a network to a graph: the pass that changes stage.
+
+A torch network is traced once; the program is saved as it is (for the eager
+baseline and the ahead-of-time compiler) and translated to ONNX. Then the two
+are run side by side at sizes that the tracer hasn't seen. An ONNX file is
+brought into the form that the passes expect (`whet.optimize.adopt`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whet._optional import require
+from whet.core.artifact import Artifact, Format
+from whet.core.context import Context
+from whet.core.note import Note
+from whet.core.spec import Arrays, Signature, TensorSpec
+from whet.data.transform import TextTransform
+from whet.errors import EngineError, ExportError, StorageError
+from whet.optimize.adopt import adopt
+from whet.optimize.axes import BATCH, SEQUENCE, canonical_specs, resized
+from whet.optimize.binding import bind_module
+from whet.optimize.blame import export_error
+from whet.optimize.graph.io import signature_of, write_onnx
+from whet.optimize.graph.names import rename_symbols, rename_values
+from whet.optimize.graph.runs import largest_difference, run_graph
+from whet.optimize.intake.network import Kind, Network
+from whet.optimize.quiet import quiet
+from whet.optimize.tracing import Traced, symbols, trace
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+
+__all__ = ["Exported", "export"]
+
+_OPSET = 20  # Gelu is one operator from here on; every runtime reads it
+# Of the largest value of each output. Reassociated float32 sums stay far below.
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network as files.
+
+    Attributes:
+        graph: ONNX, with the symbols ``batch`` and ``sequence``.
+        program: the torch program with the same signature, called with tensors
+            by position in the signature's order; ``None`` for ONNX sources.
+        notes: what the reader of a result should know.
+    """
+
+    graph: Artifact
+    program: Artifact | None
+    notes: tuple[Note, ...] = ()
+
+
+def export(
+    network: Network,
+    inputs: tuple[TensorSpec, ...],
+    example: Arrays,
+    where: Path | Context,
+    *,
+    fixed_batch: int = 1,
+) -> Exported:
+    """Write ``network.onnx`` (and ``network.pt2``) into a folder.
+
+    Args:
+        network: as `load_network` gave it.
+        inputs: what the samples hold, with the batch axis; symbols are the
+            axes that shall be dynamic.
+        example: one batch of real samples, by input name.
+        where: the folder, or a context whose ``workdir`` it is.
+        fixed_batch: batch to fall back to where it can't be dynamic.
+
+    Raises:
+        ExportError: with the first cause in one sentence.
+        NetworkError: the samples don't fit the network.
+    """
+    folder = where.workdir if isinstance(where, Context) else where
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = canonical_specs(inputs)
+    if network.kind is Kind.ONNX:
+        graph, notes = adopt(network, inputs, example, folder)
+        return Exported(graph, None, (*network.notes, *notes))
+    module, ordered = bind_module(network, inputs)
+    traced = _trace(network, module, ordered, example, fixed_batch)
+    model = _translate(network.name, _graph_trace(network, traced, ordered, example, fixed_batch))
+    signature = _finish(model, network, traced)
+    graph = write_onnx(model, folder, "network", signature)
+    program = _save(traced, signature, folder)
+    _compare(network.name, module, graph, traced, example, fixed_batch)
+    return Exported(graph, program, (*network.notes, *traced.notes))
+
+
+def _trace(
+    network: Network,
+    module: torch.nn.Module,
+    inputs: tuple[TensorSpec, ...],
+    example: Arrays,
+    fixed_batch: int,
+) -> Traced:
+    transform = network.transform
+    limits = {SEQUENCE: transform.max_length} if isinstance(transform, TextTransform) else {}
+    return trace(network.name, module, inputs, example, limits=limits, fixed_batch=fixed_batch)
+
+
+def _graph_trace(
+    network: Network,
+    traced: Traced,
+    inputs: tuple[TensorSpec, ...],
+    example: Arrays,
+    fixed_batch: int,
+) -> Traced:
+    """The trace to translate: of the form that graphs like better, where there is one."""
+    if network.graph_module is None:
+        return traced
+    module, _ = bind_module(replace(network, module=network.graph_module), inputs)
+    other = _trace(network, module, inputs, example, fixed_batch)
+    return other if other.inputs == traced.inputs else traced
+
+
+def _translate(name: str, traced: Traced) -> onnx.ModelProto:
+    torch = require("torch", "export a network")
+    require("onnxscript", "export a network")
+    try:
+        with quiet(), torch.no_grad():
+            translated = torch.onnx.export(
+                traced.program,
+                dynamo=True,
+                opset_version=_OPSET,
+                external_data=False,
+                verbose=False,
+            )
+            model: onnx.ModelProto = translated.model_proto
+    except Exception as error:  # the exporter wraps many types
+        raise export_error(name, error) from error
+    return model
+
+
+def _finish(model: onnx.ModelProto, network: Network, traced: Traced) -> Signature:
+    """Give inputs, outputs and axes their names, in place."""
+    graph = model.graph
+    names = {value.name: spec.name for value, spec in zip(graph.input, traced.inputs, strict=True)}
+    outputs = network.outputs if len(network.outputs) == len(graph.output) else traced.outputs
+    if len(outputs) != len(graph.output):
+        outputs = tuple(f"output_{i}" for i in range(len(graph.output)))
+    names |= {value.name: name for value, name in zip(graph.output, outputs, strict=True)}
+    moved: dict[str, str] = {}
+    for value, spec in zip(graph.input, traced.inputs, strict=True):
+        for dim, want in zip(value.type.tensor_type.shape.dim, spec.shape, strict=True):
+            if dim.dim_param and isinstance(want, str):
+                moved[dim.dim_param] = want
+    rename_values(graph, names)
+    rename_symbols(graph, moved)
+    _drop_traces(model)
+    return signature_of(model)
+
+
+def _drop_traces(model: onnx.ModelProto) -> None:
+    """Drop the exporter's diary: source lines and paths of the machine it ran on."""
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        del value.metadata_props[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.metadata_props[:]
+
+
+def _save(traced: Traced, signature: Signature, folder: Path) -> Artifact:
+    torch = require("torch", "export a network")
+    path, part = folder / "network.pt2", folder / "network.part.pt2"
+    try:
+        with quiet():
+            torch.export.save(traced.program, str(part))
+        part.replace(path)
+    except (OSError, RuntimeError) as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(
+            f"'{path}' can't be written.", "Free some space or name another folder."
+        ) from error
+    return Artifact(str(path), Format.TORCH, signature)
+
+
+def _compare(
+    name: str,
+    module: torch.nn.Module,
+    graph: Artifact,
+    traced: Traced,
+    example: Arrays,
+    fixed_batch: int,
+) -> None:
+    """Run graph and program beside the module, at sizes the tracer hasn't seen.
+
+    Raises:
+        ExportError: they differ, or can't be run.
+    """
+    torch = require("torch", "export a network")
+    with quiet():
+        program = traced.program.module(check_guards=False)
+    outputs = [spec.name for spec in graph.signature.outputs]
+    for sizes in _sizes(traced.inputs, example):
+        arrays = resized(traced.inputs, example, sizes)
+        if BATCH not in sizes:
+            arrays = {key: array[:fixed_batch] for key, array in arrays.items()}
+        tensors = [torch.from_numpy(arrays[s.name].copy()) for s in traced.inputs]
+        want = _answers(torch, module, tensors, outputs)
+        try:
+            own = _answers(torch, program, tensors, outputs)
+            have = run_graph(graph, arrays)
+        except (EngineError, RuntimeError, AssertionError) as error:
+            raise ExportError(
+                f"'{name}' was exported, but doesn't run at {_said(sizes)}:"
+                f" {(str(error).splitlines() or [''])[0]}",
+                "Check for sizes that are written into the network's code.",
+            ) from error
+        difference = max(largest_difference(want, have), largest_difference(want, own))
+        if not difference <= _TOLERANCE:
+            raise ExportError(
+                f"'{name}' was exported, but its answers differ by {difference:.2g} of their largest"
+                f" value at {_said(sizes)}.",
+                "Check for randomness, state, or constants that depend on the example in forward.",
+            )
+
+
+def _answers(
+    torch: object, module: torch.nn.Module, tensors: list[torch.Tensor], names: list[str]
+) -> Arrays:
+    with quiet(), torch.inference_mode():  # type: ignore[attr-defined]  # torch is untyped here
+        found = module(*tensors)
+    several = found if isinstance(found, tuple | list) else (found,)
+    return {
+        n: t.float().numpy() if t.is_floating_point() else t.numpy()
+        for n, t in zip(names, several, strict=True)
+    }
+
+
+def _said(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{symbol}={size}" for symbol, size in sizes.items()) or "the fixed sizes"
+
+
+def _sizes(inputs: tuple[TensorSpec, ...], example: Arrays) -> Iterator[dict[str, int]]:
+    """Two assignments of sizes: one row as given, and more rows with other lengths."""
+    names = symbols(inputs)
+    given = {
+        symbol: next(
+            example[s.name].shape[s.shape.index(symbol)] for s in inputs if symbol in s.shape
+        )
+        for symbol in names
+    }
+    yield {symbol: 1 if symbol == BATCH else max(given[symbol], 2) for symbol in names}
+    if names:
+        yield {symbol: 3 if symbol == BATCH else max(given[symbol] // 2, 2) for symbol in names}

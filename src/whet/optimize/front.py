@@ -1,0 +1,148 @@
+"""From a network and samples to the graph that a search starts from.
+
+With a picture transform everything takes raw uint8 pictures: torch networks
+are wrapped before the export, so that the eager baseline takes the same input
+as every other contender; ONNX files get the arithmetic folded in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whet._optional import require
+from whet.core.artifact import Artifact
+from whet.core.context import Context, Feed
+from whet.core.note import Note
+from whet.core.passes import run
+from whet.core.spec import Arrays, TensorSpec
+from whet.data.transform import ImageTransform, Transform
+from whet.errors import NetworkError, RequirementError
+from whet.optimize.axes import BATCH
+from whet.optimize.export import Exported, export
+from whet.optimize.graph.facts import GraphFacts, facts
+from whet.optimize.graph.fold import FoldTransform, slopes_and_shifts
+from whet.optimize.intake.network import Kind, Network
+from whet.optimize.tracing import symbols
+
+__all__ = ["Front", "Samples", "export_front"]
+
+_EXAMPLE_ROWS = 4
+_SIZED_ROWS = 64
+
+
+class Samples(Feed, Protocol):
+    """A feed that can pick rows and knows its inputs (`whet.data.store.SampleStore`)."""
+
+    inputs: tuple[TensorSpec, ...]
+
+    def rows(self, indices: NDArray[np.integer]) -> Arrays:
+        """The rows at these places, padded to the longest."""
+        ...
+
+
+@dataclass(frozen=True)
+class Front:
+    """What a search starts from.
+
+    Attributes:
+        graph: takes what the store holds.
+        program: the same as a torch program, where the network came from torch.
+        facts: of one row, at the samples' median sizes.
+        kind: ``"cnn"`` or ``"transformer"``.
+        notes: of the export.
+    """
+
+    graph: Artifact
+    program: Artifact | None
+    facts: GraphFacts
+    kind: str
+    notes: tuple[Note, ...]
+
+
+def export_front(
+    network: Network, store: Samples, transform: Transform | None, workdir: Path, seed: int
+) -> Front:
+    """Export a network so that it takes what a store holds.
+
+    Raises:
+        NetworkError, ExportError: with the cause in one sentence.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    rows = np.random.default_rng(seed).permutation(len(store))[:_EXAMPLE_ROWS]
+    example = store.rows(np.sort(rows))
+    if isinstance(transform, ImageTransform):
+        exported = _with_pictures(network, transform, example, workdir)
+    else:
+        exported = export(network, store.inputs, example, workdir)
+    counted = facts(exported.graph, _median_sizes(store))
+    fresh = tuple(note for note in exported.notes if note not in network.notes)
+    return Front(exported.graph, exported.program, counted, counted.kind, fresh)
+
+
+def _with_pictures(
+    network: Network, transform: ImageTransform, example: Arrays, workdir: Path
+) -> Exported:
+    _need_fit(network, transform)
+    if network.kind is Kind.TORCH:
+        return export(_wrapped(network, transform), (transform.raw_spec(),), example, workdir)
+    pictures = example[transform.input].astype(np.uint8, copy=False)
+    floats: Arrays = {transform.input: transform.arithmetic(pictures)}
+    plain = export(network, (transform.network_spec(),), floats, workdir)
+    ctx = Context(workdir=workdir, reference=plain.graph)
+    try:
+        folded = run(FoldTransform.of(transform), plain.graph, ctx)
+    except RequirementError as error:
+        raise NetworkError(error.message, error.remedy) from error
+    return Exported(folded.model, None, (*plain.notes, *folded.notes))
+
+
+def _need_fit(network: Network, transform: ImageTransform) -> None:
+    if len(network.input_names()) > 1:
+        raise NetworkError(
+            f"The network takes {', '.join(network.input_names())}; pictures fill only one input.",
+            "Give the samples as arrays by name.",
+        )
+    made = transform.network_spec()
+    for spec in network.inputs:
+        agree = len(spec.shape) == len(made.shape) and all(
+            isinstance(a, str) or isinstance(b, str) or a == b
+            for a, b in zip(spec.shape[1:], made.shape[1:], strict=True)
+        )
+        if spec.dtype != made.dtype or not agree:
+            raise NetworkError(
+                f"The network takes {spec}, the transform gives {made}.",
+                "Set size, layout and channels of the transform as the network wants them.",
+            )
+
+
+def _wrapped(network: Network, transform: ImageTransform) -> Network:
+    wrappers = require("whet.optimize.intake.modules", "fold a transform")
+    slopes, shifts = slopes_and_shifts(transform.scale, transform.mean, transform.std)
+
+    def wrap(module: object) -> object:
+        return wrappers.WithArithmetic(module, slopes, shifts, transform.layout)
+
+    return replace(
+        network,
+        module=wrap(network.module),
+        graph_module=wrap(network.graph_module) if network.graph_module is not None else None,
+        inputs=(transform.raw_spec(),),
+        parameters=(transform.input,),
+    )
+
+
+def _median_sizes(store: Samples) -> dict[str, int]:
+    """Batch 1, and the median of every other symbol over some rows."""
+    seen: dict[str, list[int]] = {name: [] for name in symbols(store.inputs)}
+    for row in store.batches(1, _SIZED_ROWS):
+        for spec in store.inputs:
+            for axis, dim in enumerate(spec.shape):
+                if isinstance(dim, str):
+                    seen[dim].append(row[spec.name].shape[axis])
+    sizes = {name: int(np.median(found)) for name, found in seen.items() if found}
+    return {**sizes, BATCH: 1}

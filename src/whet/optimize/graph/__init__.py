@@ -1,0 +1,1 @@
+"""Passes over graphs: ONNX files in, ONNX files out."""

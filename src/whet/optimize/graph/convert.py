@@ -1,0 +1,66 @@
+"""ONNX to OpenVINO's own format (IR)."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from whet._optional import require
+from whet.core.artifact import Artifact
+from whet.core.context import Context
+from whet.core.passes import Pass, PassResult, Stage
+from whet.errors import RequirementError
+from whet.optimize.graph.io import need_onnx
+from whet.optimize.graph.ir import check_ir, write_ir
+
+__all__ = ["ConvertIr"]
+
+
+@final
+@dataclass(frozen=True)
+class ConvertIr(Pass[Artifact, Artifact]):
+    """Turn an ONNX graph into an OpenVINO IR with the same signature.
+
+    Attributes:
+        compress_to_fp16: store float32 weights as float16; computing is not
+            changed by it, but each weight is rounded once.
+    """
+
+    name: ClassVar[str] = "convert-ir"
+    takes: ClassVar[Stage] = Stage.GRAPH
+    gives: ClassVar[Stage] = Stage.IR
+
+    compress_to_fp16: bool = False
+
+    def requires(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
+        need_onnx(model, self.name)
+
+    def apply(self, model: Artifact, ctx: Context) -> PassResult[Artifact]:
+        openvino = require("openvino", "convert a graph for OpenVINO")
+        try:
+            with warnings.catch_warnings():
+                # The converter warns about deprecated parts of itself.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                graph = openvino.convert_model(model.path)
+        except (RuntimeError, ValueError) as error:
+            # OpConversionFailure and the front end's errors are RuntimeErrors.
+            raise RequirementError(
+                f"OpenVINO can't convert this graph: {_cause(error)}",
+                "Run it with onnxruntime, which knows every ONNX operator.",
+            ) from error
+        where = ctx.workdir
+        return PassResult(
+            write_ir(graph, where, "model", model.signature, fp16=self.compress_to_fp16), True
+        )
+
+    def ensures(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
+        check_ir(model, self.name)
+
+
+def _cause(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next(
+        (line for line in reversed(lines) if "operation" in line.lower()),
+        lines[-1] if lines else "",
+    )

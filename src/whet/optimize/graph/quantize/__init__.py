@@ -1,0 +1,1 @@
+"""Post-training quantisation: passes over graphs, and the pure planning around them."""

@@ -1,0 +1,94 @@
+"""Small edits of ONNX protos that several quantisers need."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whet._optional import require
+from whet.core.artifact import Artifact, Format
+from whet.core.note import Note
+from whet.errors import PassError
+from whet.optimize.graph.io import read_onnx, write_onnx
+from whet.optimize.graph.quantize._quiet import quiet_ort
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["flat_scales", "named", "prepared"]
+
+
+def named(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give every node without a name, or with one that is taken, a name of its own; in place.
+
+    Quantisers address nodes by name; the ONNX format makes names optional. The
+    new name depends on the graph alone, so that a recipe may use it.
+    """
+    taken: set[str] = set()
+    for index, node in enumerate(model.graph.node):
+        name = node.name or f"{node.op_type}_{index}"
+        while name in taken:
+            name = f"{name}_{index}"
+        node.name = name
+        taken.add(name)
+    return model
+
+
+def flat_scales(model: onnx.ModelProto) -> None:
+    """Give scales and zero points along one axis the one dimension that ONNX asks for; in place.
+
+    NNCF writes those of convolutions as (channels, 1, 1), which ONNX Runtime refuses.
+    """
+    onnx = require("onnx", "edit a quantised graph")
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        settings = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        if node.op_type != "DequantizeLinear" or settings.get("block_size", 0):
+            continue
+        for name in node.input[1:]:
+            tensor = tensors.get(name)
+            if tensor is not None and len(tensor.dims) > 1:
+                size = max(tensor.dims)
+                if size == math.prod(tensor.dims):
+                    tensor.dims[:] = [size]
+
+
+def prepared(model: Artifact, folder: Path) -> tuple[Artifact, tuple[Note, ...]]:
+    """What ONNX Runtime's quantiser wants before it starts: names, shapes, no dead code.
+
+    Shape inference by symbols is given up where it fails (it doesn't know every
+    operator); the quantiser then leaves alone what it has no shape for.
+
+    Returns:
+        A file in ``folder`` that the caller removes, and a note where inference failed.
+    """
+    source = write_onnx(named(read_onnx(model)), folder, "named", model.signature)
+    ready = Artifact(str(folder / "prepared.onnx"), Format.ONNX, model.signature)
+    notes: tuple[Note, ...] = ()
+    with quiet_ort():
+        shapes = require("onnxruntime.quantization.shape_inference", "quantise a graph")
+        try:
+            shapes.quant_pre_process(source.path, ready.path)
+        except Exception as error:  # noqa: BLE001  # fails in as many ways as there are operators
+            notes = (Note("shapes", f"Symbolic shape inference failed: {_first_line(error)}"),)
+            _prepare_plainly(source, ready)
+    for file in source.files():
+        file.unlink()
+    return ready, notes
+
+
+def _prepare_plainly(source: Artifact, ready: Artifact) -> None:
+    shapes = require("onnxruntime.quantization.shape_inference", "quantise a graph")
+    try:
+        shapes.quant_pre_process(source.path, ready.path, skip_symbolic_shape=True)
+    # What comes out here is ONNX Runtime's refusal of the graph itself.
+    except Exception as error:
+        raise PassError(
+            f"ONNX Runtime can't prepare this graph: {_first_line(error)}",
+            "Take the pass 'quantize-nncf' instead.",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,142 @@
+"""Which quantisation recipes to try: a handful by experience, the rest by search; pure.
+
+What decides is not only where to quantise but how: on a transformer the same
+places with and without the rules for attention differ by more than half the
+quality, on a network with depthwise convolutions one scale per tensor instead
+of one per channel costs nearly all of it. So the algorithm is searched, not
+set once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from whet.core.recipe import Step
+
+__all__ = ["Suggests", "first_recipes", "restored", "suggest"]
+
+_IR = Step("convert-ir")
+
+# In order of promise: the first ones win on most networks, the later ones rescue some.
+_NNCF_CNN: tuple[dict[str, Any], ...] = (
+    {"ranges": "minmax"},
+    {"ranges": "minmax", "bias": "full", "preset": "mixed"},
+    {},
+    {
+        "ranges": "histogram",
+        "bias": "full",
+        "preset": "mixed",
+        "keep_first": True,
+        "keep_last": True,
+    },
+    {"ranges": "histogram", "bias": "none"},
+)
+_NNCF_TRANSFORMER: tuple[dict[str, Any], ...] = (
+    {"ranges": "minmax"},
+    {"ranges": "minmax", "smooth_quant_alpha": 0.5},
+    {},
+    {"ranges": "histogram", "smooth_quant_alpha": 0.3},
+    {"smooth_quant_alpha": 0.95},
+)
+_ORT_CNN: tuple[Step, ...] = (
+    Step("quantize-ort", {"calibration": "minmax"}),
+    Step("quantize-ort", {"calibration": "entropy", "keep_first": True, "keep_last": True}),
+)
+_ORT_TRANSFORMER: tuple[Step, ...] = (
+    Step("quantize-dynamic"),
+    Step("quantize-ort", {"calibration": "minmax", "op_types": ["MatMul", "Gemm"]}),
+)
+
+
+def first_recipes(kind: str, runtime: str) -> tuple[tuple[Step, ...], ...]:
+    """Lists of passes to try first on a runtime, the most promising first.
+
+    Args:
+        kind: ``"transformer"``; anything else is treated as a ``"cnn"``.
+        runtime: its registered name; one that runs no quantised graphs gets none.
+    """
+    attention = kind == "transformer"
+    nncf = _NNCF_TRANSFORMER if attention else _NNCF_CNN
+    if runtime == "openvino":
+        return tuple((_IR, Step("quantize-nncf-ir", dict(options))) for options in nncf)
+    if runtime == "onnxruntime":
+        own = _ORT_TRANSFORMER if attention else _ORT_CNN
+        ours = tuple(Step("quantize-nncf", dict(options)) for options in nncf)
+        return tuple((step,) for step in (ours[0], own[0], *ours[1:3], *own[1:], *ours[3:]))
+    return ()
+
+
+class Suggests(Protocol):
+    """The part of an Optuna trial that is needed here."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float) -> float: ...
+
+
+def suggest(trial: Suggests, kind: str, runtime: str) -> tuple[Step, ...]:
+    """One list of passes, its choices made by ``trial``; for the search after the first recipes.
+
+    The space is the same in every call for one kind and runtime, and choices
+    that have no effect aren't made.
+    """
+    attention = kind == "transformer"
+    if runtime == "openvino":
+        return (_IR, Step("quantize-nncf-ir", _nncf_options(trial, attention=attention)))
+    if trial.suggest_categorical("quantiser", ("nncf", "ort")) == "nncf":
+        return (Step("quantize-nncf", _nncf_options(trial, attention=attention)),)
+    return (Step("quantize-ort", _ort_options(trial, attention=attention)),)
+
+
+def _nncf_options(trial: Suggests, *, attention: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "ranges": trial.suggest_categorical(
+            "ranges", ("minmax", "mean-minmax", "histogram", "percentile", "median-minmax")
+        ),
+        "bias": trial.suggest_categorical("bias", ("fast", "full", "none")),
+        "preset": trial.suggest_categorical("preset", ("performance", "mixed")),
+        "subset_size": trial.suggest_categorical("subset_size", (32, 128, 300)),
+        "keep_first": trial.suggest_categorical("keep_first", (False, True)),
+        "keep_last": trial.suggest_categorical("keep_last", (False, True)),
+    }
+    if attention and trial.suggest_categorical("smooth_quant", (False, True)):
+        alpha = trial.suggest_float("smooth_quant_alpha", 0.05, 0.95, step=0.15)
+        options["smooth_quant_alpha"] = round(alpha, 2)
+    return options
+
+
+def _ort_options(trial: Suggests, *, attention: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "calibration": trial.suggest_categorical(
+            "calibration", ("minmax", "percentile", "entropy")
+        ),
+        "symmetric": trial.suggest_categorical("symmetric", (False, True)),
+        "keep_first": trial.suggest_categorical("ort_keep_first", (False, True)),
+        "keep_last": trial.suggest_categorical("ort_keep_last", (False, True)),
+    }
+    if options["calibration"] == "percentile":
+        options["percentile"] = trial.suggest_categorical("percentile", (99.9, 99.99, 99.999))
+    if attention:
+        options["op_types"] = ["MatMul", "Gemm"]
+    return options
+
+
+def restored(steps: Iterable[Step], ignored: Iterable[str]) -> tuple[Step, ...]:
+    """The same passes with more operators left in float by the quantiser among them.
+
+    This is how an answer of `whet.optimize.graph.quantize.plan.RestoreSearch` becomes a recipe.
+    """
+    more = tuple(ignored)
+    return tuple(
+        Step(
+            step.name,
+            {
+                **step.options,
+                "ignored": sorted({*step.options.get("ignored", ()), *more}),
+            },
+        )
+        if step.name in {"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"}
+        else step
+        for step in steps
+    )

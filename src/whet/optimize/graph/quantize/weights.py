@@ -1,0 +1,154 @@
+"""Weight-only quantisation: small on disk and in memory, activations stay float.
+
+Pays where a network waits for its weights (large matrix products on few rows)
+and where size is the limit; a convolution gains nothing in speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from whet.core.artifact import Artifact
+from whet.core.context import Context
+from whet.core.note import Note
+from whet.core.passes import Pass, PassResult, Stage
+from whet.errors import OptionError, PassError, PostconditionError, RequirementError
+from whet.optimize.graph.io import need_onnx, read_onnx, write_onnx
+from whet.optimize.graph.ir import check_ir, need_ir, read_ir, write_ir
+from whet.optimize.graph.quantize import layers
+from whet.optimize.graph.quantize._quiet import quiet_nncf
+from whet.optimize.graph.quantize.onnxes import flat_scales, named
+
+__all__ = ["QuantizeWeights", "QuantizeWeightsIr", "WeightOptions"]
+
+# Four-bit tensors and scales per block entered ONNX with this opset.
+_BLOCKS_OPSET = 21
+
+
+@dataclass(frozen=True)
+class WeightOptions:
+    """The whole configuration of both passes.
+
+    Attributes:
+        bits: 8 or 4.
+        symmetric: without zero points.
+        group_size: values of one input channel block that share a scale; -1 is
+            one scale per output channel. ``None``: -1 for 8 bits, 128 for 4.
+        ratio: share of the weights that get 4 bits, the least sensitive ones;
+            the others get 8.
+        ignored: names of operators to leave in float.
+
+    Raises:
+        OptionError: a number out of its range.
+    """
+
+    bits: int = 8
+    symmetric: bool = True
+    group_size: int | None = None
+    ratio: float = 1.0
+    ignored: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.bits not in {4, 8}:
+            raise OptionError(f"bits={self.bits} has no kernel.", "Give 8 or 4.")
+        if not 0 < self.ratio <= 1:
+            raise OptionError(f"ratio={self.ratio} is no share.", "Give a number above 0, up to 1.")
+        if self.group_size is not None and (
+            self.group_size == 0 or self.group_size < -1 or (self.bits == 8 and self.group_size > 0)
+        ):
+            raise OptionError(
+                f"group_size={self.group_size} can't be had with {self.bits} bits.",
+                "Give -1 with 8 bits; a positive size or -1 with 4.",
+            )
+
+
+@final
+@dataclass(frozen=True)
+class QuantizeWeights(WeightOptions, Pass[Artifact, Artifact]):
+    """Quantise the weights of an ONNX graph; DequantizeLinear widens them at run time."""
+
+    name: ClassVar[str] = "quantize-weights"
+    takes: ClassVar[Stage] = Stage.GRAPH
+    gives: ClassVar[Stage] = Stage.GRAPH
+
+    def requires(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
+        need_onnx(model, self.name)
+
+    def apply(self, model: Artifact, ctx: Context) -> PassResult[Artifact]:
+        graph = named(read_onnx(model))
+        opset = graph.opset_import[0].version
+        if self.bits == 4 and opset < _BLOCKS_OPSET:
+            raise RequirementError(
+                f"The graph has opset {opset}; weights of 4 bits need {_BLOCKS_OPSET}.",
+                "Take 8 bits, or quantise the OpenVINO IR instead.",
+            )
+        made, notes = _compressed(graph, self, layers.describe_onnx)
+        flat_scales(made)
+        return PassResult(write_onnx(made, ctx.workdir, "model", model.signature), True, notes)
+
+    def ensures(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
+        _need_some(layers.describe_onnx(read_onnx(model)), self.name)
+
+
+@final
+@dataclass(frozen=True)
+class QuantizeWeightsIr(WeightOptions, Pass[Artifact, Artifact]):
+    """Quantise the weights of an OpenVINO IR."""
+
+    name: ClassVar[str] = "quantize-weights-ir"
+    takes: ClassVar[Stage] = Stage.IR
+    gives: ClassVar[Stage] = Stage.IR
+
+    def requires(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
+        need_ir(model, self.name)
+
+    def apply(self, model: Artifact, ctx: Context) -> PassResult[Artifact]:
+        made, notes = _compressed(read_ir(model), self, layers.describe_ir)
+        return PassResult(write_ir(made, ctx.workdir, "model", model.signature), True, notes)
+
+    def ensures(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
+        _need_some(layers.describe_ir(check_ir(model, self.name)), self.name)
+
+
+def _compressed(
+    graph: Any, options: WeightOptions, describe: Callable[[Any], tuple[layers.Op, ...]]
+) -> tuple[Any, tuple[Note, ...]]:
+    ops = describe(graph)
+    kept, lost = layers.kept_layers(ops, options.ignored, first=False, last=False)
+    with quiet_nncf() as nncf:
+        modes = nncf.CompressWeightsMode
+        sign = "SYM" if options.symmetric else "ASYM"
+        four: dict[str, Any] = {}
+        if options.bits == 4:
+            adjust = nncf.AdvancedCompressionParameters(
+                group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST
+            )
+            four = {
+                "ratio": options.ratio,
+                "group_size": 128 if options.group_size is None else options.group_size,
+                "all_layers": True,
+                "advanced_parameters": adjust,
+            }
+        try:
+            made = nncf.compress_weights(
+                graph,
+                mode=modes[f"INT{options.bits}_{sign}"],
+                ignored_scope=nncf.IgnoredScope(names=list(kept)) if kept else None,
+                **four,
+            )
+        # NNCF's own errors have no common root, and its back ends raise what they like.
+        except Exception as error:
+            raise PassError(
+                f"NNCF can't compress these weights: {type(error).__name__}: {error}",
+                "Take another group size, or 8 bits.",
+            ) from error
+    return made, (*lost, *layers.left_wide(ops, describe(made), kept, "NNCF"))
+
+
+def _need_some(ops: tuple[layers.Op, ...], step: str) -> None:
+    if not layers.quantised(ops) and not any(op.kind == "Gather" and op.constant for op in ops):
+        raise PostconditionError(
+            f"The pass '{step}' found no weights to quantise.", "Leave it out for this network."
+        )

@@ -1,0 +1,92 @@
+"""One door for every kind of network."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whet.errors import NetworkError
+from whet.optimize.intake.factory import is_factory, load_factory
+from whet.optimize.intake.huggingface import load_directory
+from whet.optimize.intake.live import load_module
+from whet.optimize.intake.network import Network
+from whet.optimize.intake.onnx_file import load_onnx
+from whet.optimize.intake.program import load_program
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["load_network"]
+
+_KINDS = (
+    "'file.py:factory', a .pt2 program, an .onnx file, a Hugging Face model directory"
+    " or a live torch.nn.Module"
+)
+
+
+def load_network(
+    source: str | Path | torch.nn.Module, *, weights: str | Path | None = None
+) -> Network:
+    """Read a network.
+
+    Args:
+        source: ``"file.py:factory"``, a ``.pt2`` program of `torch.export.save`,
+            an ``.onnx`` file, a Hugging Face model directory, or a module.
+        weights: ``.safetensors``, ``.npz``, ``.pt`` or ``.pth``; for a factory only.
+
+    Raises:
+        NetworkError: with the cause and the remedy.
+        MissingExtraError: a package that reads this kind isn't installed.
+    """
+    if not isinstance(source, str | Path):
+        _need_no_weights(weights, "a live module")
+        _need_module(source)
+        return load_module(source)
+    text = str(source)
+    if is_factory(text):
+        return load_factory(text, Path(weights) if weights is not None else None)
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise NetworkError(f"There is no file or directory '{path}'.", f"Give {_KINDS}.")
+    if path.is_dir():
+        _need_no_weights(weights, "a model directory")
+        return load_directory(path)
+    suffix = path.suffix.lower()
+    if suffix == ".onnx":
+        _need_no_weights(weights, "an ONNX file")
+        return load_onnx(path)
+    if suffix == ".pt2":
+        _need_no_weights(weights, "a .pt2 program")
+        return load_program(path)
+    raise _unknown(path)
+
+
+def _need_no_weights(weights: str | Path | None, kind: str) -> None:
+    if weights is not None:
+        raise NetworkError(
+            f"{kind[0].upper()}{kind[1:]} holds its own weights, so '{weights}' has no use.",
+            "Leave the weights out, or give 'file.py:factory' to put them into.",
+        )
+
+
+def _need_module(source: object) -> None:
+    # A live module means that torch is loaded already; nothing is imported to find out.
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(source, torch.nn.Module):
+        raise NetworkError(f"A {type(source).__name__} is no network.", f"Give {_KINDS}.")
+
+
+def _unknown(path: Path) -> NetworkError:
+    suffix = path.suffix.lower()
+    if suffix == ".py":
+        return NetworkError(
+            f"'{path}' names no function.",
+            f"Name the function that builds the network: '{path}:build'.",
+        )
+    if suffix in {".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".npz"}:
+        return NetworkError(
+            f"'{path.name}' holds weights only, not the network that they belong to.",
+            "Give the network as 'file.py:factory' and this file as its weights.",
+        )
+    return NetworkError(f"'{path.name}' is no kind of network that is known.", f"Give {_KINDS}.")

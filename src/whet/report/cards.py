@@ -1,0 +1,314 @@
+"""The smaller parts: contract, machine, feasibility, classes, samples, bundle, reproduction, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from whet.core.contract import DropKind
+from whet.core.evidence import ClassChange, Feasibility, SampleSummary
+from whet.core.note import Note
+from whet.report import format as fmt
+from whet.report.facts import Facts
+from whet.report.html import Html, Node, a11y_table, el, join
+from whet.report.info import BundleInfo
+
+__all__ = [
+    "render_bundle",
+    "render_classes",
+    "render_contract",
+    "render_feasibility",
+    "render_machine",
+    "render_notes",
+    "render_reproduce",
+    "render_samples",
+]
+
+_SIGNIFICANT = 0.05
+_MOST_CLASSES = 20
+
+
+def _pairs(rows: Iterable[tuple[str, Node]]) -> Html:
+    parts = [el("div", el("dt", name), el("dd", value)) for name, value in rows if value]
+    return el("dl", *parts, class_="pairs")
+
+
+def _card(title: str, *nodes: Node) -> Html:
+    return el("section", el("h3", title), *nodes, class_="card")
+
+
+def render_contract(facts: Facts) -> Html:
+    """What was asked."""
+    c = facts.evidence.contract
+    q = fmt.percentile(c.percentile)
+    latency = (
+        f"{q} ≤ {fmt.limit_ms(c.limit_ms)}"
+        if c.limit_ms is not None
+        else f"as fast as possible, by {q}"
+    )
+    metric = facts.metric if facts.metric != "auto" else "quality"
+    if c.max_drop.kind is DropKind.RELATIVE:
+        floor = f"may drop by {fmt.given_percent(c.max_drop.value)} of the original's value"
+    else:
+        floor = f"may drop by {fmt.allowed(metric, c.max_drop.value)}"
+    threads = fmt.plural(c.threads, "thread") if c.threads is not None else "all threads allowed"
+    load = f"batch {c.batch}, {c.concurrency} at once, {threads}"
+    return _card(
+        "Contract",
+        _pairs(
+            [
+                ("latency", latency),
+                ("load", load),
+                ("quality", f"{fmt.metric_label(metric)} {floor}"),
+                ("confidence", fmt.given_percent(c.confidence)),
+                ("size on disk", f"≤ {fmt.bytes_text(c.max_bytes)}" if c.max_bytes else "no limit"),
+                (
+                    "peak memory",
+                    f"≤ {fmt.bytes_text(c.max_memory_bytes)}" if c.max_memory_bytes else "no limit",
+                ),
+            ]
+        ),
+    )
+
+
+def render_machine(facts: Facts) -> Html:
+    """Where it was measured."""
+    m = facts.evidence.machine
+    peaks = [
+        f"{name} {fmt.big(value, 'OP/s')}"
+        for name, value in [
+            ("fp32", m.ceilings.fp32_ops_per_s),
+            ("bf16", m.ceilings.bf16_ops_per_s),
+            ("int8", m.ceilings.int8_ops_per_s),
+        ]
+        if value is not None
+    ]
+    read = m.ceilings.read_bytes_per_s
+    return _card(
+        "Machine",
+        _pairs(
+            [
+                ("processor", m.cpu),
+                ("cores used", f"{m.cores} of {m.arch}"),
+                ("memory", fmt.bytes_text(m.memory_bytes)),
+                ("system", m.system),
+                ("features", ", ".join(m.flags)),
+                ("measured peaks", ", ".join(peaks)),
+                ("read bandwidth", f"{fmt.bytes_text(read)}/s" if read is not None else ""),
+            ]
+        ),
+    )
+
+
+def render_feasibility(found: Feasibility, limit_ms: float | None) -> Html:
+    """The answer of rung 0, and its bounds and probes as bars beside the limit."""
+    rows = [(name, "lower bound", value) for name, value in found.bounds_ms.items()]
+    rows += [(name, "measured", value) for name, value in found.probes_ms.items()]
+    rows.sort(key=lambda row: row[2])
+    sentence = el("p", found.sentence)
+    if not rows:
+        return sentence
+    longest = max([value for _, _, value in rows] + ([limit_ms] if limit_ms else []))
+    heads = [("what", "text"), ("how", "text"), ("latency", "num"), ("", "bar")]
+    head = el(
+        "tr",
+        *(el("th", h or el("span", "bar", class_="sr"), scope="col", class_=k) for h, k in heads),
+    )
+    body = [_bar_row(name, how, value, longest, limit_ms) for name, how, value in rows]
+    caption = (
+        el("p", f"The line marks the limit of {fmt.limit_ms(limit_ms)}.", class_="note")
+        if limit_ms
+        else None
+    )
+    return join(
+        sentence,
+        a11y_table("Feasibility", el("thead", head), el("tbody", *body), class_="layers"),
+        caption,
+    )
+
+
+def _bar_row(name: str, how: str, value: float, longest: float, limit_ms: float | None) -> Html:
+    kind = "p-bound" if how == "lower bound" else "p-probe"
+    bar = el("rect", x=0, y=0, width=max(0.5, 100 * value / longest), height=10, class_=kind)
+    mark = (
+        el("rect", x=min(99.2, 100 * limit_ms / longest), y=0, width=0.8, height=10, class_="mark")
+        if limit_ms
+        else None
+    )
+    picture = el(
+        "svg", bar, mark, viewBox="0 0 100 10", preserveAspectRatio="none", aria_hidden="true"
+    )
+    return el(
+        "tr",
+        el("th", el("span", name, class_="clip", title=name), scope="row"),
+        el("td", how),
+        el("td", fmt.ms(value), class_="num", data_v=f"{value:.6g}"),
+        el("td", picture, class_="bar"),
+    )
+
+
+def render_classes(facts: Facts) -> Html | None:
+    """Classes whose score changed; those that changed significantly come first."""
+    chosen = facts.chosen
+    quality = facts.quality(chosen) if chosen is not None else None
+    if quality is None or not quality.classes:
+        return None
+    ordered = sorted(quality.classes, key=lambda c: (c.p_value, -abs(c.candidate - c.reference)))
+    hurt = [c for c in ordered if c.p_value < _SIGNIFICANT]
+    changed = [c for c in ordered if c.candidate != c.reference]
+    if hurt:
+        words = f"{fmt.plural(len(hurt), 'class', 'classes')} of {len(ordered)} changed more than chance explains"
+    else:
+        words = f"None of the {fmt.plural(len(ordered), 'class', 'classes')} changed more than chance explains"
+    note = el(
+        "p",
+        f"{words} (p < {_SIGNIFICANT:g} after Holm's correction over all classes).",
+        class_="note",
+    )
+    if not changed:
+        return note
+    heads = [
+        ("class", "text"),
+        ("samples", "num"),
+        ("original", "num"),
+        ("chosen", "num"),
+        ("change", "num"),
+        ("p", "num"),
+    ]
+    head = el("tr", *(el("th", h, scope="col", class_=k) for h, k in heads))
+    body = [_class_row(c, quality.metric) for c in changed[:_MOST_CLASSES]]
+    return join(
+        note,
+        a11y_table("Classes that changed", el("thead", head), el("tbody", *body), class_="classes"),
+    )
+
+
+def _class_row(change: ClassChange, metric: str) -> Html:
+    scale, unit = fmt.metric_unit(metric)
+    delta = (change.candidate - change.reference) * scale
+    shown = f"{'+' if delta > 0 else ''}{fmt.fixed(delta, 2)} {unit}".rstrip()
+    p = "< 0.001" if change.p_value < 0.001 else fmt.fixed(change.p_value, 3)
+    return el(
+        "tr",
+        el("th", str(change.label), scope="row"),
+        el("td", f"{change.n:,}", class_="num", data_v=change.n),
+        el("td", fmt.metric_value(metric, change.reference), class_="num", data_v=change.reference),
+        el("td", fmt.metric_value(metric, change.candidate), class_="num", data_v=change.candidate),
+        el("td", shown, class_="num", data_v=f"{delta:.6g}"),
+        el("td", p, class_="num", data_v=f"{change.p_value:.6g}"),
+        class_="hurt" if change.p_value < _SIGNIFICANT else None,
+    )
+
+
+def render_samples(samples: SampleSummary) -> Html:
+    """What the samples were, and how they were split."""
+    total = max(1, samples.repair + samples.select + samples.certify)
+    parts = [("repair", samples.repair), ("select", samples.select), ("certify", samples.certify)]
+    x, bars, names = 0.0, [], []
+    for name, count in parts:
+        share = count / total
+        bars.append(
+            el(
+                "rect",
+                x=x * 1000,
+                y=0,
+                width=max(0.0, share * 1000 - 2),
+                height=10,
+                class_=f"s-{name}",
+            )
+        )
+        swatch = el(
+            "svg",
+            el("rect", width=10, height=10, rx=2, class_=f"s-{name}"),
+            viewBox="0 0 10 10",
+            class_="swatch",
+            aria_hidden="true",
+        )
+        names.append(el("li", swatch, f"{name} {count:,}"))
+        x += share
+    labels = (
+        "labelled" if samples.labelled else "without labels: judged by agreement with the original"
+    )
+    return _card(
+        "Samples",
+        _pairs([("source", samples.source), ("samples", f"{samples.total:,}, {labels}")]),
+        el(
+            "svg",
+            *bars,
+            class_="strip",
+            viewBox="0 0 1000 10",
+            preserveAspectRatio="none",
+            aria_hidden="true",
+        ),
+        el("ul", *names, class_="legend"),
+        el(
+            "p",
+            "The three parts are disjoint. Certify was read once, after the choice.",
+            class_="note",
+        ),
+        _notes(samples.notes),
+    )
+
+
+def render_bundle(bundle: BundleInfo) -> Html:
+    """What was packed, and how to use it."""
+    items = [
+        el(
+            "li",
+            el("b", v.name),
+            f" · {v.runtime}, {fmt.bytes_text(v.size_bytes)}",
+            " · default" if v.default else None,
+        )
+        for v in bundle.variants
+    ]
+    use = f"import whet\n\nwith whet.load({bundle.where!r}) as model:\n    answers = model.run(inputs)"
+    return _card(
+        "Bundle",
+        _pairs(
+            [
+                ("model", bundle.name),
+                ("folder", bundle.where),
+                ("written", f"{bundle.created} by whet {bundle.whet}"),
+            ]
+        ),
+        el("ul", *items, class_="plain"),
+        el("pre", el("code", use), tabindex=0),
+    )
+
+
+def render_reproduce(facts: Facts) -> Html:
+    """The command, the seed and the versions."""
+    e = facts.evidence
+    versions = ", ".join(
+        f"{name} {version}" for name, version in sorted(e.machine.versions.items())
+    )
+    return _card(
+        "How to reproduce",
+        el("pre", el("code", e.command or "(called from Python)"), tabindex=0),
+        _pairs(
+            [
+                ("seed", str(e.seed)),
+                ("started", e.started),
+                ("took", fmt.duration(e.seconds)),
+                ("candidates", f"{len(e.trials):,}"),
+                ("versions", versions),
+            ]
+        ),
+    )
+
+
+def render_notes(facts: Facts) -> Html | None:
+    """Everything that the reader should know, of the search and of the chosen one."""
+    chosen = facts.chosen
+    extra: tuple[Note, ...] = ()
+    if chosen is not None:
+        extra = chosen.notes + (chosen.footprint.notes if chosen.footprint is not None else ())
+    return _notes((*facts.evidence.notes, *extra))
+
+
+def _notes(notes: Sequence[Note]) -> Html | None:
+    if not notes:
+        return None
+    unique = list(dict.fromkeys((note.where, note.reason) for note in notes))
+    return el(
+        "ul", *(el("li", el("b", where), ": ", reason) for where, reason in unique), class_="notes"
+    )

@@ -1,0 +1,102 @@
+"""What the page's parts ask of the evidence, looked up once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from whet.core.evidence import Evidence, Latency, Percentile, Quality, Status, Trial, Verdict
+
+__all__ = ["Facts"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Lookups over one record; nothing is computed that wasn't measured."""
+
+    evidence: Evidence
+
+    @cached_property
+    def by_id(self) -> dict[str, Trial]:
+        return {trial.id: trial for trial in self.evidence.trials}
+
+    @property
+    def chosen(self) -> Trial | None:
+        return self.by_id.get(self.evidence.chosen)
+
+    @property
+    def baseline(self) -> Trial | None:
+        return self.by_id.get(self.evidence.baseline)
+
+    @property
+    def metric(self) -> str:
+        """The concrete metric: that of the judgements, else the contract's."""
+        judged = (q.metric for t in self.evidence.trials if (q := self.quality(t)) is not None)
+        return next(judged, self.evidence.contract.metric)
+
+    @property
+    def allowed(self) -> float | None:
+        """The allowed drop in units of the metric; ``None`` before anything was judged."""
+        judged = (q.allowed for t in self.evidence.trials if (q := self.quality(t)) is not None)
+        drop = self.evidence.contract.max_drop
+        return next(judged, drop.value if drop.kind == "absolute" else None)
+
+    @cached_property
+    def ordered(self) -> tuple[Trial, ...]:
+        """Chosen first, then by latency, then those that didn't run."""
+        return tuple(sorted(self.evidence.trials, key=self._order))
+
+    @property
+    def contenders(self) -> tuple[Trial, ...]:
+        """Chosen, baseline, frontier and all that were certified or packed."""
+        return tuple(t for t in self.ordered if self.is_contender(t))
+
+    def is_contender(self, trial: Trial) -> bool:
+        ends = {self.evidence.chosen, self.evidence.baseline}
+        known = trial.frontier or trial.certify is not None or trial.variant is not None
+        return trial.id in ends or (trial.status is Status.OK and known)
+
+    def point(self, latency: Latency | None) -> Percentile | None:
+        """The contract's percentile, else the highest that was measured."""
+        if latency is None:
+            return None
+        exact = latency.at(self.evidence.contract.percentile)
+        return exact or max(latency.percentiles, key=lambda p: p.q, default=None)
+
+    def quality(self, trial: Trial) -> Quality | None:
+        """The best judgement there is."""
+        return trial.certify or trial.select
+
+    def untouched(self, trial: Trial) -> bool:
+        """The original in full precision, whose loss is none by definition."""
+        return trial.id == self.evidence.baseline or (
+            not trial.recipe.steps and trial.recipe.settings.precision == "fp32"
+        )
+
+    @property
+    def against_eager(self) -> float | None:
+        """Eager's median over the chosen one's; the mean where a median is missing."""
+        chosen = self.chosen
+        if self.evidence.eager is None or chosen is None or chosen.latency is None:
+            return None
+        eager, mine = self.evidence.eager.at(50.0), chosen.latency.at(50.0)
+        if eager is None or mine is None:
+            over, under = self.evidence.eager.mean_ms, chosen.latency.mean_ms
+        else:
+            over, under = eager.value_ms, mine.value_ms
+        return over / under if under > 0 and math.isfinite(over) else None
+
+    @property
+    def same_as_baseline(self) -> bool:
+        return self.evidence.chosen == self.evidence.baseline
+
+    @property
+    def kept(self) -> Verdict:
+        return self.evidence.kept
+
+    def _order(self, trial: Trial) -> tuple[int, float, str]:
+        point = self.point(trial.latency)
+        first = 0 if trial.id == self.evidence.chosen else 1
+        ran = 0 if trial.status is Status.OK and point is not None else 2
+        return (max(first, ran), point.value_ms if point is not None else math.inf, trial.name)

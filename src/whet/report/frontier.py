@@ -1,0 +1,305 @@
+"""The frontier plot: latency across, quality lost downwards, as inline SVG.
+
+The best corner is the upper left: fast, and nothing lost. The floor of the
+contract is drawn as a floor, its latency limit as a wall; what lies above the
+one and left of the other keeps the contract.
+
+The picture is drawn twice, wide and narrow, and the style sheet shows one.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from whet.report import format as fmt
+from whet.report.axes import linear_ticks, log_ticks
+from whet.report.facts import Facts
+from whet.report.html import Html, el, join
+from whet.report.labels import Box, Label, Placed, place, text_width
+from whet.report.marks import legend, mark, whisker
+from whet.report.plot import LANE, Plot, Point, collect, lay_out
+
+__all__ = ["render_frontier"]
+
+_WIDE = (960, 460)
+_NARROW = (380, 430)
+_FONT = 12.0
+# Labelled, most important first; the others are named by hovering and in the table.
+_NAMED = ("chosen", "baseline", "eager", "certified", "frontier", "peer")
+_BOLD = frozenset({"chosen", "baseline"})
+
+
+def render_frontier(facts: Facts, rows: dict[str, str]) -> Html | None:
+    """The plot with its legend; ``None`` when nothing was measured.
+
+    Args:
+        facts: of the search.
+        rows: anchor of each trial's row in the tables, by the trial's id.
+    """
+    points = collect(facts, rows)
+    if not points:
+        return None
+    return el(
+        "figure",
+        _svg(lay_out(facts, points, *_WIDE), *_WIDE, "wide"),
+        _svg(lay_out(facts, points, *_NARROW), *_NARROW, "narrow"),
+        legend({point.role for point in points}),
+        class_="frontier",
+    )
+
+
+def _svg(plot: Plot, width: int, height: int, kind: str) -> Html:
+    q = fmt.percentile(plot.facts.evidence.contract.percentile)
+    says = (
+        f"Latency ({q}, logarithmic) against {_y_title(plot)} of"
+        f" {fmt.plural(len(plot.points), 'contender')}; the tables below hold the same figures."
+    )
+    return el(
+        "svg",
+        _keeps(plot),
+        _x_axis(plot),
+        _y_axis(plot),
+        _lanes(plot),
+        _bounds(plot),
+        _stairs(plot),
+        *(_mark(plot, point) for point in reversed(plot.points)),
+        _labels(plot),
+        class_=f"plot {kind}",
+        viewBox=f"0 0 {width} {height}",
+        role="img",
+        aria_label=says,
+    )
+
+
+def _y_title(plot: Plot) -> str:
+    _, unit = fmt.metric_unit(plot.facts.metric)
+    label = fmt.metric_label(plot.facts.metric) if plot.facts.metric != "auto" else "quality"
+    return f"{label} lost{f', {unit}' if unit else ''}"
+
+
+def _keeps(plot: Plot) -> Html | None:
+    """The area where the contract is kept."""
+    limit = plot.facts.evidence.contract.limit_ms
+    if limit is not None and limit <= plot.x.low:
+        return None
+    wall = plot.x(limit) if limit is not None else plot.right
+    floor = plot.y(plot.floor) if plot.floor is not None else plot.bottom
+    return el(
+        "rect",
+        x=plot.left,
+        y=plot.top,
+        width=wall - plot.left,
+        height=floor - plot.top,
+        class_="keeps",
+    )
+
+
+def _x_axis(plot: Plot) -> Html:
+    parts: list[Html] = []
+    for value in log_ticks(plot.x.low, plot.x.high, 5 if plot.narrow else 9):
+        x = plot.x(value)
+        parts.append(el("line", x1=x, y1=plot.top, x2=x, y2=plot.foot, class_="grid"))
+        shown = fmt.limit_ms(round(value, 9))
+        parts.append(el("text", shown, x=x, y=plot.foot + 16, class_="tick", text_anchor="middle"))
+    title = f"latency, {fmt.percentile(plot.facts.evidence.contract.percentile)}"
+    y, middle = plot.foot + 37, (plot.left + plot.right) / 2
+    parts.append(el("text", title, x=middle, y=y, class_="axis", text_anchor="middle"))
+    parts.append(el("text", "← faster", x=plot.left, y=y, class_="axis"))
+    return join(*parts)
+
+
+def _y_axis(plot: Plot) -> Html:
+    parts: list[Html] = []
+    ticks = linear_ticks(plot.y.low, plot.y.high, 7)
+    places = max((_places(t) for t in ticks), default=0)
+    for value in ticks:
+        y = plot.y(value)
+        kind = "grid zero" if abs(value) < 1e-12 else "grid"
+        parts.append(el("line", x1=plot.left, y1=y, x2=plot.right, y2=y, class_=kind))
+        shown = fmt.fixed(value, places)
+        parts.append(el("text", shown, x=plot.left - 8, y=y + 4, class_="tick", text_anchor="end"))
+    parts.append(el("text", f"↓ {_y_title(plot)}", x=8, y=16, class_="axis"))
+    return join(*parts)
+
+
+def _lanes(plot: Plot) -> Html:
+    parts: list[Html] = []
+    for number, name in enumerate(plot.lanes):
+        y = plot.bottom + LANE * number
+        parts.append(
+            el("rect", x=plot.left, y=y, width=plot.right - plot.left, height=LANE, class_="lane")
+        )
+        lines = name.split(" ") if plot.narrow else [name]
+        for line, words in enumerate(lines):
+            shift = 4 if len(lines) == 1 else 11 * line - 2
+            parts.append(
+                el(
+                    "text",
+                    words,
+                    x=plot.left - 8,
+                    y=y + LANE / 2 + shift,
+                    class_="tick lane-name",
+                    text_anchor="end",
+                )
+            )
+    return join(*parts)
+
+
+def _bounds(plot: Plot) -> Html:
+    """The contract's limit and floor, as lines with their names."""
+    parts: list[Html] = []
+    if plot.limit is not None:
+        x = plot.x(plot.limit)
+        parts.append(el("line", x1=x, y1=plot.top, x2=x, y2=plot.foot, class_="bound"))
+    if plot.floor is not None:
+        y = plot.y(plot.floor)
+        parts.append(el("line", x1=plot.left, y1=y, x2=plot.right, y2=y, class_="bound"))
+    parts += [el("text", n.text, x=n.x, y=n.y, class_="bound-name") for n in _bound_names(plot)]
+    return join(*parts)
+
+
+def _bound_names(plot: Plot) -> list[Label]:
+    found = []
+    if plot.limit is not None:
+        words = f"limit {fmt.limit_ms(plot.limit)}"
+        x = min(plot.x(plot.limit) - 12, plot.right - text_width(words, _FONT))
+        # The axis's title stands above the left end.
+        found.append(Label("limit", words, max(x, plot.left), plot.top - 4))
+    if plot.floor is not None and plot.facts.allowed is not None:
+        words = f"allowed {fmt.allowed(plot.facts.metric, plot.facts.allowed)}"
+        x = plot.right - text_width(words, _FONT) - 4
+        found.append(Label("floor", words, x, plot.y(plot.floor) + 15))
+    return found
+
+
+def _corners(plot: Plot) -> list[tuple[float, float]]:
+    """The undominated marks, from left to right."""
+    ends = {"chosen", "baseline"}
+    known = sorted(
+        (plot.column(p), plot.row(p))
+        for p in plot.points
+        if p.trial is not None
+        and p.loss is not None
+        and p not in plot.over
+        and (p.trial.frontier or p.role in ends)
+    )
+    best: list[tuple[float, float]] = []
+    for x, y in known:
+        if not best or y < best[-1][1] - 1e-9:
+            best.append((x, y))
+    return best
+
+
+def _stairs(plot: Plot) -> Html | None:
+    """The stairs that no candidate lies above and left of."""
+    best = _corners(plot)
+    if len(best) < 2:
+        return None
+    steps = "".join(f"H{x:.1f}V{y:.1f}" for x, y in best[1:])
+    return el("path", d=f"M{best[0][0]:.1f} {best[0][1]:.1f}{steps}", class_="front")
+
+
+def _mark(plot: Plot, point: Point) -> Html:
+    x, y = plot.column(point), plot.row(point)
+    parts: list[Html] = []
+    if point.x.low_ms is not None and point.x.high_ms is not None:
+        parts.append(whisker(x, y, plot.x(point.x.low_ms), y))
+        parts.append(whisker(x, y, plot.x(point.x.high_ms), y))
+    if point.bound is not None and point not in plot.over:
+        parts.append(whisker(x, y, x, plot.y(point.bound), cut=point.bound > plot.y.high))
+    parts.append(mark("over" if point in plot.over else point.role, x, y))
+    lane = " over" if point in plot.over else " unjudged" if point in plot.unjudged else ""
+    group = el("g", el("title", _says(plot, point)), *parts, class_=f"m {point.role}{lane}")
+    return el("a", group, href=point.href, tabindex=-1) if point.href else group
+
+
+def _says(plot: Plot, point: Point) -> str:
+    """What hovering over a mark shows."""
+    interval = fmt.ms_interval(point.x.low_ms, point.x.high_ms, point.x.value_ms)
+    latency = f"{fmt.percentile(point.x.q)} {fmt.ms(point.x.value_ms)}"
+    words = [point.name, f"{latency} ({interval})" if interval else latency]
+    trial = point.trial
+    quality = plot.facts.quality(trial) if trial is not None else None
+    if quality is not None:
+        split = "certified" if trial is not None and trial.certify is not None else "select"
+        words.append(
+            f"{fmt.metric_label(quality.metric)} lost {fmt.lost(quality.metric, quality.drop)},"
+            f" at most {fmt.lost(quality.metric, quality.bound)} ({split})"
+        )
+    elif point.loss is None:
+        words.append("quality not judged")
+    return "\n".join(words)
+
+
+def _labels(plot: Plot) -> Html:
+    named = sorted(
+        (p for p in plot.points if p.role in _NAMED),
+        key=lambda p: (_NAMED.index(p.role), p.x.value_ms),
+    )
+    wanted = [
+        Label(
+            p.role,
+            _short(p.name, 24 if plot.narrow else 32),
+            plot.column(p),
+            plot.row(p),
+            must=p.role in _BOLD,
+            bold=p.role in _BOLD,
+        )
+        for p in named
+    ]
+    marks = [
+        Box(x - 6, y - 6, x + 6, y + 6)
+        for x, y in ((plot.column(p), plot.row(p)) for p in plot.points)
+    ]
+    names = [
+        Box(n.x, n.y - _FONT, n.x + text_width(n.text, _FONT), n.y + 3) for n in _bound_names(plot)
+    ]
+    frame = Box(plot.left + 2, plot.top + 1, plot.right, plot.foot)
+    placed = place(wanted, [*marks, *names], frame, size=_FONT, soft=_lines(plot))
+    return join(*(_label(spot) for spot in placed))
+
+
+def _lines(plot: Plot) -> list[Box]:
+    """What a label crosses only when it must: bounds, the zero line, stairs, whiskers."""
+    found = [Box(plot.left, plot.y(0.0) - 1, plot.right, plot.y(0.0) + 1)]
+    if plot.limit is not None:
+        found.append(Box(plot.x(plot.limit) - 1, plot.top, plot.x(plot.limit) + 1, plot.foot))
+    if plot.floor is not None:
+        found.append(Box(plot.left, plot.y(plot.floor) - 1, plot.right, plot.y(plot.floor) + 1))
+    corners = _corners(plot)
+    for (x1, y1), (x2, y2) in pairwise(corners):
+        found += [Box(x1, y1 - 1, x2, y1 + 1), Box(x2 - 1, y2, x2 + 1, y1)]
+    for point in plot.points:
+        x, y = plot.column(point), plot.row(point)
+        if point.bound is not None and point not in plot.over:
+            found.append(Box(x - 1, y, x + 1, plot.y(point.bound)))
+        ends = [plot.x(v) for v in (point.x.low_ms, point.x.high_ms) if v is not None]
+        found.append(Box(min([x, *ends]), y - 1, max([x, *ends]), y + 1))
+    return found
+
+
+def _label(spot: Placed) -> Html:
+    name = el(
+        "text",
+        spot.label.text,
+        x=spot.x,
+        y=spot.y,
+        text_anchor=spot.anchor,
+        class_=f"name {spot.label.key}",
+    )
+    if not spot.leader:
+        return name
+    near_x = min(max(spot.label.x, spot.box.left), spot.box.right)
+    near_y = min(max(spot.label.y, spot.box.top), spot.box.bottom)
+    return join(
+        el("line", x1=spot.label.x, y1=spot.label.y, x2=near_x, y2=near_y, class_="leader"), name
+    )
+
+
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _places(value: float) -> int:
+    """Decimals that show a round number exactly."""
+    return next((n for n in range(5) if abs(value - round(value, n)) < 1e-9), 5)

@@ -1,0 +1,186 @@
+"""Compiled engines on disk, so that each is compiled once per machine.
+
+An entry is a folder ``<runtime>/<key>`` that holds what `Runtime.compile`
+wrote and its seal. The key is a digest of the graph, the settings that the
+runtime bakes in, the CPU's instruction set and the runtime's version. Folders
+are written under another name and renamed, so an entry is whole or absent,
+whoever else is writing: of two processes that compile the same engine at once,
+the first to finish wins and the other takes its result. A damaged entry is
+found by its seal, set aside and rebuilt.
+
+The size is bounded: when an entry is added, those not used for longest go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import msgspec
+
+from whet.core.artifact import Artifact
+from whet.core.settings import Settings
+from whet.errors import EngineError, StorageError
+from whet.runtimes.base import Runtime, check_settings
+from whet.runtimes.cpu import cpu_digest
+from whet.runtimes.seal import SEAL_SUFFIX, baked, check_seal
+
+__all__ = ["DEFAULT_LIMIT_BYTES", "EngineCache", "engine_key"]
+
+DEFAULT_LIMIT_BYTES = 8 << 30
+_UNFINISHED = ".unfinished-"
+# An unfinished folder this old has lost its writer: no compilation takes a day.
+_LOST_AFTER_S = 86_400.0
+_ATTEMPTS = 5
+
+
+def engine_key(runtime: Runtime, graph: Artifact, settings: Settings) -> str:
+    """32 hex digits: equal exactly where a compiled engine may be used again."""
+    parts = {
+        "runtime": runtime.name,
+        "version": runtime.available().version,
+        "cpu": cpu_digest(),
+        "graph": graph.digest(),
+        "signature": graph.signature,
+        "settings": baked(runtime, settings),
+    }
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()[:32]
+
+
+@final
+@dataclass(frozen=True)
+class EngineCache:
+    """A folder of compiled engines.
+
+    Attributes:
+        root: the folder; made when it is needed.
+        limit_bytes: least recently used entries go when all together are larger.
+            The newest entry stays even if it alone is larger.
+    """
+
+    root: Path
+    limit_bytes: int = DEFAULT_LIMIT_BYTES
+
+    def compiled(self, runtime: Runtime, graph: Artifact, settings: Settings) -> Path:
+        """The main file of the compiled engine, compiled now unless it was before.
+
+        For a runtime that compiles nothing ahead this is the graph's own file.
+
+        Raises:
+            OptionError: a setting that the runtime doesn't honour.
+            EngineError: the runtime could not compile the graph.
+            StorageError: the folder can't be written.
+        """
+        check_settings(runtime.name, runtime.honours, settings)
+        try:
+            entry = self.root / runtime.name / engine_key(runtime, graph, settings)
+        except OSError as error:
+            raise EngineError(
+                f"The graph {graph.path} can't be read: {error.strerror}.", "Check its files."
+            ) from error
+        found = _intact(entry, runtime, graph, settings)
+        if found is not None:
+            os.utime(entry)
+            return found
+        with _storage(self.root), self._unfinished() as folder:
+            engine = runtime.compile(graph, settings, folder)
+            if engine.parent != folder:
+                return engine
+            self._publish(
+                folder, entry, lambda: _intact(entry, runtime, graph, settings) is not None
+            )
+            self._evict(keep=entry)
+        return entry / engine.name
+
+    @contextlib.contextmanager
+    def _unfinished(self) -> Iterator[Path]:
+        """A folder to write into; gone at the end unless it was renamed."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.root))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _publish(self, folder: Path, entry: Path, intact: Callable[[], bool]) -> None:
+        """Give a finished folder its name, unless another process has put its own there."""
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(_ATTEMPTS):
+            try:
+                folder.rename(entry)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                if intact():
+                    return
+                # Damaged. Another process may see the same and be faster; then try again.
+                with contextlib.suppress(FileNotFoundError):
+                    self._set_aside(entry)
+            else:
+                return
+        raise EngineError(
+            f"The cache entry {entry} is damaged again and again.", "Remove the folder."
+        )
+
+    def _set_aside(self, entry: Path) -> None:
+        """Remove an entry; renamed first, so that no reader finds half of one."""
+        with self._unfinished() as aside:
+            entry.rename(aside / entry.name)
+
+    def _evict(self, keep: Path) -> None:
+        now = time.time()
+        for lost in self.root.glob(f"{_UNFINISHED}*"):
+            if now - _used(lost) > _LOST_AFTER_S:
+                shutil.rmtree(lost, ignore_errors=True)
+        entries = sorted(self.root.glob("*/*/"), key=_used, reverse=True)
+        total = _size_bytes(keep)
+        for entry in (entry for entry in entries if entry != keep):
+            total += _size_bytes(entry)
+            if total > self.limit_bytes:
+                with contextlib.suppress(FileNotFoundError):  # another process evicts too
+                    self._set_aside(entry)
+
+
+def _intact(entry: Path, runtime: Runtime, graph: Artifact, settings: Settings) -> Path | None:
+    """The entry's main file if there is one and its seal holds."""
+    for seal in entry.glob(f"*{SEAL_SUFFIX}"):
+        engine = seal.with_name(seal.name.removesuffix(SEAL_SUFFIX))
+        with contextlib.suppress(EngineError):
+            check_seal(runtime, engine, graph, settings)
+            return engine
+    return None
+
+
+def _used(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _size_bytes(folder: Path) -> int:
+    total = 0
+    for file in folder.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
+
+
+@contextlib.contextmanager
+def _storage(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"The engine cache {root} can't be written: {error.strerror or error}.",
+            "Free some space, or choose another folder.",
+        ) from error

@@ -1,0 +1,140 @@
+"""Settings worth trying for one runtime, the most promising first.
+
+A full grid would be mostly waste. So the settings that move latency most
+(precision, fixed or dynamic sizes, threads) are crossed, and each of the
+others is tried once, as a change to the most promising point of that grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from whet.core.settings import GraphLevel, Layout, Precision, Settings
+from whet.errors import OptionError
+
+__all__ = ["precisions", "settings_space"]
+
+# Flags of /proc/cpuinfo that say a CPU multiplies in a half precision (x86; "bf16" and
+# "asimdhp" are Arm's words).
+_BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+_FP16 = frozenset({"amx_fp16", "avx512_fp16", "asimdhp"})
+_EVERY_COUNT_UP_TO = 4
+
+
+def settings_space(
+    runtime: str, *, cores: int, fixed: dict[str, int], flags: frozenset[str], lossless: bool
+) -> tuple[Settings, ...]:
+    """The settings to try for a latency goal, ordered by promise, without repetition.
+
+    Args:
+        runtime: registered name.
+        cores: compute threads that may be used.
+        fixed: sizes that the contract makes known, e.g. ``{"batch": 1}``; empty
+            where requests differ in size.
+        flags: what the CPU can do (`whet.runtimes.cpu.cpu_flags`).
+        lossless: leave out precisions that change answers.
+
+    Raises:
+        OptionError: an unknown runtime, or less than one core.
+    """
+    if cores < 1:
+        raise OptionError(f"cores={cores} can't run anything.", "Give 1 or more.")
+    if runtime not in _SPACES:
+        raise OptionError(
+            f"No settings are known for the runtime '{runtime}'.",
+            f"The names are {', '.join(_SPACES)}.",
+        )
+    half = () if lossless else precisions(flags)
+    return tuple(_unique(_SPACES[runtime](cores, fixed, half)))
+
+
+def precisions(flags: frozenset[str]) -> tuple[Precision, ...]:
+    """Half precisions that a CPU with these flags computes in, fastest first."""
+    return (
+        *((Precision.BF16,) if flags & _BF16 else ()),
+        *((Precision.FP16,) if flags & _FP16 else ()),
+    )
+
+
+def _threads(cores: int) -> list[int]:
+    """Every count on few cores; halves of it on many. Most first: latency is the goal."""
+    if cores <= _EVERY_COUNT_UP_TO:
+        return list(range(cores, 0, -1))
+    counts = [cores]
+    while counts[-1] > 1:
+        counts.append(counts[-1] // 2)
+    return counts
+
+
+def _sizes(fixed: Mapping[str, int]) -> list[dict[str, int]]:
+    """All known sizes fixed, only the first of several, none."""
+    choices = [dict(fixed)] if fixed else []
+    if len(fixed) > 1:
+        choices.append(dict(list(fixed.items())[:1]))
+    return [*choices, {}]
+
+
+def _grid(cores: int, fixed: Mapping[str, int], choices: Iterable[Precision]) -> Iterator[Settings]:
+    for threads in _threads(cores):
+        for precision in choices:
+            for sizes in _sizes(fixed):
+                yield Settings(threads=threads, precision=precision, fixed=sizes)
+
+
+def _varied(base: Settings, **changes: Any) -> Iterator[Settings]:
+    """The base with one field changed at a time."""
+    for name, value in changes.items():
+        yield msgspec.structs.replace(base, **{name: value})
+
+
+def _openvino(cores: int, fixed: dict[str, int], half: tuple[Precision, ...]) -> list[Settings]:
+    grid = list(_grid(cores, fixed, (*half, Precision.FP32)))
+    first, rest = grid[0], grid[1:]
+    return [first, *_varied(first, pin=True, flush_denormals=True), *rest]
+
+
+def _onnxruntime(cores: int, fixed: dict[str, int], half: tuple[Precision, ...]) -> list[Settings]:
+    del half  # the provider computes in the graph's own types
+    grid = list(_grid(cores, fixed, (Precision.FP32,)))
+    first = grid[0]
+    alone = {"spin": False} if cores > 1 else {}  # a single thread has nobody to wait for
+    changes = _varied(first, **alone, flush_denormals=True, level=GraphLevel.EXTENDED)
+    quiet = [msgspec.structs.replace(s, spin=False) for s in grid[1:] if s.threads > 1]
+    return [first, *changes, *grid[1:], *quiet]
+
+
+def _torch(cores: int, fixed: dict[str, int], half: tuple[Precision, ...]) -> list[Settings]:
+    del fixed, half  # the baseline takes sizes as they come and keeps its precision
+    counts = [Settings(threads=threads) for threads in _threads(cores)]
+    quiet = [msgspec.structs.replace(s, spin=False) for s in counts if s.threads > 1]
+    return [*counts, *quiet]
+
+
+def _inductor(cores: int, fixed: dict[str, int], half: tuple[Precision, ...]) -> list[Settings]:
+    # Each of these costs a compilation of half a minute: no grid over threads.
+    bf16 = tuple(p for p in half if p is Precision.BF16)
+    grid = [s for s in _grid(cores, fixed, (*bf16, Precision.FP32)) if s.threads == cores]
+    first = grid[0]
+    alone = {"spin": False} if cores > 1 else {}
+    single = [msgspec.structs.replace(first, threads=1)]
+    return [first, *_varied(first, layout=Layout.CHANNELS_LAST, **alone), *grid[1:], *single]
+
+
+_SPACES = {
+    "openvino": _openvino,
+    "onnxruntime": _onnxruntime,
+    "inductor": _inductor,
+    "torch": _torch,
+}
+
+
+def _unique(settings: Iterable[Settings]) -> Iterator[Settings]:
+    seen: set[bytes] = set()
+    for one in settings:
+        key = msgspec.json.encode(one, order="deterministic")
+        if key not in seen:
+            seen.add(key)
+            yield one

@@ -1,0 +1,1 @@
+"""The contract engine: proposes candidates, measures them, decides, remembers."""

@@ -1,0 +1,82 @@
+"""One engine's outputs on every row of a part of the samples, kept on disk."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+
+from whet.core.spec import Arrays
+from whet.data.store import SampleStore
+from whet.measure.contender import Contender
+from whet.measure.process import ContenderProcess
+
+__all__ = ["answers_of", "seconds_of"]
+
+# Rows given at once where the batch axis is free: amortises the call, keeps memory small.
+_ROWS = 16
+_TIMEOUT_S = 3600.0
+_SECONDS = "seconds.txt"
+
+
+def answers_of(
+    contender: Contender,
+    part: SampleStore,
+    place: Path,
+    *,
+    cores: tuple[int, ...],
+    memory_bytes: int | None,
+    rows: int | None = None,
+) -> Arrays:
+    """Run every row of ``part`` once and return the outputs by name, in order.
+
+    Args:
+        contender: the engine.
+        part: the samples.
+        place: folder for the answers; if it is there already nothing is run.
+        cores: to run on.
+        memory_bytes: limit of the process.
+        rows: at once; by default what the engine's fixed batch asks for, else 16,
+            or 1 where rows differ in length and padding could change the answer.
+
+    Raises:
+        TrialError, EngineError: as the process ended.
+    """
+    if not place.is_dir():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside = place.with_name(place.name + ".part")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir()
+        began = time.monotonic()
+        with ContenderProcess(
+            contender,
+            part.ref(),
+            batch=rows or _rows(contender, part),
+            memory_bytes=memory_bytes,
+            timeout_s=_TIMEOUT_S,
+            cores=cores,
+        ) as process:
+            process.outputs(part.ref(), beside, batch=rows or _rows(contender, part))
+        (beside / _SECONDS).write_text(f"{time.monotonic() - began:.3f}")
+        beside.replace(place)
+    names = [spec.name for spec in contender.graph.signature.outputs]
+    return {name: np.load(place / f"{i}.npy", allow_pickle=False) for i, name in enumerate(names)}
+
+
+def seconds_of(place: Path) -> float:
+    """How long it took to compute the answers that are kept at ``place``."""
+    return float((place / _SECONDS).read_text())
+
+
+def _rows(contender: Contender, part: SampleStore) -> int:
+    symbol = contender.graph.signature.batch_symbol
+    if symbol is None:
+        shape = contender.graph.signature.inputs[0].shape
+        return int(shape[0]) if shape and isinstance(shape[0], int) else 1
+    fixed = contender.settings.fixed.get(symbol)
+    if fixed is not None:
+        return fixed
+    ragged = any(isinstance(d, str) for spec in part.inputs for d in spec.shape[1:])
+    return 1 if ragged else _ROWS

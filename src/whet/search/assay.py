@@ -1,0 +1,57 @@
+"""Timing and judging of one candidate's engine, by `whet.measure`. A thin shell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whet.core.evidence import Quality, Trial
+from whet.data.store import SampleStore
+from whet.measure.clock import ClockPlan, Race, race
+from whet.measure.contender import Contender
+from whet.measure.quality import judge
+from whet.search.answers import answers_of
+from whet.search.jobs import Made
+from whet.search.setup import Setup
+
+__all__ = ["contender_of", "judge_on", "time_all"]
+
+
+def contender_of(trial: Trial, made: Made) -> Contender:
+    """The measurable form of a trial's engine."""
+    return Contender(trial.name, trial.recipe.runtime, made.graph, made.engine, trial.recipe.settings)
+
+
+def time_all(setup: Setup, contenders: Sequence[Contender], plan: ClockPlan) -> Race:
+    """Interleaved latency of several engines, on the select samples."""
+    return race(
+        contenders,
+        setup.select.ref(),
+        plan,
+        cores=setup.cores,
+        memory_bytes=setup.memory_bytes,
+    )
+
+
+def judge_on(setup: Setup, trial: Trial, made: Made, part: SampleStore, *, per_class: bool = False) -> Quality:
+    """Compare a trial's answers with the original's on one part of the samples."""
+    name = "certify" if part is setup.certify else "select"
+    place = setup.workdir / "answers" / name / trial.id
+    got = answers_of(
+        contender_of(trial, made),
+        part,
+        place,
+        cores=setup.cores,
+        memory_bytes=setup.memory_bytes,
+    )
+    return judge(
+        setup.metric,
+        setup.references.outputs(part),
+        got,
+        part.labels,
+        rows_per_sample=part.rows_per_sample,
+        max_drop=setup.contract.max_drop,
+        confidence=setup.contract.confidence,
+        per_class=per_class,
+        task=setup.task,
+        seed=setup.seed,
+    )

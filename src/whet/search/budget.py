@@ -1,0 +1,50 @@
+"""How the time of a search is spent; pure, time is an argument.
+
+A search has three kinds of time: climbing (trying candidates), closing
+(re-measuring the finalists, certifying, packing) and the fixed start (reading,
+exporting). Climbing must leave enough for closing, so that the budget as a
+whole is kept to within 10 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Budget"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A time budget that started at ``start_s`` on some monotonic clock.
+
+    Attributes:
+        start_s: when the search began.
+        total_s: all that it may take; ``None`` for no limit.
+        closing_s: expected cost of closing, kept in reserve.
+    """
+
+    start_s: float
+    total_s: float | None
+    closing_s: float = 0.0
+
+    def elapsed_s(self, now_s: float) -> float:
+        return now_s - self.start_s
+
+    def left_s(self, now_s: float) -> float:
+        """Seconds left before the end of the whole budget; infinite without one."""
+        if self.total_s is None:
+            return float("inf")
+        return max(0.0, self.start_s + self.total_s - now_s)
+
+    def climbing_s(self, now_s: float) -> float:
+        """Seconds left for trying candidates, with closing held in reserve."""
+        return max(0.0, self.left_s(now_s) - self.closing_s)
+
+    def affords(self, now_s: float, expected_s: float) -> bool:
+        """Whether something that should take ``expected_s`` still fits before closing."""
+        return expected_s <= self.climbing_s(now_s)
+
+    def reserving(self, closing_s: float) -> Budget:
+        """The same budget with another reserve, at most half of the total."""
+        cap = closing_s if self.total_s is None else min(closing_s, self.total_s / 2)
+        return Budget(self.start_s, self.total_s, cap)

@@ -1,0 +1,157 @@
+"""The ladder: rungs in order of cost, until the contract is kept or time is up.
+
+Rung 1 runs the untouched graph on every runtime, rung 0 then says what is
+reachable (its int8 probe is a real candidate, quantised with a handful of
+samples), rung 2 quantises and, where that costs too much quality, searches
+the algorithm and restores the layers that hurt.
+
+With a latency limit the climb stops as soon as a candidate keeps the contract
+with slack; without one it goes on while anything promising is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from whet.core.evidence import Feasibility, Status, Trial
+from whet.core.recipe import Recipe
+from whet.core.settings import Settings
+from whet.errors import RuntimeUnavailableError
+from whet.search import rungs
+from whet.search.decide import promising
+from whet.search.feasibility import assess
+from whet.search.figures import is_untouched, speed
+from whet.search.refine import refine
+from whet.search.setup import Setup
+from whet.search.trials import Trials
+
+__all__ = ["Climbed", "climb"]
+
+_SLACK = 0.9  # a limit is kept with slack below this share of it
+_RETUNED = 2  # quantised graphs whose runtime settings are tuned
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """Where the climb ended: the best untouched trial, and what rung 0 said."""
+
+    baseline: Trial
+    feasibility: Feasibility
+
+
+def climb(setup: Setup, trials: Trials) -> Climbed:
+    """Go up the ladder; every result is in ``trials`` and in the ledger.
+
+    Raises:
+        RuntimeUnavailableError: no runtime could run the untouched graph.
+        Stopped: the user asked to stop.
+    """
+    axes = _axes(setup)
+    first = _wave(trials, 1, rungs.untouched_first(_quick_to_build(setup), **axes), judge=False)
+    _need_one(first)
+    _wave(trials, 0, rungs.int8_probe(setup.kind, _settings_by_runtime(first)), judge=False)
+    feasibility = _feasibility(setup, trials)
+    trials.remark("feasibility", feasibility.sentence)
+    _wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False)
+    _wave(trials, 1, rungs.untouched_rest(trials.untouched(), **axes), judge=False)
+    _wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes))
+    baseline = max(trials.untouched(), key=speed)
+    if not _enough(setup, trials):
+        _int8(setup, trials, axes)
+    return Climbed(trials.all[baseline.id], feasibility)
+
+
+def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
+    """Rung 2: recipes first, then the algorithm and restore if needed, then settings."""
+    settings = _settings_by_runtime(trials.untouched())
+    _wave(trials, 2, rungs.int8_recipes(setup.kind, setup.runtimes, settings), stop=setup)
+    if not _enough(setup, trials):
+        refine(setup, trials)
+    good = [
+        t
+        for t in trials.all.values()
+        if not is_untouched(t) and t.recipe.steps and promising(t, setup.contract, setup.certify.samples)
+    ]
+    for trial in sorted(good, key=speed, reverse=True)[:_RETUNED]:
+        if not _enough(setup, trials):
+            _wave(trials, 2, rungs.retuned(trial, **axes), stop=setup)
+
+
+def _wave(
+    trials: Trials, rung: int, recipes: Iterable[Recipe], *, judge: bool = True, stop: Setup | None = None
+) -> list[Trial]:
+    """Try recipes in order until time is up or, if ``stop`` is given, the contract is kept."""
+    trials.enter(rung)
+    tried: list[Trial] = []
+    for recipe in recipes:
+        if stop is not None and _enough(stop, trials):
+            break
+        trial = trials.attempt(recipe, rung, judge=judge)
+        if trial is None:
+            break
+        tried.append(trial)
+    return [t for t in tried if t.status is Status.OK]
+
+
+def _enough(setup: Setup, trials: Trials) -> bool:
+    """Whether a promising candidate keeps the latency limit with slack."""
+    contract = setup.contract
+    if contract.limit_ms is None:
+        return False
+    for trial in trials.all.values():
+        point = trial.latency.at(contract.percentile) if trial.latency is not None else None
+        reach = None if point is None else (point.high_ms or point.value_ms)
+        # Quick timings run too few queries for a high percentile: take their slowest query.
+        reach = reach if reach is not None else (trial.latency.max_ms if trial.latency else None)
+        if (
+            reach is not None
+            and reach <= _SLACK * contract.limit_ms
+            and promising(trial, contract, setup.certify.samples)
+        ):
+            return True
+    return False
+
+
+def _axes(setup: Setup) -> rungs.Axes:
+    symbol = setup.graph.signature.batch_symbol
+    fixed = {symbol: setup.contract.batch} if symbol is not None else {}
+    return rungs.Axes(cores=setup.threads, fixed=fixed, flags=frozenset(setup.machine.flags))
+
+
+def _quick_to_build(setup: Setup) -> tuple[str, ...]:
+    """Runtimes that compile in seconds; Inductor's C++ compiler comes after rung 0."""
+    return tuple(name for name in setup.runtimes if name != "inductor") or setup.runtimes
+
+
+def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
+    """The fastest lossless settings of each runtime that ran."""
+    best: dict[str, Trial] = {}
+    for trial in untouched:
+        known = best.get(trial.recipe.runtime)
+        if known is None or speed(trial) > speed(known):
+            best[trial.recipe.runtime] = trial
+    return {runtime: trial.recipe.settings for runtime, trial in best.items()}
+
+
+def _need_one(first: list[Trial]) -> None:
+    if not first:
+        raise RuntimeUnavailableError(
+            "No runtime could run the untouched graph.",
+            "The ledger holds why; try another --runtimes, or export the network differently.",
+        )
+
+
+def _feasibility(setup: Setup, trials: Trials) -> Feasibility:
+    probes = {
+        t.name: point.value_ms
+        for t in trials.all.values()
+        if t.latency is not None and (point := t.latency.at(50.0)) is not None
+    }
+    return assess(
+        setup.contract,
+        macs=setup.macs,
+        parameters=setup.parameters,
+        ceilings=setup.machine.ceilings,
+        probes_ms=probes,
+    )

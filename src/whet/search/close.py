@@ -1,0 +1,197 @@
+"""The end of a search: certify the finalists, time them in full, choose.
+
+The certify part is touched here and nowhere else, and once: finalists are
+certified from the safest to the fastest and the sequence stops at the first
+that isn't passed (see `whet.search.decide.certify_order`). All finalists, the
+best untouched engine and the original are then timed afresh, interleaved.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from whet.core.evidence import Latency, LayerTime, Ratio, Status, Trial, Verdict
+from whet.core.note import Note
+from whet.errors import WhetError
+from whet.measure.clock import ClockPlan
+from whet.measure.process import ContenderProcess
+from whet.search.assay import contender_of, judge_on, time_all
+from whet.search.decide import certify_order, choose, why_lost
+from whet.search.events import Phase
+from whet.search.footing import complete
+from whet.search.frontier import frontier
+from whet.search.setup import Setup
+from whet.search.trials import Trials
+
+__all__ = ["Closed", "close"]
+
+_FINALISTS = 4
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What was decided.
+
+    Attributes:
+        chosen: the trial that the bundle serves by default.
+        verdict: whether it keeps the contract.
+        baseline: the best untouched trial, timed again.
+        finalists: what the bundle holds, from most accurate to fastest.
+        trials: all, each with why it lost.
+        eager: latency of the original in torch, where there is one.
+        layers: where the chosen engine's time goes.
+    """
+
+    chosen: Trial
+    verdict: Verdict
+    baseline: Trial
+    finalists: tuple[Trial, ...]
+    trials: tuple[Trial, ...]
+    eager: Latency | None
+    layers: tuple[LayerTime, ...]
+    notes: tuple[Note, ...]
+
+
+def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
+    """Certify, time again, choose, and say of every other trial why it lost."""
+    contract = setup.contract
+    trials.phase("certifying the finalists")
+    order = certify_order(trials.all.values(), contract, setup.certify.samples, _FINALISTS)
+    certified = _certify(setup, trials, order)
+    trials.phase("timing the finalists against the original")
+    quick = baseline.speedup
+    eager, notes = _time_in_full(setup, trials, [baseline, *certified])
+    baseline = trials.all[baseline.id]
+    compared = [
+        msgspec.structs.replace(t, speedup=_against(t, baseline.name, quick))
+        for t in trials.all.values()
+    ]
+    chosen, verdict = choose(compared, contract, baseline)
+    front = {t.id for t in frontier(compared)}
+    everyone = tuple(
+        msgspec.structs.replace(
+            t, frontier=t.id in front, lost=why_lost(t, chosen, contract, baseline)
+        )
+        for t in compared
+    )
+    by_id = {t.id: t for t in everyone}
+    layers, more = _layers(setup, trials, by_id[chosen.id])
+    kept = [by_id[t.id] for t in (baseline, *certified) if by_id[t.id].status is Status.OK]
+    return Closed(
+        chosen=by_id[chosen.id],
+        verdict=verdict,
+        baseline=by_id[baseline.id],
+        finalists=tuple({t.id: t for t in kept}.values()),
+        trials=everyone,
+        eager=eager,
+        layers=layers,
+        notes=notes + more,
+    )
+
+
+def expected_seconds(setup: Setup, original_ms: float, engine_ms: float) -> float:
+    """What closing will take: answers of the original and the finalists, and the last race."""
+    rows = len(setup.certify)
+    answers = rows * (original_ms + _FINALISTS * engine_ms) / 1e3
+    return 45.0 + answers
+
+
+def _certify(setup: Setup, trials: Trials, order: tuple[Trial, ...]) -> list[Trial]:
+    done: list[Trial] = []
+    for trial in order:
+        try:
+            quality = judge_on(setup, trial, trials.made_for(trial), setup.certify, per_class=True)
+        except WhetError as error:
+            note = Note(trial.name, f"Could not be certified: {error.message}")
+            trials.replace(msgspec.structs.replace(trial, notes=(*trial.notes, note)))
+            break
+        certified = msgspec.structs.replace(trial, certify=quality)
+        trials.replace(certified)
+        done.append(certified)
+        if quality.verdict is not Verdict.PASSED:
+            break
+    return done
+
+
+def _time_in_full(
+    setup: Setup, trials: Trials, finalists: list[Trial]
+) -> tuple[Latency | None, tuple[Note, ...]]:
+    """Race the finalists, the baseline and the original; update the trials."""
+    baseline = finalists[0]
+    original = setup.references.original
+    contenders = [contender_of(t, trials.made_for(t)) for t in finalists]
+    with_eager = [*contenders, original] if original.runtime == "torch" else contenders
+    plan = ClockPlan.full(
+        batch=setup.contract.batch,
+        concurrency=setup.contract.concurrency,
+        percentile=setup.contract.percentile,
+        seed=setup.seed + 1,
+        seconds=_seconds_left(trials, len(with_eager)),
+    )
+    result = time_all(setup, with_eager, plan)
+    notes = [
+        *result.notes,
+        *(Note(name, error.message) for name, error in result.failures.items()),
+    ]
+    for trial in finalists:
+        if trial.name not in result.latency:
+            continue
+        latency = result.latency[trial.name]
+        ratio = (
+            Ratio(baseline.name, 1.0, 1.0, 1.0, noisy=False)
+            if trial.id == baseline.id
+            else result.ratio(baseline.name, trial.name)
+        )
+        footprint = complete(
+            setup, trial, trials.made_for(trial), latency, result.footprints[trial.name]
+        )
+        updated = msgspec.structs.replace(
+            trials.all[trial.id], latency=latency, speedup=ratio, footprint=footprint
+        )
+        trials.replace(updated)
+    return result.latency.get(original.name), tuple(notes)
+
+
+def _seconds_left(trials: Trials, contenders: int) -> float:
+    """Time for the last race: at least 10 s, at most 20 s a contender."""
+    left = trials.budget.left_s(time.monotonic())
+    return max(10.0, min(20.0 * contenders, 0.6 * left))
+
+
+def _against(trial: Trial, baseline: str, quick: Ratio | None) -> Ratio | None:
+    """The speed-up against the baseline, whatever it was timed against.
+
+    Quick timings are ratios to the search's first engine; dividing by the
+    baseline's own quick ratio carries them over, with the ends of the intervals
+    crossed so that the result is not too narrow.
+    """
+    own = trial.speedup
+    if own is None or quick is None or own.against == baseline:
+        return own
+    return Ratio(
+        against=baseline,
+        value=own.value / quick.value,
+        low=own.low / quick.high,
+        high=own.high / quick.low,
+        noisy=own.noisy or quick.noisy,
+    )
+
+
+def _layers(
+    setup: Setup, trials: Trials, chosen: Trial
+) -> tuple[tuple[LayerTime, ...], tuple[Note, ...]]:
+    try:
+        with ContenderProcess(
+            contender_of(chosen, trials.made_for(chosen)),
+            setup.select.ref(),
+            batch=setup.contract.batch,
+            memory_bytes=setup.memory_bytes,
+            timeout_s=120.0,
+            cores=setup.cores,
+        ) as process:
+            return process.layers(), ()
+    except WhetError as error:
+        return (), (Note("layers", error.message),)

@@ -1,0 +1,261 @@
+"""What the measurements mean for the contract; pure.
+
+A contract has up to four clauses (latency, quality, size, memory). Each is
+passed, failed or undecided; the contract is kept when all are passed.
+The untouched original keeps the quality clause by definition.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from whet.core.contract import Contract
+from whet.core.evidence import Latency, Status, Trial, Verdict
+from whet.search.figures import damage, is_untouched, speed
+
+__all__ = [
+    "Clause",
+    "certify_order",
+    "choose",
+    "clauses",
+    "expected_bound",
+    "keeps",
+    "kept_latency",
+    "next_step",
+    "outcome_sentence",
+    "promising",
+    "why_lost",
+]
+
+Clause = tuple[str, Verdict, str]
+
+_NOISE = 1.1  # a speed-up above this isn't made by a restless machine
+_LEVEL = 0.02  # speeds within this share of each other count as equal
+
+
+def kept_latency(latency: Latency | None, contract: Contract) -> Verdict:
+    """Whether the percentile's confidence interval lies below the limit.
+
+    A percentile without an interval (too few queries) decides nothing.
+    """
+    if contract.limit_ms is None:
+        return Verdict.PASSED
+    point = latency.at(contract.percentile) if latency is not None else None
+    if point is None:
+        return Verdict.UNDECIDED
+    if point.high_ms is not None and point.high_ms <= contract.limit_ms:
+        return Verdict.PASSED
+    if point.low_ms is not None and point.low_ms > contract.limit_ms:
+        return Verdict.FAILED
+    return Verdict.UNDECIDED
+
+
+def clauses(trial: Trial, contract: Contract) -> tuple[Clause, ...]:
+    """Each clause with its verdict and the figures, in words."""
+    found: list[Clause] = [("latency", kept_latency(trial.latency, contract), _latency_words(trial, contract))]
+    if is_untouched(trial):
+        found.append(("quality", Verdict.PASSED, "untouched"))
+    elif trial.certify is not None:
+        q = trial.certify
+        found.append(
+            (
+                "quality",
+                q.verdict,
+                f"{q.metric} drop {q.drop:.4f}, at most {q.bound:.4f} with {q.confidence:.0%} confidence"
+                f" on {q.n} samples; allowed {q.allowed:.4f}",
+            )
+        )
+    else:
+        found.append(("quality", Verdict.UNDECIDED, "not certified"))
+    size = trial.footprint.disk_bytes if trial.footprint is not None else None
+    found += _limit_clause("size", size, contract.max_bytes)
+    peak = trial.footprint.peak_bytes if trial.footprint is not None else None
+    found += _limit_clause("memory", peak, contract.max_memory_bytes)
+    return tuple(found)
+
+
+def keeps(trial: Trial, contract: Contract) -> Verdict:
+    """The contract as a whole: failed if a clause failed, else undecided if one is."""
+    if trial.status is not Status.OK:
+        return Verdict.FAILED
+    verdicts = {verdict for _, verdict, _ in clauses(trial, contract)}
+    for worst in (Verdict.FAILED, Verdict.UNDECIDED):
+        if worst in verdicts:
+            return worst
+    return Verdict.PASSED
+
+
+def expected_bound(trial: Trial, certify_n: int) -> float:
+    """The bound to expect on the certify split, from the one on the select split.
+
+    The width of a bound on a mean shrinks with the root of the sample size;
+    a lucky negative drop isn't carried over.
+    """
+    if is_untouched(trial):
+        return 0.0
+    if trial.select is None:
+        return math.inf
+    q = trial.select
+    width = max(0.0, q.bound - q.drop)
+    return max(0.0, q.drop) + width * math.sqrt(q.n / max(1, certify_n))
+
+
+def promising(trial: Trial, contract: Contract, certify_n: int) -> bool:
+    """Whether certification would probably pass, judged on the select split."""
+    if trial.status is not Status.OK:
+        return False
+    if is_untouched(trial):
+        return True
+    if trial.select is None:
+        return False
+    within = expected_bound(trial, certify_n) <= trial.select.allowed
+    limits = clauses(trial, contract)
+    return within and all(v is not Verdict.FAILED for name, v, _ in limits if name in {"size", "memory"})
+
+
+def certify_order(trials: Iterable[Trial], contract: Contract, certify_n: int, most: int) -> tuple[Trial, ...]:
+    """Finalists, from the safest to the fastest.
+
+    They are certified in this fixed order and the sequence stops at the first
+    that fails, so that the confidence holds for all of them together without
+    a correction (fixed-sequence testing; Maurer, Hothorn and Lehmacher 1995).
+    The fastest promising trials are taken; where there are none, the one that
+    comes closest to the floor stands in, so that the miss is certified too.
+    """
+    known = [t for t in trials if t.status is Status.OK and not is_untouched(t) and t.select is not None]
+    good = sorted((t for t in known if promising(t, contract, certify_n)), key=speed, reverse=True)
+    if not good:
+        return tuple(sorted(known, key=lambda t: expected_bound(t, certify_n))[:1])
+    return tuple(sorted(good[:most], key=lambda t: (expected_bound(t, certify_n), -speed(t))))
+
+
+def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tuple[Trial, Verdict]:
+    """The fastest trial that keeps the contract, else the best of what is proven.
+
+    "Never slower": a trial whose speed-up against the baseline isn't clearly
+    above one loses to the baseline, unless only it keeps a size or memory limit.
+    "Never wrong": a trial that isn't certified is never chosen.
+    """
+    proven = [
+        t
+        for t in trials
+        if t.status is Status.OK
+        and (t.id == baseline.id or (t.certify is not None and t.certify.verdict is Verdict.PASSED))
+    ]
+    rows = [(t, keeps(t, contract)) for t in proven]
+    for level in (Verdict.PASSED, Verdict.UNDECIDED, Verdict.FAILED):
+        group = [t for t, verdict in rows if verdict is level]
+        if not group:
+            continue
+        fast = [t for t in group if t.id == baseline.id or _clearly_faster(t)]
+        return _simplest(fast or group, baseline), level
+    return baseline, keeps(baseline, contract)
+
+
+def why_lost(trial: Trial, chosen: Trial, contract: Contract, baseline: Trial) -> str:
+    """One sentence that says why ``trial`` wasn't chosen."""
+    if trial.status is not Status.OK:
+        reason = trial.notes[-1].reason if trial.notes else "no reason was given"
+        return f"{trial.status.value.capitalize()}: {reason}"
+    if trial.id == chosen.id:
+        return ""
+    failed = [(name, words) for name, v, words in clauses(trial, contract) if v is Verdict.FAILED]
+    if failed:
+        name, words = failed[0]
+        return f"Breaks the {name} clause: {words}."
+    if trial.select is not None and trial.select.verdict is Verdict.FAILED:
+        q = trial.select
+        return f"Loses too much quality: {q.metric} drops by {q.drop:.4f} on {q.n} samples, allowed {q.allowed:.4f}."
+    if trial.certify is not None and trial.certify.verdict is Verdict.UNDECIDED:
+        return f"Not proven: {dict((n, w) for n, _, w in clauses(trial, contract))['quality']}."
+    if trial.id == baseline.id:
+        return f"Slower than {chosen.name}, which keeps the quality floor."
+    if trial.speedup is not None and chosen.speedup is not None and speed(trial) <= speed(chosen):
+        return f"Slower than {chosen.name}: {speed(trial):.2f}× against {speed(chosen):.2f}×."
+    if trial.select is None:
+        return "Not fast enough to be worth judging its quality."
+    return (
+        f"Faster, but its quality isn't safe enough to certify: {trial.select.metric} drop"
+        f" {trial.select.drop:.4f} (at most {trial.select.bound:.4f}) on the select split,"
+        f" allowed {trial.select.allowed:.4f}."
+    )
+
+
+def outcome_sentence(chosen: Trial, verdict: Verdict, contract: Contract, baseline: Trial) -> str:
+    """The outcome in words: what was chosen, the proof or the gap."""
+    words = "; ".join(text for _, _, text in clauses(chosen, contract) if text)
+    if verdict is Verdict.PASSED:
+        if chosen.id == baseline.id:
+            return f"The untouched original ({chosen.name}) keeps the contract and nothing proven is faster: {words}."
+        return f"{chosen.name} keeps the contract: {words}."
+    gap = "; ".join(f"{n}: {w}" for n, v, w in clauses(chosen, contract) if v is not Verdict.PASSED)
+    start = "The contract is not kept" if verdict is Verdict.FAILED else "The contract is not proven"
+    return f"{start}. Nearest is {chosen.name}; {gap}."
+
+
+def next_step(chosen: Trial, verdict: Verdict, contract: Contract, trials: Iterable[Trial]) -> str:
+    """What the user should try next; empty when the contract is kept."""
+    if verdict is Verdict.PASSED:
+        return ""
+    faster = [t for t in trials if t.status is Status.OK and speed(t) > speed(chosen)]
+    undecided = [
+        t.certify
+        for t in faster
+        if t.certify is not None and t.certify.verdict is Verdict.UNDECIDED and t.certify.needed
+    ]
+    if undecided:
+        need = min(q.needed or 0 for q in undecided)
+        return f"A faster variant would probably pass with {need} certify samples: give more samples."
+    point = chosen.latency.at(contract.percentile) if chosen.latency is not None else None
+    if kept_latency(chosen.latency, contract) is not Verdict.PASSED and point is not None:
+        reach = point.high_ms if point.high_ms is not None else point.value_ms
+        if faster:
+            least = min(faster, key=damage)
+            return (
+                f"Allow a limit of {reach:.3g} ms, or a drop of {damage(least):.3g}"
+                f" for {least.name}, or a smaller network."
+            )
+        return f"Allow a limit of {reach:.3g} ms, more threads, or a smaller network."
+    return "Loosen the clause that is named, or give a smaller network."
+
+
+def _clearly_faster(trial: Trial) -> bool:
+    """The interval lies above one; on a noisy machine by a margin that noise doesn't make."""
+    if trial.speedup is None:
+        return False
+    return trial.speedup.low > (_NOISE if trial.speedup.noisy else 1.0)
+
+
+def _simplest(level: list[Trial], baseline: Trial) -> Trial:
+    """Of trials that are as fast as the fastest, the one with the fewest passes and settings.
+
+    Differences below two per cent don't survive a restart: preferring the
+    simpler keeps the choice the same from one search to the next.
+    """
+
+    def value(t: Trial) -> float:
+        return 1.0 if t.id == baseline.id else speed(t)
+
+    best = max(value(t) for t in level)
+    near = [t for t in level if value(t) >= (1 - _LEVEL) * best]
+    return min(near, key=lambda t: (len(t.recipe.steps), len(t.recipe.settings.changed()), -value(t)))
+
+
+def _latency_words(trial: Trial, contract: Contract) -> str:
+    if contract.limit_ms is None:
+        return ""
+    point = trial.latency.at(contract.percentile) if trial.latency is not None else None
+    if point is None:
+        return f"p{contract.percentile:g} not measured, limit {contract.limit_ms:g} ms"
+    high = f", at most {point.high_ms:.3g}" if point.high_ms is not None else ""
+    return f"p{contract.percentile:g} {point.value_ms:.3g} ms{high}, limit {contract.limit_ms:g} ms"
+
+
+def _limit_clause(name: str, value: int | None, limit: int | None) -> list[Clause]:
+    if limit is None:
+        return []
+    if value is None:
+        return [(name, Verdict.UNDECIDED, f"{name} not measured")]
+    verdict = Verdict.PASSED if value <= limit else Verdict.FAILED
+    return [(name, verdict, f"{name} {value / 1e6:.1f} MB, limit {limit / 1e6:.1f} MB")]

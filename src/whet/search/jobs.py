@@ -1,0 +1,251 @@
+"""What runs in worker processes: exporting the network and making engines.
+
+Each function takes and returns closed structs, so that it can be started by
+`whet.search.isolate.run_isolated` with a time and a memory limit. Nothing else
+in the search imports torch, onnx or a compiler.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from whet.core.artifact import Artifact
+from whet.core.context import Context
+from whet.core.evidence import LayerTime
+from whet.core.note import Note
+from whet.core.recipe import Step
+from whet.core.settings import Settings
+from whet.core.spec import TensorSpec
+from whet.data.store import StoreRef, open_ref
+from whet.data.transform import Transform
+from whet.errors import RequirementError
+from whet.optimize.graph.quantize.sensitivity import Sensitivity
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "DescribeJob",
+    "Described",
+    "ExportJob",
+    "Exported",
+    "Made",
+    "MakeJob",
+    "SensitivityJob",
+    "describe",
+    "export_network",
+    "export_source",
+    "make_engine",
+    "sensitivity",
+]
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Crosses a process border."""
+
+
+class DescribeJob(_Message, frozen=True):
+    """Which network to look at."""
+
+    source: str
+    weights: str | None
+
+
+class Described(_Message, frozen=True):
+    """What a network's source says of it before any sample is read.
+
+    Attributes:
+        inputs: its inputs, where the file states them.
+        transform: how its inputs are made, where the directory says so.
+        task: ``"classifier"`` or ``"encoder"``, where that is known.
+    """
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    transform: Transform | None
+    task: str | None
+
+
+class ExportJob(_Message, frozen=True):
+    """A network on disk and samples of its inputs."""
+
+    source: str
+    weights: str | None
+    feed: StoreRef
+    transform: Transform | None
+    workdir: str
+    seed: int
+
+
+class Exported(_Message, frozen=True):
+    """The network as files: the graph, and the program where it came from torch.
+
+    ``macs`` and ``bytes_moved`` are those of one row.
+    """
+
+    name: str
+    graph: Artifact
+    program: Artifact | None
+    parameters: int
+    macs: int
+    bytes_moved: int
+    kind: str
+    task: str | None
+    notes: tuple[Note, ...]
+
+
+class MakeJob(_Message, frozen=True):
+    """A recipe to carry out: passes over the graph, then the runtime's compiler."""
+
+    steps: tuple[Step, ...]
+    graph: Artifact
+    program: Artifact | None
+    repair: StoreRef
+    runtime: str
+    settings: Settings
+    cache: str
+    workdir: str
+    threads: int
+    seed: int
+
+
+class Made(_Message, frozen=True):
+    """The new graph and the compiled engine."""
+
+    graph: Artifact
+    engine: str
+    build_s: float
+    compile_s: float
+    notes: tuple[Note, ...]
+    layers: tuple[LayerTime, ...] = ()
+
+
+class SensitivityJob(_Message, frozen=True):
+    """Which quantiser's damage to find, layer by layer."""
+
+    before: tuple[Step, ...]
+    quantiser: Step
+    graph: Artifact
+    repair: StoreRef
+    runtime: str
+    workdir: str
+    threads: int
+    seed: int
+
+
+def describe(job: DescribeJob) -> Described:
+    """Read what a model file or directory says of itself."""
+    from whet.optimize.intake import load_network
+
+    found = load_network(job.source, weights=job.weights)
+    task = found.task.value if found.task is not None else None
+    return Described(found.name, found.inputs, found.transform, task)
+
+
+def export_network(job: ExportJob) -> Exported:
+    """Load the network, fold its transform in and export it.
+
+    Raises:
+        NetworkError, ExportError: with the cause in one sentence.
+    """
+    return export_source(job.source, job)
+
+
+def export_source(source: str | torch.nn.Module, job: ExportJob) -> Exported:
+    """As `export_network`, for a network that may be in memory already."""
+    from whet.optimize.front import export_front
+    from whet.optimize.intake import load_network
+
+    network = load_network(source, weights=job.weights)
+    front = export_front(network, open_ref(job.feed), job.transform, Path(job.workdir), job.seed)
+    return Exported(
+        name=network.name,
+        graph=front.graph,
+        program=front.program,
+        parameters=front.facts.parameters,
+        macs=front.facts.macs,
+        bytes_moved=front.facts.bytes_moved,
+        kind=front.kind,
+        task=network.task.value if network.task is not None else None,
+        notes=network.notes + front.notes,
+    )
+
+
+def make_engine(job: MakeJob) -> Made:
+    """Build the graph (once per list of passes) and compile it (once per settings).
+
+    Raises:
+        PassError, EngineError, OptionError: as the pass or runtime says.
+    """
+    from whet.runtimes.cache import EngineCache
+    from whet.runtimes.registry import get
+
+    began = time.monotonic()
+    if job.program is not None and job.runtime in {"torch", "inductor"}:
+        graph, notes = job.program, ()
+    else:
+        graph, notes = _built(job)
+    built = time.monotonic()
+    engine = EngineCache(Path(job.cache)).compiled(get(job.runtime), graph, job.settings)
+    return Made(graph, str(engine), built - began, time.monotonic() - built, notes)
+
+
+def sensitivity(job: SensitivityJob) -> Sensitivity:
+    """The damage that each group of quantised layers does alone.
+
+    Raises:
+        PassError: the graph can't be quantised like this.
+    """
+    from whet.optimize.build import build, pass_of
+    from whet.optimize.graph.quantize.nncf import NncfOptions
+    from whet.optimize.graph.quantize.restore import opener
+    from whet.optimize.graph.quantize.sensitivity import group_damage
+
+    folder = Path(job.workdir)
+    folder.mkdir(parents=True, exist_ok=True)
+    ctx = Context(folder, job.graph, open_ref(job.repair), job.threads, job.seed)
+    graph = build(job.before, job.graph, ctx).model
+    quantiser = pass_of(job.quantiser)
+    if not isinstance(quantiser, NncfOptions):
+        raise RequirementError(
+            f"The layers of '{job.quantiser.name}' can't be ranked.", "Quantise by NNCF."
+        )
+    return group_damage(graph, quantiser, ctx, opener(job.runtime, job.threads))
+
+
+class _BuiltGraph(_Message, frozen=True):
+    """What is kept beside a built graph, so that it isn't built twice."""
+
+    graph: Artifact
+    notes: tuple[Note, ...]
+
+
+def _built(job: MakeJob) -> tuple[Artifact, tuple[Note, ...]]:
+    if not job.steps:
+        return job.graph, ()
+    from whet.optimize.build import build
+
+    folder = Path(job.workdir)
+    done = folder / "built.json"
+    if done.exists():
+        kept = msgspec.json.decode(done.read_bytes(), type=_BuiltGraph)
+        return kept.graph, kept.notes
+    folder.mkdir(parents=True, exist_ok=True)
+    ctx = Context(
+        workdir=folder,
+        reference=job.graph,
+        repair=open_ref(job.repair),
+        threads=job.threads,
+        seed=job.seed,
+    )
+    result = build(job.steps, job.graph, ctx)
+    kept = _BuiltGraph(result.model, result.notes)
+    # Written last and renamed: a build that was cut off is made again.
+    beside = folder / "built.json.part"
+    beside.write_bytes(msgspec.json.encode(kept))
+    beside.replace(done)
+    return kept.graph, kept.notes

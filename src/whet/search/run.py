@@ -1,0 +1,144 @@
+"""One whole search, from what the user gave to evidence and a draft bundle."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from whet.bundle.draft import BundleDraft
+from whet.core.contract import Contract
+from whet.core.evidence import Evidence
+from whet.core.note import Note
+from whet.search.budget import Budget
+from whet.search.climb import Climbed, climb
+from whet.search.close import Closed, close, expected_seconds
+from whet.search.decide import next_step, outcome_sentence
+from whet.search.events import Event, Phase, Started
+from whet.search.identity import SearchInputs, machine_digest
+from whet.search.ledger import Ledger
+from whet.search.pack import draft_of, variant_names, with_names
+from whet.search.prepare import Given, prepare
+from whet.search.setup import Setup
+from whet.search.trials import Trials
+from whet.search.workspace import Workspace
+
+__all__ = ["Found", "search"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search ends with."""
+
+    evidence: Evidence
+    draft: BundleDraft
+
+
+def search(
+    given: Given,
+    contract: Contract,
+    *,
+    budget_s: float | None,
+    ledger: Path | None,
+    emit: Callable[[Event], None],
+    cancel: threading.Event,
+    command: str,
+) -> Found:
+    """Prepare, climb, close, pack.
+
+    Raises:
+        InputError, HostError, StorageError: see `prepare`.
+        Stopped: ``cancel`` was set; the ledger holds everything so far.
+    """
+    began = time.monotonic()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    budget = Budget(began, budget_s)
+
+    def say(title: str) -> None:
+        emit(Phase(elapsed_s=time.monotonic() - began, budget_s=budget_s, title=title))
+
+    inputs = given.identity()
+    space = Workspace(inputs, ledger=ledger)
+    setup = prepare(given, contract.checked(), space, say)
+    with Ledger.open(space.ledger, _key(setup, inputs)) as book:
+        emit(_started(setup, began, budget_s))
+        trials = Trials(setup, book, _reserving(budget, setup), emit, cancel)
+        climbed = climb(setup, trials)
+        closed = close(setup, trials, climbed.baseline)
+        say("packing the bundle")
+        evidence = _evidence(
+            setup, climbed, closed, started, time.monotonic() - began, given.seed, command
+        )
+        evidence = with_names(evidence, variant_names(closed.finalists))
+        draft = draft_of(setup, trials, closed, evidence, started)
+    space.drop_built({t.recipe.build_digest() for t in closed.finalists})
+    return Found(evidence, draft)
+
+
+def _key(setup: Setup, inputs: str) -> SearchInputs:
+    return SearchInputs(
+        graph=setup.graph.digest(),
+        samples=inputs,
+        machine=machine_digest(setup.machine),
+        contract=setup.contract,
+        seed=setup.seed,
+    )
+
+
+def _started(setup: Setup, began: float, budget_s: float | None) -> Started:
+    return Started(
+        elapsed_s=time.monotonic() - began,
+        budget_s=budget_s,
+        contract=setup.contract,
+        samples=setup.samples,
+        machine=setup.machine,
+    )
+
+
+def _reserving(budget: Budget, setup: Setup) -> Budget:
+    """Hold back the time that closing will take, from what the original took on the select part."""
+    original_ms = setup.references.ms_per_row(setup.select)
+    return budget.reserving(expected_seconds(setup, original_ms, original_ms / 3))
+
+
+def _evidence(
+    setup: Setup,
+    climbed: Climbed,
+    closed: Closed,
+    started: str,
+    seconds: float,
+    seed: int,
+    command: str,
+) -> Evidence:
+    contract = setup.contract
+    sentence = outcome_sentence(closed.chosen, closed.verdict, contract, closed.baseline)
+    advice = next_step(closed.chosen, closed.verdict, contract, closed.trials)
+    return Evidence(
+        contract=contract,
+        machine=setup.machine,
+        samples=setup.samples,
+        network=setup.network,
+        baseline=closed.baseline.id,
+        chosen=closed.chosen.id,
+        kept=closed.verdict,
+        sentence=f"{sentence} {advice}".strip(),
+        trials=closed.trials,
+        feasibility=climbed.feasibility,
+        started=started,
+        seconds=seconds,
+        seed=seed,
+        command=command,
+        eager=closed.eager,
+        layers=closed.layers,
+        notes=(*setup.notes, *closed.notes, *_transform_notes(setup)),
+    )
+
+
+def _transform_notes(setup: Setup) -> tuple[Note, ...]:
+    if setup.transform is None:
+        return ()
+    kind = type(setup.transform).__name__
+    return (Note("transform", f"{kind} is recorded in the bundle and not inside these latencies."),)

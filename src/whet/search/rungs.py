@@ -1,0 +1,127 @@
+"""Which recipes each rung of the ladder proposes; pure.
+
+A rung is a function from what is known to the recipes to try next, in order
+of promise. The climb (`whet.search.climb`) asks, tries and asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypedDict
+
+import msgspec
+
+from whet.core.evidence import Trial
+from whet.core.recipe import Recipe
+from whet.core.settings import Precision, Settings
+from whet.optimize.graph.quantize.space import first_recipes
+from whet.runtimes.settings_space import settings_space
+from whet.search.figures import speed
+
+__all__ = [
+    "Axes",
+    "int8_probe",
+    "int8_recipes",
+    "reduced_precision",
+    "retuned",
+    "untouched_first",
+    "untouched_rest",
+]
+
+# A runtime whose first try is slower than this share of the best is not tuned further.
+_HOPELESS = 0.6
+
+# Samples for the probe of rung 0: enough for its speed, which is all that is asked of it.
+_PROBE_SAMPLES = 8
+
+
+class Axes(TypedDict):
+    """What spans the settings on this machine: see `settings_space`."""
+
+    cores: int
+    fixed: dict[str, int]
+    flags: frozenset[str]
+
+
+def untouched_first(
+    runtimes: Sequence[str], *, cores: int, fixed: dict[str, int], flags: frozenset[str]
+) -> tuple[Recipe, ...]:
+    """Rung 1, first wave: the untouched graph once on each runtime, lossless."""
+    return tuple(
+        Recipe((), runtime, spaces[0])
+        for runtime in runtimes
+        if (spaces := settings_space(runtime, cores=cores, fixed=fixed, flags=flags, lossless=True))
+    )
+
+
+def untouched_rest(
+    first: Iterable[Trial], *, cores: int, fixed: dict[str, int], flags: frozenset[str]
+) -> Iterator[Recipe]:
+    """Rung 1, second wave: more settings for the runtimes that are near the best."""
+    ranked = sorted((t for t in first if speed(t) > 0), key=speed, reverse=True)
+    for trial in ranked:
+        if speed(trial) < _HOPELESS * speed(ranked[0]):
+            continue
+        runtime = trial.recipe.runtime
+        for settings in settings_space(runtime, cores=cores, fixed=fixed, flags=flags, lossless=True):
+            yield Recipe((), runtime, settings)
+
+
+def reduced_precision(
+    runtimes: Sequence[str], *, cores: int, fixed: dict[str, int], flags: frozenset[str]
+) -> Iterator[Recipe]:
+    """Rung 1, third wave: bf16 or fp16 compute where the CPU has it; quality is judged."""
+    for runtime in runtimes:
+        lossy = [
+            s
+            for s in settings_space(runtime, cores=cores, fixed=fixed, flags=flags, lossless=False)
+            if s.precision is not Precision.FP32
+        ]
+        for settings in lossy[:2]:
+            yield Recipe((), runtime, settings)
+
+
+def int8_probe(kind: str, best: dict[str, Settings]) -> Iterator[Recipe]:
+    """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples."""
+    for runtime in best:
+        steps = next(iter(first_recipes(kind, runtime)), ())
+        quick = tuple(
+            msgspec.structs.replace(step, options={**step.options, "subset_size": _PROBE_SAMPLES})
+            if step.name.startswith("quantize")
+            else step
+            for step in steps
+        )
+        yield Recipe(quick, runtime, best[runtime])
+        return
+
+
+def int8_recipes(kind: str, runtimes: Sequence[str], best: dict[str, Settings]) -> Iterator[Recipe]:
+    """Rung 2, first wave: the quantisation recipes to try first, the most promising first.
+
+    Args:
+        kind: ``"cnn"`` or ``"transformer"``.
+        runtimes: those that may be used.
+        best: the fastest lossless settings of each runtime that ran at rung 1.
+    """
+    queues = [
+        [Recipe(steps, runtime, best[runtime]) for steps in first_recipes(kind, runtime)]
+        for runtime in runtimes
+        if runtime in best
+    ]
+    for place in range(max((len(q) for q in queues), default=0)):
+        for queue in queues:
+            if place < len(queue):
+                yield queue[place]
+
+
+def retuned(
+    trial: Trial, *, cores: int, fixed: dict[str, int], flags: frozenset[str]
+) -> Iterator[Recipe]:
+    """Rung 2, last wave: other settings for a quantised graph that is good already.
+
+    What is left in float may be computed in bf16, and threads, streams and
+    static shapes weigh differently once the arithmetic is cheap.
+    """
+    recipe = trial.recipe
+    for settings in settings_space(recipe.runtime, cores=cores, fixed=fixed, flags=flags, lossless=False):
+        yield Recipe(recipe.steps, recipe.runtime, settings)

@@ -1,0 +1,59 @@
+"""What all trials of one search share; made once by `whet.search.prepare`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from whet.core.artifact import Artifact
+from whet.core.contract import Contract
+from whet.core.evidence import Machine, SampleSummary
+from whet.core.note import Note
+from whet.data.store import SampleStore
+from whet.data.transform import Transform
+from whet.search.reference import References
+
+__all__ = ["Setup"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The network, samples and contract of one search, ready to try candidates.
+
+    Attributes:
+        graph: as exported, with the transform folded in; what "untouched" means.
+        program: the torch program, where the network came from torch.
+        repair, select, certify: the three disjoint parts.
+        metric: concrete, never ``"auto"``.
+        cores: the cores that every contender is pinned to.
+        macs, parameters, bytes_moved: of one row.
+        kind: ``"cnn"`` or ``"transformer"``, which decides the recipes to try first.
+        memory_bytes: limit of each worker.
+    """
+
+    name: str
+    network: str
+    contract: Contract
+    metric: str
+    task: str | None
+    graph: Artifact
+    program: Artifact | None
+    transform: Transform | None
+    repair: SampleStore
+    select: SampleStore
+    certify: SampleStore
+    samples: SampleSummary
+    references: References
+    machine: Machine
+    cores: tuple[int, ...]
+    threads: int
+    macs: int
+    parameters: int
+    bytes_moved: int
+    kind: str
+    workdir: Path
+    cache: Path
+    memory_bytes: int
+    seed: int
+    runtimes: tuple[str, ...]
+    notes: tuple[Note, ...]

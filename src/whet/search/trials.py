@@ -1,0 +1,271 @@
+"""Tries candidates one at a time: make, time, judge, remember. A thin shell.
+
+Everything that can go wrong with one candidate ends as a `Trial` with a
+status and a note; only the user's own mistakes and a full disk end the search.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from whet.core.evidence import Status, Trial
+from whet.core.note import Note
+from whet.core.recipe import Recipe
+from whet.errors import (
+    EngineError,
+    LedgerError,
+    OptionError,
+    PassError,
+    RuntimeUnavailableError,
+    StorageError,
+    TrialCrashedError,
+    TrialMemoryError,
+    TrialTimeoutError,
+    WhetError,
+)
+from whet.measure.clock import ClockPlan
+from whet.search.assay import contender_of, judge_on, time_all
+from whet.search.budget import Budget
+from whet.search.figures import is_untouched
+from whet.search.footing import complete
+from whet.search.events import Event, Phase, Remark, RungStarted, TrialDone, TrialStarted
+from whet.search.isolate import run_isolated
+from whet.search.jobs import Made, MakeJob
+from whet.search.ledger import Ledger
+from whet.search.naming import name_of
+from whet.search.setup import Setup
+
+__all__ = ["TITLES", "Stopped", "Trials"]
+
+TITLES = {
+    0: "what is reachable",
+    1: "the untouched graph on every runtime",
+    2: "post-training quantisation",
+}
+
+
+class Stopped(Exception):  # noqa: N818 - it isn't an error
+    """The user asked the search to stop; the ledger holds everything so far."""
+
+
+@dataclass
+class Trials:
+    """The candidates of one search so far, and how to try another.
+
+    Attributes:
+        anchor: the first untouched trial; all quick timings are ratios to it.
+        made: the engine of each trial that was made in this run.
+    """
+
+    setup: Setup
+    ledger: Ledger
+    budget: Budget
+    emit: Callable[[Event], None]
+    cancel: threading.Event
+    anchor: Trial | None = None
+    all: dict[str, Trial] = field(default_factory=dict)
+    made: dict[str, Made] = field(default_factory=dict)
+    entered: set[int] = field(default_factory=set)
+
+    def attempt(self, recipe: Recipe, rung: int, *, judge: bool = True) -> Trial | None:
+        """Try one candidate, or take it from the ledger; ``None`` when time is up.
+
+        Args:
+            recipe: what to try.
+            rung: of the ladder.
+            judge: whether to judge its quality if it is fast enough.
+
+        Raises:
+            Stopped: the user asked to stop.
+            StorageError: nothing can be written any more.
+        """
+        if self.cancel.is_set():
+            raise Stopped
+        known = self.all.get(recipe.digest())
+        if known is not None:
+            return known
+        remembered = self.ledger.find(recipe.digest())
+        if remembered is None and not self.budget.affords(time.monotonic(), self._usual_s(recipe)):
+            return None
+        name = remembered.name if remembered else name_of(recipe, {t.name for t in self.all.values()})
+        self.emit(TrialStarted(elapsed_s=self._elapsed(), budget_s=self.budget.total_s, name=name, number=len(self.all) + 1))
+        trial = remembered if remembered is not None else self._fresh(recipe, name, rung, judge)
+        self._keep(trial, new=remembered is None)
+        return trial
+
+    def enter(self, rung: int) -> None:
+        """Say that a rung begins, once per rung."""
+        if rung not in self.entered:
+            self.entered.add(rung)
+            self.emit(RungStarted(elapsed_s=self._elapsed(), budget_s=self.budget.total_s, rung=rung, title=TITLES[rung]))
+
+    def phase(self, title: str) -> None:
+        """Say that a part of the run begins that tries no candidate."""
+        self.emit(Phase(elapsed_s=self._elapsed(), budget_s=self.budget.total_s, title=title))
+
+    def remark(self, where: str, reason: str) -> None:
+        """Tell the user something that matters while the search runs."""
+        note = Note(where, reason)
+        self.emit(Remark(elapsed_s=self._elapsed(), budget_s=self.budget.total_s, note=note))
+
+    def untouched(self) -> list[Trial]:
+        """The trials of the untouched graph in full precision that ran."""
+        return [t for t in self.all.values() if t.status is Status.OK and is_untouched(t)]
+
+    def made_for(self, trial: Trial) -> Made:
+        """The engine of a trial, made again if this run hasn't made it."""
+        if trial.id not in self.made:
+            self.made[trial.id] = self._make(trial.recipe)
+        return self.made[trial.id]
+
+    def replace(self, trial: Trial) -> None:
+        """Put a trial with more known of it in place of the one with its id."""
+        self.all[trial.id] = trial
+        self.ledger.record(trial)
+
+    def judge(self, trial: Trial) -> Trial:
+        """Judge a trial's quality on the select split, if that isn't done yet."""
+        if trial.select is not None or trial.status is not Status.OK:
+            return trial
+        try:
+            select = judge_on(self.setup, trial, self.made_for(trial), self.setup.select)
+        except WhetError as error:
+            judged = _ended(trial, error)
+        else:
+            judged = msgspec.structs.replace(trial, select=select)
+        self.replace(judged)
+        return judged
+
+    # -- inside --
+
+    def _fresh(self, recipe: Recipe, name: str, rung: int, judge: bool) -> Trial:
+        began = time.monotonic()
+        trial = Trial(recipe.digest(), name, recipe, rung, Status.OK, 0.0)
+        try:
+            trial = self._measured(trial, judge)
+        except WhetError as error:
+            if isinstance(error, StorageError):
+                raise
+            if self.cancel.is_set():
+                raise Stopped from error
+            trial = _ended(trial, error)
+        return msgspec.structs.replace(trial, seconds=time.monotonic() - began)
+
+    def _measured(self, trial: Trial, judge: bool) -> Trial:
+        made = self._make(trial.recipe)
+        self.made[trial.id] = made
+        anchor = self.anchor if self.anchor is not None else trial
+        pair = {t.id: contender_of(t, self.made_for(t)) for t in (anchor, trial)}
+        result = time_all(self.setup, tuple(pair.values()), quick_plan(self.setup))
+        if trial.name in result.failures:
+            raise result.failures[trial.name]
+        latency = result.latency[trial.name]
+        footprint = complete(self.setup, trial, made, latency, result.footprints[trial.name])
+        trial = msgspec.structs.replace(
+            trial,
+            latency=latency,
+            speedup=result.ratio(anchor.name, trial.name),
+            footprint=footprint,
+            notes=made.notes + result.notes,
+        )
+        if judge and self._worth_judging(trial):
+            select = judge_on(self.setup, trial, made, self.setup.select)
+            trial = msgspec.structs.replace(trial, select=select)
+        return trial
+
+    def _worth_judging(self, trial: Trial) -> bool:
+        """Latency first: quality is judged only for those that can still win."""
+        if trial.speedup is None:
+            return False
+        best = max((t.speedup.value for t in self._good()), default=1.0)
+        return trial.speedup.value > 0.9 * best
+
+    def _good(self) -> list[Trial]:
+        return [
+            t
+            for t in self.all.values()
+            if t.speedup is not None and t.select is not None and t.select.drop <= t.select.allowed
+        ]
+
+    def _make(self, recipe: Recipe) -> Made:
+        setup = self.setup
+        job = MakeJob(
+            steps=recipe.steps,
+            graph=setup.graph,
+            program=setup.program,
+            repair=setup.repair.ref(),
+            runtime=recipe.runtime,
+            settings=recipe.settings,
+            cache=str(setup.cache),
+            workdir=str(setup.workdir / "built" / recipe.build_digest()),
+            threads=setup.threads,
+            seed=setup.seed,
+        )
+        left = self.budget.left_s(time.monotonic())
+        return run_isolated(
+            "whet.search.jobs:make_engine",
+            job,
+            Made,
+            timeout_s=max(20.0, min(600.0, left)),
+            memory_bytes=setup.memory_bytes,
+            cores=setup.cores,
+            cancel=self.cancel,
+        ).value
+
+    def _keep(self, trial: Trial, *, new: bool) -> None:
+        self.all[trial.id] = trial
+        if new:
+            self.ledger.record(trial)
+        if self.anchor is None and trial.status is Status.OK:
+            self.anchor = trial
+        self.emit(TrialDone(elapsed_s=self._elapsed(), budget_s=self.budget.total_s, trial=trial, best=self.best()))
+
+    def best(self) -> Trial | None:
+        """The fastest trial that looks good so far."""
+        return max(self._good(), key=lambda t: t.speedup.value if t.speedup else 0.0, default=self.anchor)
+
+    def _usual_s(self, recipe: Recipe) -> float:
+        """What a trial of this kind took so far; a guess for the first."""
+        like = [
+            t.seconds
+            for t in self.all.values()
+            if t.recipe.runtime == recipe.runtime
+            and bool(t.recipe.steps) == bool(recipe.steps)
+            and t.status is Status.OK
+        ]
+        return max(like) if like else 10.0
+
+    def _elapsed(self) -> float:
+        return self.budget.elapsed_s(time.monotonic())
+
+
+def quick_plan(setup: Setup) -> ClockPlan:
+    """Enough rounds to rank candidates; finalists are timed again in full."""
+    return ClockPlan.quick(
+        batch=setup.contract.batch,
+        concurrency=setup.contract.concurrency,
+        percentile=setup.contract.percentile,
+        seed=setup.seed,
+    )
+
+
+def _ended(trial: Trial, error: WhetError) -> Trial:
+    """The trial with the status that an error means for it."""
+    if isinstance(error, LedgerError):
+        raise error
+    status = Status.CRASHED
+    if isinstance(error, (PassError, EngineError, OptionError, RuntimeUnavailableError)):
+        status = Status.REFUSED
+    elif isinstance(error, TrialTimeoutError):
+        status = Status.TIMED_OUT
+    elif isinstance(error, TrialMemoryError):
+        status = Status.OUT_OF_MEMORY
+    elif isinstance(error, TrialCrashedError):
+        status = Status.CRASHED
+    note = Note(trial.name, error.message)
+    return msgspec.structs.replace(trial, status=status, notes=(*trial.notes, note))

@@ -1,0 +1,1 @@
+"""Runs bundles: sessions, transforms, checks. Never imports torch or onnx itself."""

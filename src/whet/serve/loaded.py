@@ -1,0 +1,181 @@
+"""An open bundle in this process: encoded samples or arrays in, answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self, final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.bundle.golden import GoldenResult, load_goldens, replay
+from whet.bundle.manifest import Variant
+from whet.bundle.read import Bundle, read_bundle
+from whet.core.spec import Arrays
+from whet.data.transform import ImageTransform, TextTransform, Transform
+from whet.errors import BundleCorruptError, InputError, OptionError
+from whet.runtimes.base import Session
+from whet.runtimes.cache import EngineCache
+from whet.runtimes.registry import get
+
+__all__ = ["Inputs", "Loaded", "load", "transform_of"]
+
+Inputs = (
+    Mapping[str, NDArray[np.generic]]
+    | NDArray[np.generic]
+    | Sequence[bytes]
+    | Sequence[str]
+    | Sequence[tuple[str, str]]
+)
+
+
+def load(
+    path: str | Path,
+    variant: str | None = None,
+    *,
+    trust_code: bool = False,
+    engines: Path | None = None,
+) -> Loaded:
+    """Open a bundle: hashes checked, engine compiled or taken from the cache, goldens replayed.
+
+    Args:
+        path: of the bundle.
+        variant: name of a variant; the default one if left out.
+        trust_code: allow variants whose files run native code.
+        engines: the cache of compiled engines; the user's own if left out.
+
+    Raises:
+        BundleError: the bundle is refused, or its goldens don't come out here.
+        RuntimeUnavailableError: its runtime isn't installed.
+    """
+    bundle = read_bundle(path)
+    chosen = bundle.variant(variant)
+    artifact = bundle.artifact(chosen.name, trust_code=trust_code)
+    runtime = get(chosen.runtime)
+    cache = EngineCache(engines) if engines is not None else EngineCache.default()
+    engine = cache.compiled(runtime, artifact, chosen.settings)
+    session = runtime.open(engine, artifact, chosen.settings)
+    loaded = Loaded(bundle, chosen, session, transform_of(bundle))
+    try:
+        loaded.self_test()
+    except BaseException:
+        loaded.close()
+        raise
+    return loaded
+
+
+def transform_of(bundle: Bundle) -> Transform | None:
+    """The bundle's transform, checked.
+
+    Raises:
+        BundleCorruptError: the manifest holds something else.
+    """
+    raw = bundle.manifest.transform
+    if raw is None:
+        return None
+    try:
+        transform: Transform = msgspec.convert(raw, Transform)
+    except (msgspec.ValidationError, OptionError) as error:
+        raise BundleCorruptError(
+            f"The bundle's transform can't be used: {error}.", "Get the bundle again."
+        ) from error
+    return transform
+
+
+@final
+class Loaded:
+    """One variant of a bundle, ready to answer. A context manager.
+
+    Attributes:
+        bundle: what it was read from.
+        variant: the variant that runs.
+        transform: from pictures or text to arrays; ``None`` = arrays only.
+    """
+
+    def __init__(
+        self, bundle: Bundle, variant: Variant, session: Session, transform: Transform | None
+    ) -> None:
+        self.bundle = bundle
+        self.variant = variant
+        self.transform = transform
+        self._session = session
+        self._encoder = (
+            transform.encoder(bundle.folder) if isinstance(transform, TextTransform) else None
+        )
+
+    def run(self, inputs: Inputs) -> Arrays:
+        """Answer: arrays by name, one array, pictures as bytes, texts or pairs of texts.
+
+        Returns:
+            The outputs by name, with the batch axis first.
+
+        Raises:
+            InputError: the inputs don't fit the model or its transform.
+        """
+        return self._session.run(self.arrays(inputs))
+
+    def arrays(self, inputs: Inputs) -> Arrays:
+        """The arrays that the engine takes.
+
+        Raises:
+            InputError: the inputs don't fit.
+        """
+        if isinstance(inputs, Mapping):
+            return dict(inputs)
+        if isinstance(inputs, np.ndarray):
+            return {self._only_input(): inputs}
+        if isinstance(inputs, (bytes, str)) or not inputs:
+            raise InputError(
+                "A batch of samples is needed.", "Give a list, even for a single sample."
+            )
+        first = inputs[0]
+        if isinstance(first, bytes) and isinstance(self.transform, ImageTransform):
+            pictures = [self.transform.decode(item) for item in inputs if isinstance(item, bytes)]
+            return {self.transform.input: np.stack(pictures)}
+        if isinstance(first, (str, tuple)) and self._encoder is not None:
+            texts = [item for item in inputs if isinstance(item, (str, tuple))]
+            return self._encoder.encode(texts)
+        raise InputError(
+            f"This bundle can't take a list of {type(first).__name__}.",
+            "Give arrays by name, pictures as bytes (image bundles) or texts (text bundles).",
+        )
+
+    def self_test(self) -> tuple[GoldenResult, ...]:
+        """Replay the goldens on this machine.
+
+        Raises:
+            BundleCorruptError: an answer differs by more than its tolerance.
+        """
+        goldens = load_goldens(self.bundle, self.variant.name)
+        if goldens is None:
+            return ()
+        results = tuple(replay(goldens, self._session.run))
+        wrong = [result.sentence for result in results if not result.ok]
+        if wrong:
+            raise BundleCorruptError(
+                f"The variant '{self.variant.name}' answers otherwise here than where it was made:"
+                f" {' '.join(wrong)}",
+                "Choose another variant, or run 'whet optimize' on this machine.",
+            )
+        return results
+
+    def close(self) -> None:
+        """Free the engine; closing twice is allowed."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _only_input(self) -> str:
+        specs = self._session.signature.inputs
+        if len(specs) != 1:
+            raise InputError(
+                f"The model takes {len(specs)} inputs: {', '.join(s.name for s in specs)}.",
+                "Give arrays by name.",
+            )
+        return specs[0].name

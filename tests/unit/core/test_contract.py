@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whet.core.contract import Contract, Drop, DropKind, parse_bytes, parse_drop, parse_ms
+from whet.errors import ContractError
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"), [("5ms", 5.0), ("5", 5.0), ("800us", 0.8), ("0.2s", 200.0), (" .5 ms ", 0.5)]
+)
+def test_durations(text: str, ms: float) -> None:
+    assert parse_ms(text) == pytest.approx(ms)
+
+
+@pytest.mark.parametrize(
+    ("text", "drop"),
+    [
+        ("1%", Drop(0.01, DropKind.RELATIVE)),
+        ("1pt", Drop(0.01)),
+        ("0.5 pts", Drop(0.005)),
+        ("0.01", Drop(0.01)),
+        ("0", Drop(0.0)),
+    ],
+)
+def test_drops(text: str, drop: Drop) -> None:
+    got = parse_drop(text)
+    assert got.kind is drop.kind
+    assert got.value == pytest.approx(drop.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("25MB", 25_000_000), ("1.5GiB", 1_610_612_736), ("900k", 900_000), ("7", 7)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("parse", [parse_ms, parse_drop, parse_bytes])
+@pytest.mark.parametrize("text", ["", "fast", "-1", "1e", "5 parsecs", "nan", "١ms"])
+def test_nonsense_is_refused_with_an_example(parse: object, text: str) -> None:
+    with pytest.raises(ContractError, match="Write"):
+        parse(text)  # type: ignore[operator]
+
+
+@given(st.text(max_size=12))
+def test_parsers_either_answer_or_refuse(text: str) -> None:
+    for parse in (parse_ms, parse_drop, parse_bytes):
+        try:
+            parse(text)
+        except ContractError as error:
+            assert error.issues[0].remedy
+
+
+def test_all_errors_come_together_each_with_its_remedy() -> None:
+    wrong = Contract(
+        limit_ms=-1.0,
+        percentile=100.0,
+        batch=0,
+        concurrency=0,
+        threads=0,
+        metric="vibes",
+        max_drop=Drop(float("nan")),
+        confidence=1.0,
+        max_bytes=0,
+        max_memory_bytes=-5,
+    )
+    with pytest.raises(ContractError) as caught:
+        wrong.checked()
+    assert {i.where for i in caught.value.issues} == set(Contract.__struct_fields__)
+    assert all(i.remedy for i in caught.value.issues)
+
+
+def test_a_relative_drop_scales_with_the_original() -> None:
+    assert Drop(0.01, DropKind.RELATIVE).absolute(0.8) == pytest.approx(0.008)
+    assert Drop(0.01, DropKind.RELATIVE).absolute(-0.8) == pytest.approx(0.008)
+    assert Drop(0.01).absolute(0.8) == 0.01
+
+
+def test_it_survives_the_disk() -> None:
+    contract = Contract(limit_ms=5.0, max_drop=Drop(0.01, DropKind.RELATIVE))
+    assert msgspec.json.decode(msgspec.json.encode(contract), type=Contract) == contract

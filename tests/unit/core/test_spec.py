@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from whet.core.spec import Signature, TensorSpec
+from whet.errors import InputError
+
+TOKENS = Signature(
+    (
+        TensorSpec("ids", "int64", ("batch", "sequence")),
+        TensorSpec("mask", "int64", ("batch", "sequence")),
+    ),
+    (TensorSpec("embedding", "float32", ("batch", 8)),),
+)
+
+
+def test_bind_gives_the_size_of_each_symbol() -> None:
+    ids = np.zeros((2, 5), np.int64)
+    assert TOKENS.bind({"ids": ids, "mask": ids}) == {"batch": 2, "sequence": 5}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"ids": np.zeros((2, 5), np.int64)}, "takes \\['ids', 'mask'\\]"),
+        ({"ids": np.zeros((2, 5), np.int32), "mask": np.zeros((2, 5), np.int64)}, "astype"),
+        ({"ids": np.zeros((2, 5), np.int64), "mask": np.zeros((2, 6), np.int64)}, "sequence=5"),
+        ({"ids": np.zeros(2, np.int64), "mask": np.zeros((2, 5), np.int64)}, "rank"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arrays: dict[str, np.ndarray], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        TOKENS.bind(arrays)
+
+
+def test_the_batch_symbol_is_the_leading_one_that_all_inputs_share() -> None:
+    assert TOKENS.batch_symbol == "batch"
+    fixed = Signature((TensorSpec("x", "float32", (1, 3)),), ())
+    assert fixed.batch_symbol is None
+    assert Signature((), ()).batch_symbol is None
+
+
+def test_a_shape_becomes_concrete() -> None:
+    assert TOKENS.inputs[0].concrete({"batch": 3, "sequence": 7}) == (3, 7)

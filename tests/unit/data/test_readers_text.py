@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from whet.data.readers import open_samples
+from whet.errors import SamplesError
+
+
+def lines(path, records):
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    return path
+
+
+def test_single_texts(tmp_path, words):
+    path = lines(tmp_path / "t.jsonl", [{"text": "a b", "label": 1}, {"text": "c", "label": 0}])
+    path.write_text(path.read_text() + "\n  \n")
+    reader = open_samples(path, transform=words)
+    got = list(reader.read())
+    assert reader.count == 2
+    assert reader.rows_per_sample == 1
+    assert got[0].rows[0]["input_ids"].tolist() == [2, 4, 5, 3]
+    assert [s.label for s in got] == [1, 0]
+    assert [type(s.label) for s in got] == [int, int]
+    assert got[1].name == "line 2 of t.jsonl"
+
+
+def test_scored_pairs_are_encoded_apart(tmp_path, words):
+    path = lines(tmp_path / "t.jsonl", [{"sentence1": "a", "sentence2": "b c", "score": 3}] * 3)
+    reader = open_samples(path, transform=words)
+    (sample,) = reader.read(np.array([1]))
+    assert reader.rows_per_sample == 2
+    assert sample.label == 3.0
+    assert isinstance(sample.label, float)
+    assert [row["input_ids"].tolist() for row in sample.rows] == [[2, 4, 3], [2, 5, 6, 3]]
+    assert "apart" in reader.notes[0].reason
+
+
+def test_classified_pairs_are_joined(tmp_path, words):
+    path = lines(tmp_path / "t.jsonl", [{"sentence1": "a", "sentence2": "b", "label": 1}])
+    reader = open_samples(path, transform=words)
+    (sample,) = reader.read()
+    assert reader.rows_per_sample == 1
+    assert sample.rows[0]["token_type_ids"].tolist() == [0, 0, 0, 1, 1]
+    assert open_samples(path, transform=words, pairs="apart").rows_per_sample == 2
+
+
+def test_csv_with_named_columns(tmp_path, words):
+    path = tmp_path / "t.csv"
+    path.write_text('\ufeffreview,stars\n"a, ""b""\nc",5\nd,4\n', encoding="utf-8")
+    reader = open_samples(path, transform=words, text_keys=("review",), label_key="stars")
+    got = list(reader.read(np.array([1])))
+    assert reader.count == 2
+    assert got[0].rows[0]["input_ids"].tolist() == [2, 7, 3]
+    assert got[0].label == 4
+
+
+def test_unlabelled_texts(tmp_path, words):
+    reader = open_samples(lines(tmp_path / "t.jsonl", [{"text": "a"}]), transform=words)
+    assert not reader.labelled
+    assert next(reader.read()).label is None
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        ('{"text": "a", "label": ', "Line 2 of .* isn't JSON"),
+        ("[1, 2]", "Line 2 of .* is a list"),
+        ('{"label": 1}', "Line 2 of t.jsonl has no 'text'"),
+        ('{"text": 7, "label": 1}', "'text' in line 2 of t.jsonl is a int"),
+        ('{"text": "b", "label": "cat"}', "label of line 2 of t.jsonl is 'cat'"),
+        ('{"text": "b", "label": [1, 2]}', r"label of line 2 of t.jsonl is \[1, 2\]"),
+        ('{"text": "b", "label": null}', "label of line 2 of t.jsonl is None"),
+        ('{"text": "\\ud800", "label": 1}', "line 2"),
+        ("[" * 5000, "Line 2 of .* isn't JSON"),
+    ],
+)
+def test_broken_lines_are_numbered(tmp_path, words, second, sentence):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"text": "a", "label": 1}\n' + second + "\n")
+    with pytest.raises(SamplesError, match=f"(?i){sentence}"):
+        list(open_samples(path, transform=words).read())
+
+
+def test_bad_files(tmp_path, words):
+    with pytest.raises(SamplesError, match=r"Give a tokenizer.json"):
+        open_samples(lines(tmp_path / "t.jsonl", [{"text": "a"}]))
+    with pytest.raises(SamplesError, match="columns body, none of which"):
+        open_samples(lines(tmp_path / "t.jsonl", [{"body": "a"}]), transform=words)
+    with pytest.raises(SamplesError, match="not txt"):
+        open_samples(tmp_path / "t.jsonl", transform=words, text_keys=("txt",))
+    with pytest.raises(SamplesError, match="3 text columns"):
+        open_samples(tmp_path / "t.jsonl", transform=words, text_keys=("a", "b", "c"))
+    with pytest.raises(SamplesError, match="no samples"):
+        open_samples(lines(tmp_path / "t.jsonl", []), transform=words)
+    (tmp_path / "t.jsonl").write_bytes(b'{"text": "\xff\xfe"}\n')
+    with pytest.raises(SamplesError, match="Line 1"):
+        open_samples(tmp_path / "t.jsonl", transform=words)
+    (tmp_path / "t.csv").write_bytes(b"text\n\xff\xfe\n")
+    with pytest.raises(SamplesError, match="isn't UTF-8"):
+        open_samples(tmp_path / "t.csv", transform=words)

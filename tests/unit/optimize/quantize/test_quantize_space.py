@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from whet.core.passes import Pipeline, Stage
+from whet.core.recipe import Step
+from whet.core.registry import resolve
+from whet.optimize.graph.quantize.space import first_recipes, restored, suggest
+
+KINDS = ("cnn", "transformer")
+RUNTIMES = ("openvino", "onnxruntime")
+
+
+def built(steps: tuple[Step, ...]) -> Pipeline:
+    """As the builder of recipes does it: options checked against the fields of the pass."""
+    return Pipeline(
+        tuple(msgspec.convert(step.options, resolve("pass", step.name), strict=True) for step in steps)
+    )
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_first_recipes_are_a_handful_of_valid_pipelines(kind: str, runtime: str) -> None:
+    recipes = first_recipes(kind, runtime)
+    assert 4 <= len(recipes) <= 8
+    assert len({msgspec.json.encode(steps) for steps in recipes}) == len(recipes)
+    for steps in recipes:
+        pipeline = built(steps)
+        assert pipeline.takes is Stage.GRAPH
+        assert pipeline.gives is (Stage.IR if runtime == "openvino" else Stage.GRAPH)
+
+
+def test_runtimes_without_int8_get_none() -> None:
+    assert first_recipes("cnn", "torch") == ()
+
+
+def test_the_default_recipe_of_nncf_is_always_among_them() -> None:
+    """Whoever is never to be slower than the best peer must have tried what the peer does."""
+    assert (Step("convert-ir"), Step("quantize-nncf-ir")) in first_recipes("cnn", "openvino")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_optuna_walks_the_space(kind: str, runtime: str) -> None:
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen = set()
+    for _ in range(60):
+        trial = study.ask()
+        steps = suggest(trial, kind, runtime)
+        built(steps)
+        seen.add(msgspec.json.encode(steps))
+        study.tell(trial, 0.0)
+    assert len(seen) > 30
+
+
+def test_restored_adds_names_to_the_quantiser_alone() -> None:
+    steps = (Step("convert-ir"), Step("quantize-nncf-ir", {"ranges": "minmax", "ignored": ["b"]}))
+    convert, quantise = restored(steps, frozenset({"c", "a"}))
+    assert convert == steps[0]
+    assert quantise.options == {"ranges": "minmax", "ignored": ["a", "b", "c"]}
+    assert restored(steps, ["x"]) != steps

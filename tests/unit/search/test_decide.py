@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import math
+
+import msgspec
+import pytest
+from trial_factory import latency, quality, trial
+
+from whet.core.contract import Contract, Drop
+from whet.core.evidence import Latency, Ratio, Status, Verdict
+from whet.core.note import Note
+from whet.core.settings import Settings
+from whet.search.decide import (
+    certify_order,
+    choose,
+    clauses,
+    expected_bound,
+    keeps,
+    kept_latency,
+    next_step,
+    outcome_sentence,
+    promising,
+    why_lost,
+)
+
+FASTEST = Contract(max_drop=Drop(0.01))
+LIMITED = Contract(limit_ms=6.0, max_drop=Drop(0.01))
+BASE = trial("base", 1.0, untouched=True, p99_ms=20.0)
+
+
+def test_no_limit_is_always_kept() -> None:
+    assert kept_latency(None, FASTEST) is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("p99", "expected"),
+    [(5.9, Verdict.PASSED), (6.0, Verdict.UNDECIDED), (6.2, Verdict.FAILED)],
+)
+def test_the_interval_decides_not_the_point(p99: float, expected: Verdict) -> None:
+    assert kept_latency(latency(p99), LIMITED) is expected
+
+
+def test_a_percentile_that_was_not_measured_decides_nothing() -> None:
+    bare = Latency(1, 1, 1, 20, 5.0, 6.0, (), 0.0, 200.0)
+    assert kept_latency(bare, LIMITED) is Verdict.UNDECIDED
+
+
+def test_a_candidate_without_certificate_is_undecided_never_passed() -> None:
+    fast = trial("fast", 3.0, select=quality(0.0))
+    assert keeps(fast, FASTEST) is Verdict.UNDECIDED
+
+
+def test_size_and_memory_are_clauses() -> None:
+    small = Contract(max_bytes=999, max_memory_bytes=10_000)
+    named = {name: verdict for name, verdict, _ in clauses(BASE, small)}
+    assert named["size"] is Verdict.FAILED
+    assert named["memory"] is Verdict.PASSED
+    assert keeps(BASE, small) is Verdict.FAILED
+
+
+def test_the_fastest_proven_trial_is_chosen() -> None:
+    slow = trial("slow", 2.0, certify=quality(0.001))
+    fast = trial("fast", 3.0, certify=quality(0.001))
+    wrong = trial("wrong", 9.0, certify=quality(0.05))
+    chosen, verdict = choose([BASE, slow, fast, wrong], FASTEST, BASE)
+    assert (chosen.name, verdict) == ("fast", Verdict.PASSED)
+
+
+def test_never_slower_the_baseline_wins_against_noise() -> None:
+    noisy = trial("noisy", 1.08, certify=quality(0.0), noisy=True)
+    level = trial("level", 1.01, certify=quality(0.0))
+    chosen, verdict = choose([BASE, noisy, level], FASTEST, BASE)
+    assert chosen.id == BASE.id
+    assert verdict is Verdict.PASSED
+
+
+def test_a_large_speed_up_is_believed_on_a_restless_machine() -> None:
+    noisy = trial("noisy", 1.3, certify=quality(0.0), noisy=True)
+    assert choose([BASE, noisy], FASTEST, BASE)[0].name == "noisy"
+
+
+def test_of_equally_fast_trials_the_simplest_is_chosen() -> None:
+    plain = trial("plain", 3.00, certify=quality(0.0))
+    tuned = trial("tuned", 3.03, certify=quality(0.0))
+    tuned = msgspec.structs.replace(
+        tuned, recipe=msgspec.structs.replace(tuned.recipe, settings=Settings(streams=2))
+    )
+    assert choose([BASE, tuned, plain], FASTEST, BASE)[0].name == "plain"
+    faster = msgspec.structs.replace(tuned, speedup=Ratio("anchor", 3.3, 3.2, 3.4, noisy=False))
+    assert choose([BASE, faster, plain], FASTEST, BASE)[0].name == "tuned"
+
+
+def test_never_wrong_an_unproven_trial_is_not_chosen_even_to_keep_the_limit() -> None:
+    unproven = trial("unproven", 9.0, p99_ms=2.0, certify=quality(0.009))
+    chosen, verdict = choose([BASE, unproven], LIMITED, BASE)
+    assert chosen.id == BASE.id
+    assert verdict is Verdict.FAILED
+    assert "more samples" in next_step(chosen, verdict, LIMITED, [BASE, unproven])
+
+
+def test_nearest_miss_names_the_gap_and_the_next_thing() -> None:
+    near = trial("near", 2.0, p99_ms=8.0, certify=quality(0.001))
+    chosen, verdict = choose([BASE, near], LIMITED, BASE)
+    assert (chosen.name, verdict) == ("near", Verdict.FAILED)
+    sentence = outcome_sentence(chosen, verdict, LIMITED, BASE)
+    assert sentence.startswith("The contract is not kept. Nearest is near; latency: p99 8 ms")
+    assert "8.05 ms" in next_step(chosen, verdict, LIMITED, [BASE, near])
+
+
+def test_expected_bound_shrinks_with_more_samples_and_keeps_no_luck() -> None:
+    t = trial("t", 2.0, select=quality(-0.003, width=0.01, n=100))
+    assert expected_bound(t, 400) == pytest.approx(0.005)
+    assert expected_bound(trial("u", 2.0), 400) == math.inf
+    assert expected_bound(BASE, 1) == 0.0
+
+
+def test_promising_looks_at_the_expected_bound() -> None:
+    assert promising(trial("a", 2.0, select=quality(0.004, width=0.01, n=100)), FASTEST, 400)
+    assert not promising(trial("b", 2.0, select=quality(0.006, width=0.01, n=100)), FASTEST, 400)
+    assert not promising(trial("c", 2.0, status=Status.CRASHED, select=quality(0.0)), FASTEST, 400)
+
+
+def test_finalists_go_from_the_safest_to_the_fastest() -> None:
+    safe = trial("safe", 2.0, select=quality(0.000))
+    fast = trial("fast", 3.0, select=quality(0.004))
+    slow = trial("slow", 1.5, select=quality(0.001))
+    bad = trial("bad", 9.0, select=quality(0.03))
+    order = certify_order([fast, bad, slow, safe, BASE], FASTEST, 1000, most=2)
+    assert [t.name for t in order] == ["safe", "fast"]
+
+
+def test_with_nothing_promising_the_nearest_miss_is_certified() -> None:
+    bad = trial("bad", 9.0, select=quality(0.03))
+    worse = trial("worse", 9.0, select=quality(0.05))
+    assert [t.name for t in certify_order([worse, bad], FASTEST, 1000, most=3)] == ["bad"]
+
+
+def test_every_loser_has_a_reason() -> None:
+    chosen = trial("chosen", 3.0, certify=quality(0.0), select=quality(0.0))
+    crashed = msgspec.structs.replace(
+        trial("crashed", 1.0, status=Status.CRASHED), notes=(Note("x", "it fell over"),)
+    )
+    cases = {
+        "Crashed: it fell over": crashed,
+        "Breaks the quality clause": trial("wrong", 5.0, certify=quality(0.05)),
+        "Loses too much quality": trial("lossy", 5.0, select=quality(0.05)),
+        "Not proven": trial("unproven", 5.0, certify=quality(0.009)),
+        "Slower than chosen: 2.00×": trial("slow", 2.0, select=quality(0.0)),
+        "Slower than chosen, which": BASE,
+        "Faster, but its quality": trial("risky", 5.0, select=quality(0.009)),
+    }
+    for start, loser in cases.items():
+        assert why_lost(loser, chosen, FASTEST, BASE).startswith(start)
+    assert why_lost(chosen, chosen, FASTEST, BASE) == ""

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from trial_factory import quality, trial
+
+from whet.core.evidence import Status
+from whet.search.frontier import damage, frontier, speed
+
+
+def test_dominated_and_failed_trials_are_left_out() -> None:
+    a = trial("a", 1.0, select=quality(0.0))
+    b = trial("b", 2.0, select=quality(0.01))
+    dominated = trial("dominated", 1.5, select=quality(0.02))
+    crashed = trial("crashed", 9.0, select=quality(0.0), status=Status.CRASHED)
+    unjudged = trial("unjudged", 9.0)
+    assert [t.name for t in frontier([b, dominated, a, crashed, unjudged])] == ["a", "b"]
+
+
+def test_luck_is_not_quality() -> None:
+    lucky = trial("lucky", 1.0, select=quality(-0.02))
+    fast = trial("fast", 2.0, select=quality(0.0))
+    assert [t.name for t in frontier([lucky, fast])] == ["fast"]
+
+
+points = st.lists(
+    st.tuples(st.floats(0.1, 10), st.floats(0, 0.1)), min_size=1, max_size=12, unique=True
+)
+
+
+@given(points)
+def test_no_member_is_beaten_and_every_other_is(rows: list[tuple[float, float]]) -> None:
+    trials = [trial(f"t{i}", s, select=quality(d)) for i, (s, d) in enumerate(rows)]
+    front = frontier(trials)
+    speeds = [speed(t) for t in front]
+    assert speeds == sorted(speeds)
+
+    def beaten(t: object, by: object) -> bool:
+        at_least = speed(by) >= speed(t) and damage(by) <= damage(t)  # type: ignore[arg-type]
+        return at_least and (speed(by), damage(by)) != (speed(t), damage(t))  # type: ignore[arg-type]
+
+    assert not any(beaten(t, other) for t in front for other in trials)
+    outside = [t for t in trials if t not in front]
+    for t in outside:
+        same = [f for f in front if (speed(f), damage(f)) == (speed(t), damage(t))]
+        assert same or any(beaten(t, f) for f in front)
