@@ -37,7 +37,7 @@ $(STAMP): requirements/constraints.txt requirements/lock.txt pyproject.toml
 	@touch $@
 
 demo: $(STAMP) ## train a small network, optimise it under a contract, show the report
-	@$(BIN)/whet demo
+	@$(BIN)/whet demo --out demo-out
 
 test: check ## the checks, then every test that is not slow
 	@$(PYTEST) -m "not slow"

@@ -32,7 +32,9 @@ class Goal:
 def arguments(description: str) -> argparse.ArgumentParser:
     """The arguments that every benchmark takes."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="at most 60 s: same code, smaller sizes")
+    parser.add_argument(
+        "--quick", action="store_true", help="at most 60 s: same code, smaller sizes"
+    )
     parser.add_argument("--json", type=Path, help="write the result to this file")
     return parser
 

@@ -15,7 +15,7 @@ import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import psutil
@@ -136,7 +136,10 @@ def _tell(event: object) -> None:
     ratio = f"{trial.speedup.value:.2f}x" if trial.speedup else "-"
     drop = f"drop {trial.select.drop:+.4f}" if trial.select else ""
     words = trial.notes[-1].reason if trial.notes and trial.status != "ok" else ""
-    print(f"   [{getattr(event, 'elapsed_s', 0):5.0f} s] {trial.name}: {trial.status} {ratio} {drop} {words}", flush=True)
+    print(
+        f"   [{getattr(event, 'elapsed_s', 0):5.0f} s] {trial.name}: {trial.status} {ratio} {drop} {words}",
+        flush=True,
+    )
 
 
 def _setup(case: Case) -> Setup:
@@ -273,7 +276,9 @@ def _ratio(timed: Race, against: str, name: str) -> dict[str, float] | None:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    print(f"   {'':16} {'p50 ms':>22} {'p99 ms':>22} {'× eager':>8} {'× untouched':>20} {'MB':>7}  quality")
+    print(
+        f"   {'':16} {'p50 ms':>22} {'p99 ms':>22} {'× eager':>8} {'× untouched':>20} {'MB':>7}  quality"
+    )
     for row in rows:
         quality = row["quality"]
         words = (
@@ -315,13 +320,17 @@ def _goals(
         r: Ratio = timed.ratio(against, "whet")
         # A goal stated for a CPU with AMX is still measured elsewhere, and said so.
         suffix = "" if decidable else " (goal is for AMX; none here)"
-        goals.append(Goal(f"{case.name}: {name}{suffix}", f">= {least:g}", r.value, "x", r.value >= least))
+        goals.append(
+            Goal(f"{case.name}: {name}{suffix}", f">= {least:g}", r.value, "x", r.value >= least)
+        )
 
     best_peer = _best_peer(timed, judged)
     if case.name == "ResNet-50":
         ratio("p50 against eager", "eager", 12.0, decidable=amx)
         ratio("p50 against best untouched fp32", "best untouched", 5.0, decidable=amx)
-        goals.append(_at_most(case, "top-1 lost", own.quality.drop if own.quality else None, 0.01, ""))
+        goals.append(
+            _at_most(case, "top-1 lost", own.quality.drop if own.quality else None, 0.01, "")
+        )
         goals.append(_at_most(case, "size on disk", own.size_bytes / 1e6, 27.0, "MB"))
         goals.append(_at_most(case, "time of the search", evidence.seconds / 60, 15.0, "min"))
         goals.append(_at_most(case, "peak memory of the search", peak_bytes / 1e9, 4.0, "GB"))
@@ -329,17 +338,33 @@ def _goals(
         ratio("p50 against eager", "eager", 5.0)
         cosine = own.quality.candidate if own.quality else None
         goals.append(
-            Goal(f"{case.name}: mean cosine", ">= 0.99", cosine, "", cosine is not None and cosine >= 0.99)
+            Goal(
+                f"{case.name}: mean cosine",
+                ">= 0.99",
+                cosine,
+                "",
+                cosine is not None and cosine >= 0.99,
+            )
         )
         spearman = own.extra.get("spearman")
-        goals.append(_at_most(case, "Spearman lost", spearman.drop if spearman else None, 0.005, ""))
+        goals.append(
+            _at_most(case, "Spearman lost", spearman.drop if spearman else None, 0.005, "")
+        )
     if case.name == "MobileNetV2":
-        goals.append(_at_most(case, "top-1 lost", own.quality.drop if own.quality else None, 0.01, ""))
+        goals.append(
+            _at_most(case, "top-1 lost", own.quality.drop if own.quality else None, 0.01, "")
+        )
     if best_peer is not None:
         # Level within the interval of the ratio is not behind.
         r = timed.ratio(best_peer, "whet")
         goals.append(
-            Goal(f"{case.name}: against the best peer ({best_peer})", ">= 1.0", r.value, "x", r.high >= 1.0)
+            Goal(
+                f"{case.name}: against the best peer ({best_peer})",
+                ">= 1.0",
+                r.value,
+                "x",
+                r.high >= 1.0,
+            )
         )
     return goals
 
@@ -368,7 +393,7 @@ class _MemoryWatch:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> _MemoryWatch:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

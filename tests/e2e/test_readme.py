@@ -86,9 +86,13 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("line", sorted(set(commands())))
 def test_every_command_line_that_is_shown_parses(line: str) -> None:
-    from whet.cli.main import build_parser
+    from whet.cli.main import parser
 
-    build_parser().parse_args(line.split()[1:])
+    parser().parse_args(line.split()[1:])
+
+
+def test_the_command_line_reference_is_what_the_parser_takes() -> None:
+    assert script("cli_reference")["main"](["--check"]) == 0
 
 
 def test_the_results_are_spliced_between_the_marks_and_only_there() -> None:

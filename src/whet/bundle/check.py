@@ -50,6 +50,8 @@ DTYPES = {
     "float32": 4,
     "float64": 8,
 }
+# Fields of a transform that name files (whet.data.transform).
+_FILE_FIELDS = ("tokenizer",)
 _MAX_SIZE = 1 << 31
 _MAX_PARALLEL = 4096
 _REMEDY = "The manifest was changed; get the bundle again from where it was made."
@@ -102,6 +104,7 @@ def check_manifest(manifest: Manifest) -> None:
         f"The default variant {manifest.default[:100]!r} is not one of the variants.",
     )
     _listed(manifest, manifest.transform_files)
+    _check_transform(manifest)
     if manifest.evidence is not None:
         _listed(manifest, (manifest.evidence,))
     for variant in manifest.variants:
@@ -122,6 +125,16 @@ def _unique(names: Iterable[str], what: str) -> None:
 def _listed(manifest: Manifest, names: Iterable[str]) -> None:
     for name in names:
         _need(name in manifest.files, f"The file {name[:200]!r} is named but not listed.")
+
+
+def _check_transform(manifest: Manifest) -> None:
+    """A transform may name files of the bundle only; its other fields are its own decoder's part."""
+    for field in _FILE_FIELDS:
+        named = (manifest.transform or {}).get(field)
+        _need(
+            named is None or named in manifest.transform_files,
+            f"The transform's {field} {str(named)[:100]!r} is not one of the bundle's files.",
+        )
 
 
 def _check_signature(signature: Signature) -> None:

@@ -27,7 +27,15 @@ from whet.errors import BundleError, StorageError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["check_room", "copy_file", "replace_file", "staged", "storage_error", "write_file"]
+__all__ = [
+    "check_room",
+    "copy_file",
+    "place_of",
+    "replace_file",
+    "staged",
+    "storage_error",
+    "write_file",
+]
 
 _CHUNK = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -48,6 +56,17 @@ def storage_error(error: OSError, where: Path) -> StorageError:
         f"'{where}' can't be written: {error.strerror or error}.",
         "Check that the folder exists and may be written, or choose another place.",
     )
+
+
+def place_of(path: str | Path) -> Path:
+    """The absolute path to write to.
+
+    Raises:
+        StorageError: no system has such a path.
+    """
+    if "\0" in str(path):
+        raise StorageError(f"{str(path)!r} is no path.", "Give a path without NUL characters.")
+    return Path(path).absolute()
 
 
 def check_room(where: Path, size_bytes: int) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from whet.bundle.check import MANIFEST, SEAL
-from whet.bundle.disk import check_room, replace_file, staged
+from whet.bundle.disk import check_room, place_of, replace_file, staged
 from whet.bundle.manifest import MAX_FILES
 from whet.bundle.names import check_names
 from whet.bundle.read import Bundle, read_bundle
@@ -49,7 +49,7 @@ def pack(bundle: str | Path, file: str | Path) -> Path:
         StorageError: the file can't be written; nothing is left behind.
     """
     checked = read_bundle(bundle)
-    target = Path(file).absolute()
+    target = place_of(file)
     check_room(target.parent, checked.size_bytes())
     names = [MANIFEST, SEAL, *sorted(checked.manifest.files)]
     with replace_file(target) as partial:
@@ -82,14 +82,15 @@ def unpack(file: str | Path, where: str | Path, *, expect_digest: str | None = N
         BundleCorruptError: the file is damaged, compressed, or not a packed bundle.
         StorageError: the folder can't be written; nothing is left behind.
     """
-    source, place = Path(file), Path(where).absolute()
+    source, place = Path(file), place_of(where)
     if os.path.lexists(place):
         raise BundleError(f"'{place}' exists already.", "Choose another place.")
     try:
         stream = _open_plain(source)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or error
         raise BundleError(
-            f"'{source}' can't be read: {error.strerror}.", "Check the path and its rights."
+            f"'{source}' can't be read: {reason}.", "Check the path and its rights."
         ) from error
     with stream, staged(place, replace=False) as folder:
         _extract(stream, source.name, folder)
@@ -109,7 +110,7 @@ def opened(path: str | Path, *, expect_digest: str | None = None) -> Iterator[Bu
         StorageError: it can't be unpacked.
     """
     source = Path(path)
-    if not source.is_file():
+    if not os.path.isfile(source):  # noqa: PTH113 - unlike Path.is_file it takes any text
         yield read_bundle(source, expect_digest=expect_digest)
         return
     with tempfile.TemporaryDirectory(prefix="whet-bundle-", ignore_cleanup_errors=True) as inside:
@@ -134,7 +135,7 @@ def _extract(stream: BinaryIO, what: str, folder: Path) -> None:
         with zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
             _check_entries(entries, size, what)
-            check_room(folder, sum(entry.file_size for entry in entries))
+            check_room(folder.parent, sum(entry.file_size for entry in entries))
             for entry in entries:
                 _extract_one(archive, entry, folder / entry.filename)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, struct.error) as error:

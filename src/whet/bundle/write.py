@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from whet.bundle.check import MANIFEST, SEAL, decode_manifest
-from whet.bundle.disk import check_room, copy_file, staged, storage_error, write_file
+from whet.bundle.disk import check_room, copy_file, place_of, staged, storage_error, write_file
 from whet.bundle.draft import BundleDraft, Plan, manifest_of, plan_of
 from whet.bundle.files import unlisted
 from whet.bundle.manifest import KIND, MANIFEST_LIMITS, FileEntry
@@ -32,12 +32,12 @@ def write_bundle(where: str | Path, draft: BundleDraft, *, replace: bool = False
         BundleError: something stands at ``where``, or the draft can't be a bundle.
         StorageError: a full disk, no permission; nothing is left behind.
     """
-    place = Path(where).absolute()
+    place = place_of(where)
     check_replaceable(place, replace=replace)
     plan = plan_of(draft)
     check_names([MANIFEST, SEAL, *plan.sources], remedy=_NAMES)
     with staged(place, replace=replace) as folder:
-        check_room(folder, sum(_size(source) for source in plan.sources.values()))
+        check_room(place.parent, sum(_size(source) for source in plan.sources.values()))
         files = _write_files(folder, plan)
         manifest = encode(manifest_of(draft, plan, files), MANIFEST)
         _must_be_readable(manifest)

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -15,7 +15,7 @@ from whet import __version__
 from whet.cli import bench, demo, inspect, optimize, report, verify
 from whet.cli.console import Console, plain
 from whet.cli.exits import TABLE, Exit
-from whet.cli.ports import Api, the_api
+from whet.cli.ports import GetApi, the_api
 from whet.errors import ContractError, OptionError, WhetError
 
 __all__ = ["main", "parser"]
@@ -59,7 +59,7 @@ def main(
     arguments: Sequence[str] | None = None,
     *,
     console: Console | None = None,
-    api: Callable[[], Api] = the_api,
+    api: GetApi = the_api,
 ) -> int:
     """Run one command.
 
@@ -142,7 +142,6 @@ def _as_document(console: Console, error: Exception, code: int) -> None:
         return
     import msgspec
 
-    known = isinstance(error, WhetError)
     issues = error.issues if isinstance(error, ContractError) else ()
     console.document(
         msgspec.json.encode(
@@ -150,7 +149,7 @@ def _as_document(console: Console, error: Exception, code: int) -> None:
                 "error": {
                     "kind": type(error).__name__,
                     "message": error.message if isinstance(error, WhetError) else str(error),
-                    "remedy": error.remedy if known and isinstance(error, WhetError) else "",
+                    "remedy": error.remedy if isinstance(error, WhetError) else "",
                     "issues": [
                         {"where": i.where, "message": i.message, "remedy": i.remedy} for i in issues
                     ],

@@ -11,6 +11,7 @@ from whet.core.contract import METRICS, Contract, parse_bytes, parse_drop, parse
 from whet.errors import ContractError, Issue, OptionError
 
 if TYPE_CHECKING:
+    from whet.data.image import Channels
     from whet.data.transform import Transform
 
 __all__ = [
@@ -34,7 +35,9 @@ def add_contract(parser: argparse.ArgumentParser) -> None:
         "contract", "what must be kept; without a limit: as fast as possible"
     )
     for name, q in _PERCENTILES.items():
-        words = f"limit of the {q:g}th percentile, such as 5ms" if name == "p99" else argparse.SUPPRESS
+        words = (
+            f"limit of the {q:g}th percentile, such as 5ms" if name == "p99" else argparse.SUPPRESS
+        )
         group.add_argument(f"--{name}", metavar="TIME", help=words)
     group.add_argument(
         "--percentile", type=float, metavar="N", help="percentile that is bounded (default 99)"
@@ -49,9 +52,15 @@ def add_contract(parser: argparse.ArgumentParser) -> None:
         "--metric", default="auto", metavar="NAME", help=f"{', '.join(METRICS)} or file.py:function"
     )
     group.add_argument(
-        "--confidence", type=float, default=0.95, metavar="P", help="of bounds on quality (default 0.95)"
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="P",
+        help="of bounds on quality (default 0.95)",
     )
-    group.add_argument("--batch", type=int, default=1, metavar="N", help="rows per request (default 1)")
+    group.add_argument(
+        "--batch", type=int, default=1, metavar="N", help="rows per request (default 1)"
+    )
     group.add_argument(
         "--concurrency", type=int, default=1, metavar="N", help="requests at once (default 1)"
     )
@@ -59,7 +68,9 @@ def add_contract(parser: argparse.ArgumentParser) -> None:
         "--threads", type=int, metavar="N", help="compute threads (default: all that may be used)"
     )
     group.add_argument("--max-size", metavar="SIZE", help="limit on disk, such as 25MB")
-    group.add_argument("--max-memory", metavar="SIZE", help="limit of the peak memory, such as 500MB")
+    group.add_argument(
+        "--max-memory", metavar="SIZE", help="limit of the peak memory, such as 500MB"
+    )
 
 
 def add_samples(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +106,9 @@ def add_transform(parser: argparse.ArgumentParser) -> None:
     image.add_argument("--std", metavar="R,G,B", help="per channel (default 1)")
     image.add_argument("--channels", choices=("RGB", "BGR", "L"), help="default RGB")
     image.add_argument("--layout", choices=("NCHW", "NHWC"), help="default NCHW")
-    image.add_argument("--resample", choices=("bilinear", "bicubic", "nearest"), help="default bilinear")
+    image.add_argument(
+        "--resample", choices=("bilinear", "bicubic", "nearest"), help="default bilinear"
+    )
     image.add_argument("--input-name", metavar="NAME", help="the network's input (default 'input')")
     text = parser.add_argument_group("texts", "how they become inputs; recorded in the bundle")
     text.add_argument("--tokenizer", metavar="FILE", help="a tokenizer.json")
@@ -152,11 +165,17 @@ def _limit(args: argparse.Namespace, issues: list[Issue]) -> tuple[float, str, s
     given = [f"--{name}" for name in named] + (["--limit"] if args.limit is not None else [])
     if len(given) > 1:
         issues.append(
-            Issue(given[1], f"it bounds the latency a second time, after {given[0]}.", "Give one of them.")
+            Issue(
+                given[1],
+                f"it bounds the latency a second time, after {given[0]}.",
+                "Give one of them.",
+            )
         )
     if named and args.percentile is not None:
         issues.append(
-            Issue("--percentile", f"--{named[0]} names a percentile already.", "Give --limit with it.")
+            Issue(
+                "--percentile", f"--{named[0]} names a percentile already.", "Give --limit with it."
+            )
         )
     if named:
         return _PERCENTILES[named[0]], f"--{named[0]}", getattr(args, named[0])
@@ -169,14 +188,19 @@ def transform_of(args: argparse.Namespace) -> Transform | None:
     Raises:
         OptionError: options of both kinds, or of one without its main option.
     """
-    image = _given(args, "resize_short", "mean", "std", "channels", "layout", "resample", "input_name")
+    image = _given(
+        args, "resize_short", "mean", "std", "channels", "layout", "resample", "input_name"
+    )
     text = _given(args, "max_length", "text_inputs", "pad_id")
     if args.image_size is not None and args.tokenizer is not None:
         raise OptionError(
-            "--image-size and --tokenizer exclude each other.", "Give one: samples are pictures or texts."
+            "--image-size and --tokenizer exclude each other.",
+            "Give one: samples are pictures or texts.",
         )
     if image and args.image_size is None:
-        raise OptionError(f"{image[0]} needs --image-size.", "Give the size after the crop, such as 224.")
+        raise OptionError(
+            f"{image[0]} needs --image-size.", "Give the size after the crop, such as 224."
+        )
     if text and args.tokenizer is None:
         raise OptionError(f"{text[0]} needs --tokenizer.", "Give a tokenizer.json.")
     if args.image_size is not None:
@@ -187,7 +211,7 @@ def transform_of(args: argparse.Namespace) -> Transform | None:
 def _image(args: argparse.Namespace) -> Transform:
     from whet.data.transform import ImageTransform
 
-    channels = args.channels or "RGB"
+    channels: Channels = args.channels or "RGB"
     depth = 1 if channels == "L" else 3
     return ImageTransform(
         size=_size(args.image_size),
@@ -219,7 +243,9 @@ def _given(args: argparse.Namespace, *names: str) -> list[str]:
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[x×]\s*(\d{1,5}))?\s*", text)
     if match is None:
-        raise OptionError(f"--image-size '{text}' is no size.", "Write 224 or 224x320 (height x width).")
+        raise OptionError(
+            f"--image-size '{text}' is no size.", "Write 224 or 224x320 (height x width)."
+        )
     height = int(match[1])
     return height, int(match[2]) if match[2] else height
 
@@ -231,7 +257,8 @@ def _numbers(flag: str, text: str | None, default: tuple[float, ...]) -> tuple[f
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise OptionError(
-            f"{flag} '{text}' is no list of numbers.", "Write one per channel, such as 0.485,0.456,0.406."
+            f"{flag} '{text}' is no list of numbers.",
+            "Write one per channel, such as 0.485,0.456,0.406.",
         ) from error
 
 
@@ -258,5 +285,7 @@ def parse_seconds(flag: str, text: str) -> float:
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(s|m|min|h)?\s*", text)
     seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match is not None else 0.0
     if seconds <= 0:
-        raise OptionError(f"{flag} '{text}' is no time.", "Write a duration such as 10m, 90s or 1h.")
+        raise OptionError(
+            f"{flag} '{text}' is no time.", "Write a duration such as 10m, 90s or 1h."
+        )
     return seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import threading
 from collections.abc import Callable, Mapping
@@ -17,7 +18,23 @@ if TYPE_CHECKING:
     from whet.core.spec import Arrays
     from whet.search.events import Event
 
-__all__ = ["Api", "Bench", "Inspection", "Loaded", "Outcome", "Verification", "the_api"]
+__all__ = [
+    "Api",
+    "Bench",
+    "GetApi",
+    "Inspection",
+    "Loaded",
+    "Outcome",
+    "Verbs",
+    "Verification",
+    "the_api",
+]
+
+
+class Verbs(Protocol):
+    """Where a verb adds its parser."""
+
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser: ...
 
 
 class Outcome(Protocol):
@@ -128,6 +145,9 @@ class Api(Protocol):
     ) -> Bench: ...
 
     def inspect(self, bundle: str | Path) -> Inspection: ...
+
+
+GetApi = Callable[[], Api]
 
 
 def the_api() -> Api:

@@ -92,7 +92,9 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if self.limit_ms is not None
             else f"as fast as possible (p{self.percentile:g})"
         )
-        load = f"batch {self.batch}" + (f", {self.concurrency} at once" if self.concurrency > 1 else "")
+        load = f"batch {self.batch}" + (
+            f", {self.concurrency} at once" if self.concurrency > 1 else ""
+        )
         return (
             f"{latency} at {load}; {self.metric} may drop by {self.max_drop}"
             f" ({self.confidence:.0%} confidence)"

@@ -13,6 +13,7 @@ takes the stage that the one before it gives.
 from __future__ import annotations
 
 import enum
+import itertools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar, final
@@ -98,7 +99,7 @@ class Pipeline(Pass[Any, Any]):
     def __init__(self, steps: tuple[Pass[Any, Any], ...]) -> None:
         if not steps:
             raise OptionError("A pipeline needs at least one pass.", "Give it a pass.")
-        for before, after in zip(steps, steps[1:], strict=False):
+        for before, after in itertools.pairwise(steps):
             if before.gives is not after.takes:
                 raise OptionError(
                     f"The pass '{after.name}' takes a {after.takes}, but '{before.name}'"
@@ -115,7 +116,7 @@ class Pipeline(Pass[Any, Any]):
         self.steps[0].requires(model, ctx)
 
     def apply(self, model: Any, ctx: Context) -> PassResult[Any]:
-        changed, notes = False, []
+        changed, notes = False, list[Note]()
         for number, step in enumerate(self.steps):
             folder = ctx.workdir / f"{number}-{step.name}"
             folder.mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     def changed(self) -> frozenset[str]:
         """Names of the fields that differ from their default."""
         default = Settings()
-        return frozenset(f for f in self.__struct_fields__ if getattr(self, f) != getattr(default, f))
+        return frozenset(
+            f for f in self.__struct_fields__ if getattr(self, f) != getattr(default, f)
+        )
 
     def brief(self) -> str:
         """Short text for tables, e.g. ``"2 threads, bf16, batch=1"``."""

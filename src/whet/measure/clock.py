@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from whet.core.evidence import Footprint
 from whet.core.note import Note
 from whet.data.layout import StoreRef
-from whet.errors import OptionError, WhetError
+from whet.errors import EngineError, OptionError, WhetError
 from whet.measure.cgroup import allowed_memory, available_memory
 from whet.measure.contender import Contender, disk_bytes
 from whet.measure.noise import read_cpu_use, unrest
@@ -216,9 +216,14 @@ class _Track:
     def _fits(self, name: str) -> bool:
         """Whether one more process leaves memory free."""
         known = self._footprints.get(name)
-        need = _COPIES * disk_bytes(self._contenders[name]) + _PROCESS_BYTES
         if known is not None and known.peak_bytes is not None:
             need = known.peak_bytes
+        else:
+            try:
+                size = disk_bytes(self._contenders[name])
+            except EngineError:
+                size = 0  # its start will say what is wrong
+            need = _COPIES * size + _PROCESS_BYTES
         return available_memory() - need > _SPARE * allowed_memory()
 
     def _turn_seconds(self, restart: int, contenders: int) -> float:

@@ -8,7 +8,7 @@ import msgspec
 
 from whet.core.artifact import Artifact
 from whet.core.settings import Settings
-from whet.errors import StorageError
+from whet.errors import EngineError
 from whet.runtimes.seal import Seal, is_graph_itself, seal_path
 
 __all__ = ["Contender", "disk_bytes"]
@@ -37,7 +37,7 @@ def disk_bytes(contender: Contender) -> int:
     """Size of the files that must be shipped: the engine with its side files, or the graph.
 
     Raises:
-        StorageError: a file is missing.
+        EngineError: a file is missing.
     """
     try:
         if contender.engine is None or is_graph_itself(Path(contender.engine), contender.graph):
@@ -49,6 +49,6 @@ def disk_bytes(contender: Contender) -> int:
         sealed = msgspec.json.decode(seal.read_bytes(), type=Seal)
         return sum(file.size_bytes for file in sealed.files)
     except (OSError, msgspec.DecodeError) as error:
-        raise StorageError(
+        raise EngineError(
             f"The files of '{contender.name}' can't be read ({error}).", "Compile it again."
         ) from error

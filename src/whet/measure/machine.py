@@ -16,6 +16,7 @@ import whet.errors
 from whet.core.evidence import Ceilings, Machine
 from whet.errors import StorageError
 from whet.measure.cgroup import allowed_cores, allowed_memory
+from whet.measure.noise import read_cpu_use, unrest
 
 __all__ = ["allowed_cores", "fingerprint"]
 
@@ -58,12 +59,15 @@ _FLAGS = frozenset(
 _PACKAGES = ("whet", "numpy", "onnxruntime", "openvino", "torch", "onnx", "nncf")
 
 
-def fingerprint(*, ceilings: bool, cache: Path | None) -> Machine:
+def fingerprint(*, ceilings: bool, cache: Path | None, fresh: bool = False) -> Machine:
     """Describe this machine.
 
     Args:
         ceilings: also measure its peaks, which takes about 3 s, unless the cache has them.
-        cache: folder where measured ceilings are kept, by machine and versions.
+        cache: folder where measured ceilings are kept, by machine and versions; those measured
+            while the machine was busy are not kept.
+        fresh: measure again although the cache has them. A ceiling is what was reached once, so
+            the higher figure of old and new stands.
 
     Raises:
         StorageError: the cache can't be written.
@@ -81,7 +85,7 @@ def fingerprint(*, ceilings: bool, cache: Path | None) -> Machine:
     )
     if not ceilings:
         return machine
-    return msgspec.structs.replace(machine, ceilings=_ceilings(machine, cache))
+    return msgspec.structs.replace(machine, ceilings=_ceilings(machine, cache, fresh))
 
 
 def cpu_of(cpuinfo: str) -> tuple[str, tuple[str, ...]]:
@@ -108,17 +112,35 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _ceilings(machine: Machine, cache: Path | None) -> Ceilings:
+def _ceilings(machine: Machine, cache: Path | None, fresh: bool) -> Ceilings:
     kept = None if cache is None else cache / f"ceilings-{_key(machine)}.json"
-    if kept is not None and kept.is_file():
-        try:
-            return msgspec.json.decode(kept.read_bytes(), type=Ceilings)
-        except msgspec.DecodeError:
-            pass  # damaged: measure again and write it anew
-    measured = _measure(machine.cores)
-    if kept is not None and measured != Ceilings():
+    known = Ceilings() if kept is None else _read(kept)
+    if known != Ceilings() and not fresh:
+        return known
+    before = read_cpu_use()
+    measured = higher(known, _measure(machine.cores))
+    quiet = not unrest(before, read_cpu_use())
+    if kept is not None and quiet and measured != Ceilings():
         _keep(kept, measured)
     return measured
+
+
+def higher(a: Ceilings, b: Ceilings) -> Ceilings:
+    """The higher of each figure; one that only one of them has counts as it is."""
+    return Ceilings(
+        **{
+            name: max((v for v in (getattr(a, name), getattr(b, name)) if v), default=None)
+            for name in Ceilings.__struct_fields__
+        }
+    )
+
+
+def _read(kept: Path) -> Ceilings:
+    """What the cache has; nothing where it is damaged, so that it is measured and written anew."""
+    try:
+        return msgspec.json.decode(kept.read_bytes(), type=Ceilings)
+    except (OSError, msgspec.DecodeError):
+        return Ceilings()
 
 
 def _key(machine: Machine) -> str:

@@ -146,8 +146,9 @@ class Race:
     def ratio(self, baseline: str, name: str) -> Ratio:
         """Speed-up of ``name`` over ``baseline``: above 1 means faster.
 
-        It is noisy where the machine was not quiet, where a single restart can't show
-        how restarts differ, or where the interval holds 1 and is wider than 10 %.
+        It is noisy where the interval holds 1 and is wider than 10 %; and, where the machine
+        was not quiet or a single restart can't show how restarts differ, unless the
+        interval stays 10 % away from 1.
 
         Raises:
             MeasurementError: one of them didn't finish.
@@ -163,8 +164,9 @@ class Race:
             _medians(self.turns[baseline]), _medians(self.turns[name]), seed=self.plan.seed
         )
         open_question = low < 1 < high and high - low > _STRADDLE
-        lone = len(self.turns[name]) < 2
-        return Ratio(baseline, value, low, high, noisy=open_question or lone or bool(self.unrest))
+        doubtful = bool(self.unrest) or len(self.turns[name]) < 2
+        near = low < 1 + _STRADDLE and high > 1 - _STRADDLE
+        return Ratio(baseline, value, low, high, noisy=open_question or (doubtful and near))
 
 
 def _medians(turns: Turns) -> list[list[float]]:

@@ -208,7 +208,8 @@ def _compare(
     for sizes in _sizes(traced.inputs, example):
         arrays = resized(traced.inputs, example, sizes)
         if BATCH not in sizes:
-            arrays = {key: array[:fixed_batch] for key, array in arrays.items()}
+            rows = [i % len(example[traced.inputs[0].name]) for i in range(fixed_batch)]
+            arrays = {key: array.take(rows, axis=0) for key, array in arrays.items()}
         tensors = [torch.from_numpy(arrays[s.name].copy()) for s in traced.inputs]
         want = _answers(torch, module, tensors, outputs)
         try:

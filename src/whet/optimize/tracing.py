@@ -72,7 +72,7 @@ def trace(
         ExportError: the network can't be traced at all.
     """
     torch = require("torch", "export a network")
-    outputs = _output_names(name, module, inputs, example)
+    outputs = _output_names(name, module, inputs, example, fixed_batch)
     error: Exception | None = None
     for attempt in _attempts(inputs, example, limits, fixed_batch):
         try:
@@ -144,19 +144,24 @@ def _per_axis(
 
 
 def _output_names(
-    name: str, module: torch.nn.Module, inputs: tuple[TensorSpec, ...], example: Arrays
+    name: str,
+    module: torch.nn.Module,
+    inputs: tuple[TensorSpec, ...],
+    example: Arrays,
+    fixed_batch: int,
 ) -> tuple[str, ...]:
     """Names of the outputs, from one run; this is also the first sight of a broken network."""
-    torch = require("torch", "export a network")
     wrappers = require("whet.optimize.intake.modules", "export a network")
     try:
-        with quiet(), torch.inference_mode():
-            tensors = [torch.from_numpy(example[s.name].copy()) for s in inputs]
-            value = (
-                module.raw(*tensors) if isinstance(module, wrappers.Called) else module(*tensors)
-            )
+        value = _run(module, inputs, example)
     except Exception as error:  # whatever the user's code raises
-        raise export_error(name, error) from error
+        if BATCH not in symbols(inputs):
+            raise export_error(name, error) from error
+        try:
+            # A network with its batch written into the code runs at that batch only.
+            value = _run(module, inputs, resized(inputs, example, {BATCH: fixed_batch}))
+        except Exception as again:  # the same, at the other size
+            raise export_error(name, again) from error
     pairs = wrappers.named_outputs(value)
     if not pairs:
         raise ExportError(
@@ -167,6 +172,14 @@ def _output_names(
     for stem, _ in pairs:
         names.append(stem if stem not in names else f"{stem}_{len(names)}")
     return tuple(names)
+
+
+def _run(module: torch.nn.Module, inputs: tuple[TensorSpec, ...], example: Arrays) -> object:
+    torch = require("torch", "export a network")
+    wrappers = require("whet.optimize.intake.modules", "export a network")
+    with quiet(), torch.inference_mode():
+        tensors = [torch.from_numpy(example[s.name].copy()) for s in inputs]
+        return module.raw(*tensors) if isinstance(module, wrappers.Called) else module(*tensors)
 
 
 def _found_inputs(

@@ -158,13 +158,10 @@ def _speed_tiles(facts: Facts, trial: Trial) -> list[_Tile]:
         detail = (fmt.ratio_interval(trial.speedup), best)
         tiles.append(_Tile("vs best untouched", fmt.ratio(trial.speedup.value), detail))
     if facts.against_eager is not None and facts.evidence.eager is not None:
-        median = facts.evidence.eager.at(50.0)
-        detail = (
-            f"median {fmt.ms(median.value_ms)}"
-            if median
-            else f"mean {fmt.ms(facts.evidence.eager.mean_ms)}"
-        )
-        tiles.append(_Tile("vs eager PyTorch", fmt.ratio(facts.against_eager), (detail,)))
+        eager = facts.evidence.eager
+        median = eager.at(50.0)
+        words = f"median {fmt.ms(median.value_ms)}" if median else f"mean {fmt.ms(eager.mean_ms)}"
+        tiles.append(_Tile("vs eager PyTorch", fmt.ratio(facts.against_eager), (words,)))
     return tiles
 
 

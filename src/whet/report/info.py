@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from whet.bundle.draft import BundleDraft
-from whet.bundle.manifest import Manifest
+if TYPE_CHECKING:  # they bring numpy, which rendering a page doesn't need
+    from whet.bundle.draft import BundleDraft
+    from whet.bundle.manifest import Manifest
 
 __all__ = ["BundleInfo", "VariantInfo", "bundle_info", "draft_info"]
 

@@ -11,7 +11,8 @@ __all__ = ["engine_error", "gist"]
 # Lines of OpenVINO's and ONNX Runtime's messages that only say where in their own
 # sources the error was raised.
 _NOISE = re.compile(
-    r"^(Exception from |Check '|FrontEnd API failed|\[ONNXRuntimeError\] : \d+ : \w+ : ?$)"
+    r"^(Exception from |Check '|FrontEnd API failed|Model wasn't fully converted|Summary:"
+    r"|\[ONNXRuntimeError\] : \d+ : \w+ : ?$)"
 )
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _OPERATOR = re.compile(
@@ -23,10 +24,14 @@ _LONGEST = 240
 
 
 def gist(error: BaseException) -> str:
-    """The first line of a foreign message that says something, without a final stop."""
-    lines = (_PREFIX.sub("", line.strip()) for line in str(error).splitlines())
+    """The first line of a foreign message that says most, without a final stop."""
+    lines = (_PREFIX.sub("", line.strip().removeprefix("-- ")) for line in str(error).splitlines())
     telling = [line for line in lines if line and not _NOISE.match(line)]
+    # A missing operator makes others fail that depend on it; it is the one to name.
+    telling = [line for line in telling if _OPERATOR.search(line)] or telling
     text = telling[0] if telling else type(error).__name__
+    if text.endswith(":") and len(telling) > 1:
+        text = f"{text} {telling[1]}"
     return (text if len(text) <= _LONGEST else text[:_LONGEST] + "...").rstrip(".")
 
 

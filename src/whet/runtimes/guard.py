@@ -22,6 +22,23 @@ from whet.errors import EngineError, InputError, OptionError
 
 __all__ = ["Guard", "Port", "check_ports", "fix_symbols", "numpy_dtype", "widen_bfloat16"]
 
+_DTYPES = frozenset(
+    [
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+    ]
+)
+
 
 class Port(msgspec.Struct, frozen=True):
     """An input or output as an opened engine states it.
@@ -40,15 +57,15 @@ def numpy_dtype(name: str) -> np.dtype[np.generic]:
     """The dtype that a signature names.
 
     Raises:
-        InputError: numpy has no such type (``bfloat16``, 4-bit integers).
+        InputError: numpy has no such type (``bfloat16``, 4-bit integers). That
+            some package may have registered one of that name doesn't count.
     """
-    try:
-        return np.dtype(name)
-    except TypeError as error:
+    if name not in _DTYPES:
         raise InputError(
             f"The dtype '{name}' has no counterpart in numpy, so no array can carry it.",
             "Let the graph cast to float32 at its edges.",
-        ) from error
+        )
+    return np.dtype(name)
 
 
 def fix_symbols(signature: Signature, fixed: Mapping[str, int]) -> Signature:
@@ -114,6 +131,10 @@ def check_ports(
 
 
 def _check_port(runtime: str, kind: str, spec: TensorSpec, port: Port) -> None:
+    try:
+        numpy_dtype(spec.dtype)
+    except InputError as error:
+        raise EngineError(error.message, error.remedy) from error
     same_dtype = port.dtype is None or port.dtype == spec.dtype
     same_shape = port.shape is None or (
         len(port.shape) == len(spec.shape)

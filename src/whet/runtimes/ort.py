@@ -14,7 +14,6 @@ What each field of `Settings` becomes:
                           *i*-th further core allowed; the caller's thread is left alone
 ``level``                 ``graph_optimization_level`` (baked)
 ``fixed``                 free-dimension overrides by name (baked)
-``flush_denormals``       ``session.set_denormal_as_zero``
 ``arena``                 ``enable_cpu_mem_arena``
 ``spin``                  ``session.intra_op.allow_spinning``
 ``packing``               ``session.disable_prepacking``
@@ -22,7 +21,9 @@ What each field of `Settings` becomes:
 
 ``precision``, ``layout`` and ``streams`` are not honoured: on x86 the provider
 computes in the graph's own types and chooses blocked layouts itself, and
-requests that overlap share the one thread pool.
+requests that overlap share the one thread pool. Nor is ``flush_denormals``: the
+session entry ``set_denormal_as_zero`` reaches the caller's thread only for the
+first session of a process, so it can't be promised.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class OrtRuntime:
     name: ClassVar[str] = "onnxruntime"
     reads: ClassVar[frozenset[Format]] = frozenset({Format.ONNX})
     honours: ClassVar[frozenset[str]] = frozenset(
-        {"threads", "pin", "level", "fixed", "flush_denormals", "arena", "spin", "packing"}
+        {"threads", "pin", "level", "fixed", "arena", "spin", "packing"}
     )
     bakes: ClassVar[frozenset[str]] = frozenset({"level", "fixed"})
 
@@ -196,7 +197,6 @@ def _options(ort: ModuleType, settings: Settings) -> onnxruntime.SessionOptions:
     options.enable_cpu_mem_arena = settings.arena
     entry = options.add_session_config_entry
     entry("session.intra_op.allow_spinning", str(int(settings.spin)))
-    entry("session.set_denormal_as_zero", str(int(settings.flush_denormals)))
     entry("session.disable_prepacking", str(int(not settings.packing)))
     if settings.pin and settings.threads > 1:
         entry("session.intra_op_thread_affinities", _affinities(settings.threads - 1))

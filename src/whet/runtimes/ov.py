@@ -13,7 +13,8 @@ What each field of `Settings` becomes:
 ``precision``          ``INFERENCE_PRECISION_HINT``; always set, since the plugin
                        silently computes in bf16 where the CPU can (baked)
 ``fixed``              ``Model.reshape`` before compiling (baked)
-``flush_denormals``    ``CPU_DENORMALS_OPTIMIZATION``
+``flush_denormals``    ``CPU_DENORMALS_OPTIMIZATION``; at one thread it also holds for
+                       what the calling thread computes afterwards
 =====================  =======================================================
 
 ``PERFORMANCE_HINT`` is always ``LATENCY`` and ``SCHEDULING_CORE_TYPE`` stays

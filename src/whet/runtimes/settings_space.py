@@ -101,7 +101,7 @@ def _onnxruntime(cores: int, fixed: dict[str, int], half: tuple[Precision, ...])
     grid = list(_grid(cores, fixed, (Precision.FP32,)))
     first = grid[0]
     alone = {"spin": False} if cores > 1 else {}  # a single thread has nobody to wait for
-    changes = _varied(first, **alone, flush_denormals=True, level=GraphLevel.EXTENDED)
+    changes = _varied(first, **alone, level=GraphLevel.EXTENDED)
     quiet = [msgspec.structs.replace(s, spin=False) for s in grid[1:] if s.threads > 1]
     return [first, *changes, *grid[1:], *quiet]
 

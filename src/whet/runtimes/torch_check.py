@@ -55,11 +55,10 @@ _OPERATOR = re.compile(
 # Operators of these namespaces that reach files or processes.
 _FORBIDDEN = re.compile(r"from_file|save|load|print|__", re.ASCII)
 _SYMBOL = re.compile(r"[a-z]{1,3}\d+", re.ASCII)
-_FUNCTIONS = frozenset(
-    "Symbol Integer Float Rational Add Mul Max Min Pow Abs Mod PythonMod ModularIndexing FloorDiv"
-    " CleanDiv CeilDiv CeilToInt FloorToInt IntTrueDiv FloatTrueDiv TruncToInt TruncToFloat RoundToInt"
-    " ToFloat Identity Where Equality Unequality Eq Ne Gt Ge Lt Le StrictGreaterThan GreaterThan"
-    " StrictLessThan LessThan And Or Not".split()
+_FUNCTIONS = re.compile(
+    r"Symbol|Integer|Float|Rational|Add|Mul|Max|Min|Pow|Abs|Mod|PythonMod|ModularIndexing|FloorDiv|CleanDiv|CeilDiv"
+    r"|CeilToInt|FloorToInt|IntTrueDiv|FloatTrueDiv|TruncToInt|TruncToFloat|RoundToInt|ToFloat|Identity|Where|Equality|Unequality|Eq"
+    r"|Ne|Gt|Ge|Lt|Le|StrictGreaterThan|GreaterThan|StrictLessThan|LessThan|And|Or|Not"
 )
 _NAMES = {"name", "as_name", "user_input_name"}
 _PATHS = {"parameter_name", "buffer_name", "tensor_constant_name", "fqn", "path_name"}
@@ -93,7 +92,7 @@ def check_archive(names: Sequence[str], read: Callable[[str], bytes]) -> None:
         raise _refuse("two entries of one name")
     for name in names:
         if _ENTRY.fullmatch(name) is None or ".." in name:
-            raise _refuse(f"the entry '{name}'")
+            raise _refuse(f"the entry {name[:80]!r}")
     for name in (MODEL, *_CONFIGS):
         if name in names:
             check_program(_parsed(read(name), name))
@@ -134,21 +133,29 @@ def _check_entry(key: str, value: object) -> None:
         raise _refuse(f"objects that aren't tensors ({key})")
     if key == "expr_str":
         check_expression(str(value))
-    elif key in {"target", "as_operator"} and isinstance(value, str):
-        if _OPERATOR.fullmatch(value) is None or _suspicious(value):
-            raise _refuse(f"the operator '{value[:80]}'")
-    elif key in _NAMES and isinstance(value, str):
-        if value and _IDENTIFIER.fullmatch(value) is None:
-            raise _refuse(f"the name '{value[:80]}'")
-    elif key in _PATHS and isinstance(value, str):
-        if _PATH.fullmatch(value) is None:
-            raise _refuse(f"the name '{value[:80]}'")
-    elif key == "forward_arg_names" and isinstance(value, list):
-        for name in value:
-            if not isinstance(name, str) or _IDENTIFIER.fullmatch(name) is None:
-                raise _refuse(f"the argument name '{str(name)[:80]}'")
     elif key in {"in_spec", "out_spec"} and isinstance(value, str):
         _check_container(_parsed(value.encode(), key))
+    elif key == "forward_arg_names" and isinstance(value, list):
+        for name in value:
+            _check_word("name", name)
+    elif isinstance(value, str) and value:
+        _check_word(key, value)
+
+
+def _check_word(key: str, word: object) -> None:
+    """Check the fields that are one word: operators, names of values, paths of parameters."""
+    if key in {"target", "as_operator"}:
+        allowed = _fits(_OPERATOR, word) and not _suspicious(str(word))
+    elif key in _NAMES:
+        allowed = _fits(_IDENTIFIER, word)
+    else:
+        allowed = key not in _PATHS or _fits(_PATH, word)
+    if not allowed:
+        raise _refuse(f"the {key} {str(word)[:80]!r}")
+
+
+def _fits(pattern: re.Pattern[str], word: object) -> bool:
+    return isinstance(word, str) and pattern.fullmatch(word) is not None
 
 
 def _suspicious(operator: str) -> bool:
@@ -186,9 +193,9 @@ def check_expression(text: str) -> None:
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise _refuse(f"the size expression '{text[:80]}'") from error
+        raise _refuse(f"the size expression {text[:80]!r}") from error
     if not all(_is_arithmetic(node) for node in ast.walk(tree)):
-        raise _refuse(f"the size expression '{text[:80]}'")
+        raise _refuse(f"the size expression {text[:80]!r}")
 
 
 _PLAIN = (
@@ -200,7 +207,7 @@ _PLAIN = (
 
 def _is_arithmetic(node: ast.AST) -> bool:
     if isinstance(node, ast.Name):
-        return node.id in _FUNCTIONS or _SYMBOL.fullmatch(node.id) is not None
+        return _FUNCTIONS.fullmatch(node.id) is not None or _SYMBOL.fullmatch(node.id) is not None
     if isinstance(node, ast.Constant):
         if isinstance(node.value, str):
             return _SYMBOL.fullmatch(node.value) is not None

@@ -33,7 +33,8 @@ from whet.errors import EngineError
 from whet.runtimes.base import Availability, check_settings
 from whet.runtimes.failure import engine_error
 from whet.runtimes.guard import Guard, widen_bfloat16
-from whet.runtimes.torch_program import Module, as_module, hushed, load_program, to_numpy, to_torch
+from whet.runtimes.torch_profile import profile
+from whet.runtimes.torch_program import Module, as_module, load_program, to_numpy, to_torch
 from whet.runtimes.torch_threads import set_spin, use_threads
 from whet.runtimes.versions import availability
 
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["TorchRuntime"]
-
-_WARM_UP, _REQUESTS = 2, 5
 
 
 @final
@@ -101,24 +100,14 @@ class TorchSession:
         return {n: to_numpy(answer) for n, answer in zip(self._names, answers, strict=True)}
 
     def layers(self, inputs: Mapping[str, NDArray[np.generic]]) -> tuple[LayerTime, ...]:
-        """Own CPU time of each kind of operator, per request (mean of a few)."""
-        for _ in range(_WARM_UP):
-            self.run(inputs)
-        profiler = self._torch.profiler
-        activities = [profiler.ProfilerActivity.CPU]
-        with hushed(), profiler.profile(activities=activities, acc_events=True) as trace:
-            for _ in range(_REQUESTS):
-                self.run(inputs)
-        events = [e for e in trace.key_averages() if e.self_cpu_time_total > 0]
-        return tuple(
-            LayerTime(
-                name=event.key,
-                kind=event.key,
-                precision="",
-                ms=event.self_cpu_time_total / 1e3 / _REQUESTS,
-            )
-            for event in events
-        )
+        """Time of each operator; medians of a few requests."""
+        tensors = [to_torch(array) for array in self._guard.admit(inputs)]
+        call = self._call
+        if call is None:
+            raise EngineError("The session is closed.", "Open the engine again.")
+        use_threads(self._threads)
+        with self._torch.inference_mode():
+            return profile(lambda: call(*tensors))
 
     def close(self) -> None:
         self._call = None

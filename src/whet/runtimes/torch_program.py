@@ -25,7 +25,7 @@ from whet.core.artifact import Artifact
 from whet.core.spec import Signature
 from whet.errors import EngineError, InputError
 from whet.runtimes.failure import engine_error
-from whet.runtimes.guard import Port, check_ports
+from whet.runtimes.guard import Port, check_ports, widen_bfloat16
 from whet.runtimes.torch_check import SAMPLES, check_archive
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def as_module(
         EngineError: the program's inputs or outputs are not those of the signature.
     """
     pytree = require("torch.utils._pytree", "run a torch program")
-    _check_program(program, graph.signature, runtime)
+    _check_program(program, widen_bfloat16(graph.signature), runtime)
     with hushed():
         module = program.module(check_guards=False)
     names = _keywords(program)
@@ -159,17 +159,17 @@ def _ports(program: torch.export.ExportedProgram, names: tuple[str, ...]) -> lis
 
 def to_torch(array: NDArray[np.generic]) -> torch.Tensor:
     """A tensor over the array's memory where that is contiguous and writable, else over a copy."""
-    import torch  # loaded long since: this is the path of each request
+    from torch import from_numpy  # loaded long since: this is the path of each request
 
     flags = array.flags
     lendable = array if flags.c_contiguous and flags.writeable else array.copy(order="C")
-    return torch.from_numpy(lendable)
+    return from_numpy(lendable)
 
 
 def to_numpy(tensor: torch.Tensor) -> NDArray[np.generic]:
     """A copy that the caller owns; bfloat16, which numpy lacks, as float32 (exact)."""
-    import torch  # as in to_torch
+    from torch import bfloat16  # as in to_torch
 
-    plain = tensor.float() if tensor.dtype is torch.bfloat16 else tensor
+    plain = tensor.float() if tensor.dtype is bfloat16 else tensor
     answer: NDArray[np.generic] = plain.detach().contiguous().numpy().copy()
     return answer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-from whet._optional import require
 from whet.core.settings import Settings
 from whet.errors import EngineError
 
@@ -35,7 +34,8 @@ def set_spin(settings: Settings) -> None:
 
 def use_threads(count: int) -> None:
     """Let operators use ``count`` threads from here on, in the whole process."""
-    torch = require("torch", "run a torch program")
+    import torch  # loaded long since: this is the path of each request
+
     # Asking is cheap; setting would restart the pool's bookkeeping at each request.
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)

@@ -6,10 +6,9 @@ import shutil
 import time
 from pathlib import Path
 
-import numpy as np
-
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
+from whet.measure.answers import load_outputs
 from whet.measure.contender import Contender
 from whet.measure.process import ContenderProcess
 
@@ -61,8 +60,7 @@ def answers_of(
             process.outputs(part.ref(), beside, batch=rows or _rows(contender, part))
         (beside / _SECONDS).write_text(f"{time.monotonic() - began:.3f}")
         beside.replace(place)
-    names = [spec.name for spec in contender.graph.signature.outputs]
-    return {name: np.load(place / f"{i}.npy", allow_pickle=False) for i, name in enumerate(names)}
+    return load_outputs(place)
 
 
 def seconds_of(place: Path) -> float:

@@ -18,7 +18,9 @@ __all__ = ["contender_of", "judge_on", "time_all"]
 
 def contender_of(trial: Trial, made: Made) -> Contender:
     """The measurable form of a trial's engine."""
-    return Contender(trial.name, trial.recipe.runtime, made.graph, made.engine, trial.recipe.settings)
+    return Contender(
+        trial.name, trial.recipe.runtime, made.graph, made.engine, trial.recipe.settings
+    )
 
 
 def time_all(setup: Setup, contenders: Sequence[Contender], plan: ClockPlan) -> Race:
@@ -32,7 +34,9 @@ def time_all(setup: Setup, contenders: Sequence[Contender], plan: ClockPlan) -> 
     )
 
 
-def judge_on(setup: Setup, trial: Trial, made: Made, part: SampleStore, *, per_class: bool = False) -> Quality:
+def judge_on(
+    setup: Setup, trial: Trial, made: Made, part: SampleStore, *, per_class: bool = False
+) -> Quality:
     """Compare a trial's answers with the original's on one part of the samples."""
     name = "certify" if part is setup.certify else "select"
     place = setup.workdir / "answers" / name / trial.id

@@ -30,6 +30,9 @@ __all__ = ["Climbed", "climb"]
 
 _SLACK = 0.9  # a limit is kept with slack below this share of it
 _RETUNED = 2  # quantised graphs whose runtime settings are tuned
+# Shares of the time left that a wave may take, so that those after it have their turn.
+_TUNING = 0.2
+_COMPILING = 0.3
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,9 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
     _wave(trials, 0, rungs.int8_probe(setup.kind, _settings_by_runtime(first)), judge=False)
     feasibility = _feasibility(setup, trials)
     trials.remark("feasibility", feasibility.sentence)
-    _wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False)
-    _wave(trials, 1, rungs.untouched_rest(trials.untouched(), **axes), judge=False)
-    _wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes))
+    _wave(trials, 1, rungs.untouched_rest(first, **axes), judge=False, share=_TUNING)
+    _wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False, share=_COMPILING)
+    _wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes), share=_TUNING)
     baseline = max(trials.untouched(), key=speed)
     if not _enough(setup, trials):
         _int8(setup, trials, axes)
@@ -71,7 +74,9 @@ def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     good = [
         t
         for t in trials.all.values()
-        if not is_untouched(t) and t.recipe.steps and promising(t, setup.contract, setup.certify.samples)
+        if not is_untouched(t)
+        and t.recipe.steps
+        and promising(t, setup.contract, setup.certify.samples)
     ]
     for trial in sorted(good, key=speed, reverse=True)[:_RETUNED]:
         if not _enough(setup, trials):
@@ -79,18 +84,33 @@ def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
 
 
 def _wave(
-    trials: Trials, rung: int, recipes: Iterable[Recipe], *, judge: bool = True, stop: Setup | None = None
+    trials: Trials,
+    rung: int,
+    recipes: Iterable[Recipe],
+    *,
+    judge: bool = True,
+    share: float = 1.0,
+    stop: Setup | None = None,
 ) -> list[Trial]:
-    """Try recipes in order until time is up or, if ``stop`` is given, the contract is kept."""
+    """Try recipes in order and return those that ran.
+
+    Args:
+        trials: where they are tried.
+        rung: of the ladder.
+        recipes: the most promising first.
+        judge: whether quality is judged.
+        share: of the time left for climbing that the wave may take.
+        stop: end the wave when a candidate of this search keeps the contract.
+    """
     trials.enter(rung)
+    most_s = trials.time_share_s(share)
     tried: list[Trial] = []
     for recipe in recipes:
         if stop is not None and _enough(stop, trials):
             break
-        trial = trials.attempt(recipe, rung, judge=judge)
-        if trial is None:
-            break
-        tried.append(trial)
+        trial = trials.attempt(recipe, rung, judge=judge, until_s=most_s)
+        if trial is not None:
+            tried.append(trial)
     return [t for t in tried if t.status is Status.OK]
 
 

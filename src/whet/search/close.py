@@ -20,8 +20,6 @@ from whet.measure.clock import ClockPlan
 from whet.measure.process import ContenderProcess
 from whet.search.assay import contender_of, judge_on, time_all
 from whet.search.decide import certify_order, choose, why_lost
-from whet.search.events import Phase
-from whet.search.footing import complete
 from whet.search.frontier import frontier
 from whet.search.setup import Setup
 from whet.search.trials import Trials
@@ -106,10 +104,10 @@ def _certify(setup: Setup, trials: Trials, order: tuple[Trial, ...]) -> list[Tri
             quality = judge_on(setup, trial, trials.made_for(trial), setup.certify, per_class=True)
         except WhetError as error:
             note = Note(trial.name, f"Could not be certified: {error.message}")
-            trials.replace(msgspec.structs.replace(trial, notes=(*trial.notes, note)))
+            trials.update(msgspec.structs.replace(trial, notes=(*trial.notes, note)))
             break
         certified = msgspec.structs.replace(trial, certify=quality)
-        trials.replace(certified)
+        trials.update(certified)
         done.append(certified)
         if quality.verdict is not Verdict.PASSED:
             break
@@ -145,13 +143,13 @@ def _time_in_full(
             if trial.id == baseline.id
             else result.ratio(baseline.name, trial.name)
         )
-        footprint = complete(
-            setup, trial, trials.made_for(trial), latency, result.footprints[trial.name]
+        footprint = trials.footprint(
+            trial, trials.made_for(trial), latency, result.footprints[trial.name]
         )
         updated = msgspec.structs.replace(
             trials.all[trial.id], latency=latency, speedup=ratio, footprint=footprint
         )
-        trials.replace(updated)
+        trials.update(updated)
     return result.latency.get(original.name), tuple(notes)
 
 

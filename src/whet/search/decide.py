@@ -53,19 +53,18 @@ def kept_latency(latency: Latency | None, contract: Contract) -> Verdict:
 
 def clauses(trial: Trial, contract: Contract) -> tuple[Clause, ...]:
     """Each clause with its verdict and the figures, in words."""
-    found: list[Clause] = [("latency", kept_latency(trial.latency, contract), _latency_words(trial, contract))]
+    found: list[Clause] = [
+        ("latency", kept_latency(trial.latency, contract), _latency_words(trial, contract))
+    ]
     if is_untouched(trial):
         found.append(("quality", Verdict.PASSED, "untouched"))
     elif trial.certify is not None:
         q = trial.certify
-        found.append(
-            (
-                "quality",
-                q.verdict,
-                f"{q.metric} drop {q.drop:.4f}, at most {q.bound:.4f} with {q.confidence:.0%} confidence"
-                f" on {q.n} samples; allowed {q.allowed:.4f}",
-            )
+        words = (
+            f"{q.metric} drop {q.drop:.4f}, at most {q.bound:.4f} with {q.confidence:.0%} confidence"
+            f" on {q.n} samples; allowed {q.allowed:.4f}"
         )
+        found.append(("quality", q.verdict, words))
     else:
         found.append(("quality", Verdict.UNDECIDED, "not certified"))
     size = trial.footprint.disk_bytes if trial.footprint is not None else None
@@ -111,10 +110,14 @@ def promising(trial: Trial, contract: Contract, certify_n: int) -> bool:
         return False
     within = expected_bound(trial, certify_n) <= trial.select.allowed
     limits = clauses(trial, contract)
-    return within and all(v is not Verdict.FAILED for name, v, _ in limits if name in {"size", "memory"})
+    return within and all(
+        v is not Verdict.FAILED for name, v, _ in limits if name in {"size", "memory"}
+    )
 
 
-def certify_order(trials: Iterable[Trial], contract: Contract, certify_n: int, most: int) -> tuple[Trial, ...]:
+def certify_order(
+    trials: Iterable[Trial], contract: Contract, certify_n: int, most: int
+) -> tuple[Trial, ...]:
     """Finalists, from the safest to the fastest.
 
     They are certified in this fixed order and the sequence stops at the first
@@ -123,7 +126,9 @@ def certify_order(trials: Iterable[Trial], contract: Contract, certify_n: int, m
     The fastest promising trials are taken; where there are none, the one that
     comes closest to the floor stands in, so that the miss is certified too.
     """
-    known = [t for t in trials if t.status is Status.OK and not is_untouched(t) and t.select is not None]
+    known = [
+        t for t in trials if t.status is Status.OK and not is_untouched(t) and t.select is not None
+    ]
     good = sorted((t for t in known if promising(t, contract, certify_n)), key=speed, reverse=True)
     if not good:
         return tuple(sorted(known, key=lambda t: expected_bound(t, certify_n))[:1])
@@ -168,7 +173,8 @@ def why_lost(trial: Trial, chosen: Trial, contract: Contract, baseline: Trial) -
         q = trial.select
         return f"Loses too much quality: {q.metric} drops by {q.drop:.4f} on {q.n} samples, allowed {q.allowed:.4f}."
     if trial.certify is not None and trial.certify.verdict is Verdict.UNDECIDED:
-        return f"Not proven: {dict((n, w) for n, _, w in clauses(trial, contract))['quality']}."
+        words = next(text for name, _, text in clauses(trial, contract) if name == "quality")
+        return f"Not proven: {words}."
     if trial.id == baseline.id:
         return f"Slower than {chosen.name}, which keeps the quality floor."
     if trial.speedup is not None and chosen.speedup is not None and speed(trial) <= speed(chosen):
@@ -190,7 +196,9 @@ def outcome_sentence(chosen: Trial, verdict: Verdict, contract: Contract, baseli
             return f"The untouched original ({chosen.name}) keeps the contract and nothing proven is faster: {words}."
         return f"{chosen.name} keeps the contract: {words}."
     gap = "; ".join(f"{n}: {w}" for n, v, w in clauses(chosen, contract) if v is not Verdict.PASSED)
-    start = "The contract is not kept" if verdict is Verdict.FAILED else "The contract is not proven"
+    start = (
+        "The contract is not kept" if verdict is Verdict.FAILED else "The contract is not proven"
+    )
     return f"{start}. Nearest is {chosen.name}; {gap}."
 
 
@@ -206,7 +214,9 @@ def next_step(chosen: Trial, verdict: Verdict, contract: Contract, trials: Itera
     ]
     if undecided:
         need = min(q.needed or 0 for q in undecided)
-        return f"A faster variant would probably pass with {need} certify samples: give more samples."
+        return (
+            f"A faster variant would probably pass with {need} certify samples: give more samples."
+        )
     point = chosen.latency.at(contract.percentile) if chosen.latency is not None else None
     if kept_latency(chosen.latency, contract) is not Verdict.PASSED and point is not None:
         reach = point.high_ms if point.high_ms is not None else point.value_ms
@@ -239,7 +249,9 @@ def _simplest(level: list[Trial], baseline: Trial) -> Trial:
 
     best = max(value(t) for t in level)
     near = [t for t in level if value(t) >= (1 - _LEVEL) * best]
-    return min(near, key=lambda t: (len(t.recipe.steps), len(t.recipe.settings.changed()), -value(t)))
+    return min(
+        near, key=lambda t: (len(t.recipe.steps), len(t.recipe.settings.changed()), -value(t))
+    )
 
 
 def _latency_words(trial: Trial, contract: Contract) -> str:

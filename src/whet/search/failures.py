@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import msgspec
 
 from whet import errors
 from whet.errors import ContractError, Issue, TrialCrashedError, WhetError
 
-__all__ = ["Failure", "failure_of", "revived"]
+__all__ = ["Failure", "ending", "failure_of", "revived"]
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,3 +56,15 @@ def revived(target: str, failure: Failure) -> WhetError:
     if isinstance(kind, type) and issubclass(kind, WhetError):
         return kind(failure.message, failure.remedy)
     return TrialCrashedError(f"'{target}' failed: {failure.message}", failure.remedy)
+
+
+def ending(status: int) -> str:
+    """How a process ended, in words, from its return code."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    hint = " (perhaps the system ran out of memory)" if name == "SIGKILL" else ""
+    return f"was killed by {name}{hint}"

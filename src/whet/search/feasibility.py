@@ -30,6 +30,7 @@ def roofline_ms(macs: int, parameters: int, precision: str, ceilings: Ceilings) 
         macs: multiply-accumulates of one request (counted as two operations).
         parameters: weights that must be read.
         precision: ``"fp32"``, ``"bf16"`` or ``"int8"``.
+        ceilings: measured peaks of this machine.
     """
     peak = {
         "fp32": ceilings.fp32_ops_per_s,
@@ -40,7 +41,9 @@ def roofline_ms(macs: int, parameters: int, precision: str, ceilings: Ceilings) 
         return None
     compute = 2 * macs / peak
     stream = (
-        parameters * _BYTES[precision] / ceilings.read_bytes_per_s if ceilings.read_bytes_per_s else 0.0
+        parameters * _BYTES[precision] / ceilings.read_bytes_per_s
+        if ceilings.read_bytes_per_s
+        else 0.0
     )
     return max(compute, stream) * 1e3
 
@@ -84,7 +87,9 @@ def assess(
         return Feasibility(None, "No runtime could run the graph.", bounds, dict(probes_ms))
     best = probes_ms[fastest]
     if best <= limit:
-        sentence = f"Within reach: {fastest} took {best:.3g} ms (median), the limit is {limit:g} ms."
+        sentence = (
+            f"Within reach: {fastest} took {best:.3g} ms (median), the limit is {limit:g} ms."
+        )
         return Feasibility(True, sentence, bounds, dict(probes_ms))
     width = math.sqrt(limit / best)
     sentence = (

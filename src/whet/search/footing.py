@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from whet.core.evidence import Footprint, Latency, Trial
-from whet.measure.footprint import ceiling_share
+from whet.measure.roofline import ceiling_share
 from whet.search.jobs import Made
 from whet.search.naming import kind_of
 from whet.search.setup import Setup
@@ -47,5 +47,3 @@ def _precision(trial: Trial) -> str:
     if kind.startswith("int8"):
         return "int8"
     return "bf16" if "bf16" in kind else "fp32"
-
-

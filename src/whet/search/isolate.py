@@ -17,7 +17,6 @@ Messages travel as JSON of closed structs in files; nothing is pickled.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -40,7 +39,7 @@ from whet.errors import (
     TrialTimeoutError,
     WhetError,
 )
-from whet.search.failures import revived
+from whet.search.failures import ending, revived
 from whet.search.process_tree import ProcessTree
 from whet.search.worker import Job, Reply
 
@@ -192,7 +191,7 @@ class _Run:
         if not self.reply_file.exists():
             raise self._told(
                 TrialCrashedError(
-                    f"'{self.target}' {_ending(self.status)} without an answer{self._last_words()}",
+                    f"'{self.target}' {ending(self.status)} without an answer{self._last_words()}",
                     "Its log says more; try again, or leave this candidate out.",
                 )
             )
@@ -296,14 +295,3 @@ def _environment(env: dict[str, str], inside: Path) -> dict[str, str]:
     )
     merged["TMPDIR"] = str(inside)
     return merged | env
-
-
-def _ending(status: int) -> str:
-    if status >= 0:
-        return f"ended with status {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    hint = " (perhaps the system ran out of memory)" if name == "SIGKILL" else ""
-    return f"was killed by {name}{hint}"

@@ -185,10 +185,8 @@ def make_engine(job: MakeJob) -> Made:
     from whet.runtimes.registry import get
 
     began = time.monotonic()
-    if job.program is not None and job.runtime in {"torch", "inductor"}:
-        graph, notes = job.program, ()
-    else:
-        graph, notes = _built(job)
+    from_torch = job.program is not None and job.runtime in {"torch", "inductor"}
+    graph, notes = (job.program, ()) if from_torch and job.program else _built(job)
     built = time.monotonic()
     engine = EngineCache(Path(job.cache)).compiled(get(job.runtime), graph, job.settings)
     return Made(graph, str(engine), built - began, time.monotonic() - built, notes)

@@ -141,9 +141,5 @@ def _transform(transform: Transform | None) -> tuple[dict[str, object] | None, d
 
 def with_names(evidence: Evidence, names: dict[str, str]) -> Evidence:
     """The evidence with the name of the variant that each finalist became."""
-    trials = tuple(
-        msgspec.structs.replace(t, variant=names.get(t.id)) for t in evidence.trials
-    )
+    trials = tuple(msgspec.structs.replace(t, variant=names.get(t.id)) for t in evidence.trials)
     return msgspec.structs.replace(evidence, trials=trials)
-
-

@@ -354,14 +354,10 @@ def _network_words(given: Given, exported: Exported) -> str:
     source = given.network if isinstance(given.network, str) else "a live module"
     weights = f" with {Path(given.weights).name}" if given.weights else ""
     millions = exported.parameters / 1e6
-    return (
-        f"{source}{weights}: {millions:.2f} M parameters, {exported.macs / 1e6:.1f} M MACs"
-    )
+    return f"{source}{weights}: {millions:.2f} M parameters, {exported.macs / 1e6:.1f} M MACs"
 
 
 def _keep(path: Path, value: msgspec.Struct) -> None:
     beside = path.with_suffix(".part")
     beside.write_bytes(msgspec.json.encode(value))
     beside.replace(path)
-
-

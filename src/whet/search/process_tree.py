@@ -58,7 +58,7 @@ class ProcessTree:
             psutil.wait_procs([p for p in alive if p.pid != self._leader], timeout=0.05)
 
     def _signal_group(self) -> None:
-        # The id can't belong to anybody else: the guardian keeps the group alive until now.
+        # The id can't belong to anybody else: the guardian, in the same session, keeps it taken.
         try:
             os.killpg(self._leader, signal.SIGKILL)
         except ProcessLookupError:

@@ -44,7 +44,9 @@ def refine(setup: Setup, trials: Trials) -> None:
 def _worth_rescuing(setup: Setup, trials: Trials) -> Trial | None:
     """The quantised trial nearest to the floor among those clearly faster than the best safe one."""
     n = setup.certify.samples
-    safe = max((speed(t) for t in trials.all.values() if promising(t, setup.contract, n)), default=0.0)
+    safe = max(
+        (speed(t) for t in trials.all.values() if promising(t, setup.contract, n)), default=0.0
+    )
     lost = [
         t
         for t in trials.all.values()
@@ -67,11 +69,15 @@ def _restore(setup: Setup, trials: Trials, base: Trial) -> None:
     found = _sensitivity(setup, trials, base)
     if found is None or not found.damage:
         return
-    milliseconds = group_ms(found.groups, _layers(setup, trials, _float_of(trials, base)), _layers(setup, trials, base))
+    milliseconds = group_ms(
+        found.groups, _layers(setup, trials, _float_of(trials, base)), _layers(setup, trials, base)
+    )
     restore = RestoreSearch(found.groups, found.damage, milliseconds, max_asks=_ASKS)
     n = setup.certify.samples
     while (ignored := restore.ask()) is not None:
-        recipe = Recipe(restored(base.recipe.steps, ignored), base.recipe.runtime, base.recipe.settings)
+        recipe = Recipe(
+            restored(base.recipe.steps, ignored), base.recipe.runtime, base.recipe.settings
+        )
         trial = trials.attempt(recipe, 2)
         if trial is None:
             return
@@ -89,7 +95,9 @@ def _restore(setup: Setup, trials: Trials, base: Trial) -> None:
 def _still_faster(setup: Setup, trials: Trials, trial: Trial) -> bool:
     """Whether restoring more can still beat what is safe already."""
     n = setup.certify.samples
-    others = [t for t in trials.all.values() if t.id != trial.id and promising(t, setup.contract, n)]
+    others = [
+        t for t in trials.all.values() if t.id != trial.id and promising(t, setup.contract, n)
+    ]
     return speed(trial) > max((speed(t) for t in others), default=0.0)
 
 
@@ -161,7 +169,9 @@ def _explore(setup: Setup, trials: Trials) -> None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    quantised = [t for t in trials.all.values() if _quantiser(t) is not None and not is_untouched(t)]
+    quantised = [
+        t for t in trials.all.values() if _quantiser(t) is not None and not is_untouched(t)
+    ]
     if not quantised:
         return
     fastest = max(quantised, key=speed).recipe

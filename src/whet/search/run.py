@@ -70,7 +70,7 @@ def search(
         closed = close(setup, trials, climbed.baseline)
         say("packing the bundle")
         evidence = _evidence(
-            setup, climbed, closed, started, time.monotonic() - began, given.seed, command
+            trials.setup, climbed, closed, started, time.monotonic() - began, given.seed, command
         )
         evidence = with_names(evidence, variant_names(closed.finalists))
         draft = draft_of(setup, trials, closed, evidence, started)

@@ -31,6 +31,9 @@ __all__ = [
 # A runtime whose first try is slower than this share of the best is not tuned further.
 _HOPELESS = 0.6
 
+# Further settings tried per runtime; each of Inductor's costs half a minute of C++.
+_MORE = {"inductor": 1}
+
 # Samples for the probe of rung 0: enough for its speed, which is all that is asked of it.
 _PROBE_SAMPLES = 8
 
@@ -63,7 +66,8 @@ def untouched_rest(
         if speed(trial) < _HOPELESS * speed(ranked[0]):
             continue
         runtime = trial.recipe.runtime
-        for settings in settings_space(runtime, cores=cores, fixed=fixed, flags=flags, lossless=True):
+        space = settings_space(runtime, cores=cores, fixed=fixed, flags=flags, lossless=True)
+        for settings in space[1 : 1 + _MORE.get(runtime, 4)]:
             yield Recipe((), runtime, settings)
 
 
@@ -123,5 +127,6 @@ def retuned(
     static shapes weigh differently once the arithmetic is cheap.
     """
     recipe = trial.recipe
-    for settings in settings_space(recipe.runtime, cores=cores, fixed=fixed, flags=flags, lossless=False):
+    space = settings_space(recipe.runtime, cores=cores, fixed=fixed, flags=flags, lossless=False)
+    for settings in space[: _MORE.get(recipe.runtime, 4)]:
         yield Recipe(recipe.steps, recipe.runtime, settings)

@@ -5,7 +5,7 @@
 Before anything heavy is imported, the worker makes sure that it can't outlive
 its parent: a tiny guardian is forked that waits for the lifeline (a pipe whose
 other end only the parent holds) to close, and then kills the whole process
-group; and the kernel is asked to kill the worker when its parent dies, should
+group and removes its scratch folder; and the kernel is asked to kill the worker when its parent dies, should
 the guardian be gone. Then the job is read, the function called, and the reply
 written beside and renamed, so that a reply is either whole or not there.
 
@@ -20,6 +20,7 @@ import faulthandler
 import importlib
 import os
 import re
+import shutil
 import signal
 import sys
 import traceback
@@ -79,7 +80,7 @@ def resolve(target: str, packages: tuple[str, ...]) -> Callable[[object], object
 def main(arguments: list[str], packages: tuple[str, ...] = ("whet",)) -> None:
     """Run the job that the command line names; never returns."""
     file, lifeline, parent = Path(arguments[0]), int(arguments[1]), int(arguments[2])
-    guardian = _tie_to_parent(lifeline, parent)
+    guardian = _tie_to_parent(lifeline, parent, file.parent)
     faulthandler.enable()  # a crash in native code leaves its Python stack in the log
     job = msgspec.json.decode(file.read_bytes(), type=Job)
     if job.cores is not None and sys.platform == "linux":
@@ -121,11 +122,11 @@ def _end_children(guardian: int) -> None:
                 continue  # it ended by itself
 
 
-def _tie_to_parent(lifeline: int, parent: int) -> int:
+def _tie_to_parent(lifeline: int, parent: int, scratch: Path) -> int:
     """Fork the guardian and ask the kernel; returns the guardian's process id."""
     guardian = os.fork()
     if guardian == 0:
-        _guard(lifeline)
+        _guard(lifeline, os.getpgrp(), scratch)
     os.close(lifeline)
     if sys.platform == "linux":
         kernel = ctypes.CDLL(None)
@@ -143,13 +144,20 @@ def _tie_to_parent(lifeline: int, parent: int) -> int:
     return guardian
 
 
-def _guard(lifeline: int) -> None:
-    """In the forked guardian: wait for the parent's end, then end the group."""
+def _guard(lifeline: int, group: int, scratch: Path) -> None:
+    """In the forked guardian: wait for the parent's end, then end and clear everything."""
+    # A group of its own, to outlive the kill; still of the session, which keeps its id taken.
+    os.setpgid(0, 0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(lifeline, 1):  # nothing is ever written; an empty read means the end
         continue
-    os.killpg(0, signal.SIGKILL)
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        sys.stderr.write("the worker was gone already\n")
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(0)
 
 
 def _peak_bytes() -> int:

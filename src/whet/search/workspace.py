@@ -18,18 +18,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from whet.core.places import cache_home, engines_home
 from whet.errors import StorageError
 
-__all__ = ["Workspace", "cache_home", "identity"]
-
-
-def cache_home() -> Path:
-    """``$WHET_CACHE``, else ``$XDG_CACHE_HOME/whet``, else ``~/.cache/whet``."""
-    own = os.environ.get("WHET_CACHE")
-    if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "whet"
+__all__ = ["Workspace", "identity"]
 
 
 class Workspace:
@@ -45,7 +37,7 @@ class Workspace:
         root = home if home is not None else cache_home() / "searches"
         self.folder = root / inputs[:32]
         self.ledger = ledger if ledger is not None else self.folder / "ledger.sqlite"
-        self.engines = cache_home() / "engines"
+        self.engines = engines_home()
         try:
             for folder in (self.folder, self.ledger.parent, self.engines):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from whet.bundle.golden import GoldenResult, load_goldens, replay
 from whet.bundle.manifest import Variant
 from whet.bundle.read import Bundle, read_bundle
+from whet.core.places import engines_home
 from whet.core.spec import Arrays
 from whet.data.transform import ImageTransform, TextTransform, Transform
 from whet.errors import BundleCorruptError, InputError, OptionError
@@ -54,7 +55,7 @@ def load(
     chosen = bundle.variant(variant)
     artifact = bundle.artifact(chosen.name, trust_code=trust_code)
     runtime = get(chosen.runtime)
-    cache = EngineCache(engines) if engines is not None else EngineCache.default()
+    cache = EngineCache(engines if engines is not None else engines_home())
     engine = cache.compiled(runtime, artifact, chosen.settings)
     session = runtime.open(engine, artifact, chosen.settings)
     loaded = Loaded(bundle, chosen, session, transform_of(bundle))
@@ -92,6 +93,7 @@ class Loaded:
         bundle: what it was read from.
         variant: the variant that runs.
         transform: from pictures or text to arrays; ``None`` = arrays only.
+        session: the engine itself, for arrays.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Loaded:
         self.bundle = bundle
         self.variant = variant
         self.transform = transform
-        self._session = session
+        self.session = session
         self._encoder = (
             transform.encoder(bundle.folder) if isinstance(transform, TextTransform) else None
         )
@@ -114,7 +116,7 @@ class Loaded:
         Raises:
             InputError: the inputs don't fit the model or its transform.
         """
-        return self._session.run(self.arrays(inputs))
+        return self.session.run(self.arrays(inputs))
 
     def arrays(self, inputs: Inputs) -> Arrays:
         """The arrays that the engine takes.
@@ -151,7 +153,7 @@ class Loaded:
         goldens = load_goldens(self.bundle, self.variant.name)
         if goldens is None:
             return ()
-        results = tuple(replay(goldens, self._session.run))
+        results = tuple(replay(goldens, self.session.run))
         wrong = [result.sentence for result in results if not result.ok]
         if wrong:
             raise BundleCorruptError(
@@ -163,7 +165,7 @@ class Loaded:
 
     def close(self) -> None:
         """Free the engine; closing twice is allowed."""
-        self._session.close()
+        self.session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -172,7 +174,7 @@ class Loaded:
         self.close()
 
     def _only_input(self) -> str:
-        specs = self._session.signature.inputs
+        specs = self.session.signature.inputs
         if len(specs) != 1:
             raise InputError(
                 f"The model takes {len(specs)} inputs: {', '.join(s.name for s in specs)}.",

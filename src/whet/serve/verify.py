@@ -12,6 +12,7 @@ from whet.bundle.manifest import LatencySummary
 from whet.bundle.read import read_bundle
 from whet.core.evidence import Latency, Machine
 from whet.core.note import Note
+from whet.core.places import engines_home
 from whet.data.readers import open_samples
 from whet.data.store import write_store
 from whet.errors import BundleError, WhetError
@@ -62,7 +63,7 @@ def verify(path: str | Path, *, quick: bool = False, engines: Path | None = None
         BundleError: the bundle is refused.
     """
     bundle = read_bundle(path)
-    cache = EngineCache(engines) if engines is not None else EngineCache.default()
+    cache = EngineCache(engines if engines is not None else engines_home())
     goldens: dict[str, tuple[GoldenResult, ...]] = {}
     notes: list[Note] = []
     for variant in bundle.manifest.variants:

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +22,6 @@ from bundle_factory import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from whet.bundle import disk
 from whet.bundle.draft import GoldenDraft
 from whet.bundle.manifest import Manifest
 from whet.bundle.read import Bundle, read_bundle
@@ -35,7 +32,6 @@ from whet.errors import (
     BundleCorruptError,
     BundleError,
     BundlePathError,
-    StorageError,
 )
 
 
@@ -133,15 +129,6 @@ def test_files_of_the_user_inside_a_bundle_are_never_lost(bundle: Bundle, tmp_pa
     assert (bundle.folder / "variants" / "notes.txt").read_text() == "mine"
 
 
-def test_replacing_works_without_an_atomic_exchange(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(disk, "_exchange", lambda one, other: False)
-    write_bundle(bundle.folder, draft(tmp_path / "s", name="other"), replace=True)
-    assert read_bundle(bundle.folder).manifest.name == "other"
-    assert hidden(tmp_path) == []
-
-
 @pytest.mark.parametrize(
     ("fields", "match"),
     [
@@ -224,75 +211,6 @@ def test_a_file_changed_after_the_check_is_noticed_when_read(bundle: Bundle) -> 
     with pytest.raises(BundleCorruptError, match="changed or damaged"):
         bundle.read("report.html", 100)
     read_bundle(bundle.folder, check_hashes=False)
-
-
-CODE = """
-import resource, sys
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-from bundle_factory import draft
-from whet.bundle.write import write_bundle
-from whet.bundle.pack import pack
-from whet.errors import StorageError
-work = draft(Path({where!r}) / "sources")
-limit = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-resource.setrlimit(resource.RLIMIT_FSIZE, (700, limit))  # the largest file of the draft has 1024
-try:
-    {call}
-except StorageError as error:
-    print("refused:", error)
-    sys.exit(0)
-sys.exit("written all the same")
-"""
-
-
-@pytest.mark.parametrize(
-    ("call", "left"),
-    [
-        ("write_bundle(Path({where!r}) / 'out' / 'b', work)", []),
-        ("pack(Path({where!r}) / 'good', Path({where!r}) / 'out' / 'b.whet')", []),
-    ],
-)
-def test_a_full_disk_leaves_nothing_behind(call: str, left: list[str], tmp_path: Path) -> None:
-    make_bundle(tmp_path / "good")
-    (tmp_path / "out").mkdir()
-    code = CODE.format(
-        tests=str(Path(__file__).parent), where=str(tmp_path), call=call.format(where=str(tmp_path))
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "no space is left" in done.stdout
-    assert "Exception ignored" not in done.stderr
-    assert [entry.name for entry in (tmp_path / "out").iterdir()] == left
-
-
-def test_a_disk_that_is_too_small_is_noticed_before(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="MB are needed"):
-        disk.check_room(tmp_path, 1 << 60)
-
-
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="can't be written"):
-        write_bundle(tmp_path / "file" / "b", draft(tmp_path / "s"))
-
-
-def test_what_a_killed_writer_left_is_removed_but_not_what_a_living_one_writes(
-    tmp_path: Path,
-) -> None:
-    dead, living, other = (
-        tmp_path / name for name in (".b.0000.partial", ".b.1111.partial", ".c.2222.partial")
-    )
-    for folder in (dead, living, other):
-        folder.mkdir()
-        (folder / "x").write_text("x")
-        old = time.time() - 3600
-        os.utime(folder, (old, old))
-    with disk._locked(living):
-        make_bundle(tmp_path / "b")
-    assert hidden(tmp_path) == [living.name, other.name]
 
 
 def flipped(data: bytes, position: int, bit: int) -> bytes:

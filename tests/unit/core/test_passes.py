@@ -79,7 +79,9 @@ def test_pipelines_nest(ctx: Context) -> None:
 
 
 def test_stages_are_checked_when_it_is_built() -> None:
-    with pytest.raises(OptionError, match="'add' takes a graph, but 'compile' before it gives a ir"):
+    with pytest.raises(
+        OptionError, match="'add' takes a graph, but 'compile' before it gives a ir"
+    ):
         Pipeline((Compile(), Add(1)))
 
 

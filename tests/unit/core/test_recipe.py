@@ -30,7 +30,9 @@ def test_recipes_that_share_their_passes_share_the_build() -> None:
 
 
 def test_a_recipe_survives_the_disk() -> None:
-    recipe = Recipe((Step("q", {"ignored": ["a"]}),), "openvino", Settings(precision=Precision.BF16))
+    recipe = Recipe(
+        (Step("q", {"ignored": ["a"]}),), "openvino", Settings(precision=Precision.BF16)
+    )
     assert msgspec.json.decode(msgspec.json.encode(recipe), type=Recipe) == recipe
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,7 @@ def matmul_graph(where: Path, *, hidden: int, depth: int = 1, seed: int = 0) -> 
     rng = np.random.default_rng(seed)
     sizes = [WIDTH, *[hidden] * depth, 4]
     tensors, nodes = [], []
-    for i, (rows, columns) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (rows, columns) in enumerate(itertools.pairwise(sizes)):
         weight = (rng.normal(size=(rows, columns)) / np.sqrt(rows)).astype(np.float32)
         tensors.append(onnx.numpy_helper.from_array(weight, f"w{i}"))
         last = i == len(sizes) - 2
@@ -120,9 +120,28 @@ def feed(store: SampleStore) -> StoreRef:
     return store.ref()
 
 
-@pytest.fixture
-def make_graph(tmp_path: Path) -> Callable[..., Artifact]:
-    def make(name: str = "small", hidden: int = 16, depth: int = 1, seed: int = 0) -> Artifact:
-        return matmul_graph(tmp_path / f"{name}.onnx", hidden=hidden, depth=depth, seed=seed)
+class Models:
+    """Makes contenders on ONNX Runtime whose engine is the graph's own file."""
 
-    return make
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def matmul(
+        self, name: str = "one", *, hidden: int = 16, depth: int = 1, **settings: object
+    ) -> Contender:
+        graph = matmul_graph(self.folder / f"{name}.onnx", hidden=hidden, depth=depth)
+        return contender(graph, name, **settings)
+
+    def endless(self, name: str = "endless") -> Contender:
+        return contender(loop_graph(self.folder / f"{name}.onnx", trips=2**62), name)
+
+    def slow(self, name: str = "slow", *, trips: int = 3000) -> Contender:
+        return contender(loop_graph(self.folder / f"{name}.onnx", trips=trips), name)
+
+    def hungry(self, name: str = "hungry", *, megabytes: int) -> Contender:
+        return contender(hungry_graph(self.folder / f"{name}.onnx", megabytes=megabytes), name)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Models:
+    return Models(tmp_path)

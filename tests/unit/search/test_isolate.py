@@ -89,7 +89,7 @@ def test_the_plain_worker_runs_functions_of_whet_only() -> None:
         "whet.core.recipe:Recipe",  # a class
         "whet.search.isolate:tempfile",  # a module
         "whet.search.ledger:non_finite",  # defined elsewhere
-        "whet.search.isolate:_ending",
+        "whet.search.isolate:_environment",
         "whet.search.isolate:no_such",
         "whet..errors:f",
         "whet.errors",
@@ -229,8 +229,12 @@ def test_the_whole_family_is_killed(how: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["family", "hang_in_c"])
 def test_a_killed_parent_takes_its_workers_along(name: str, tmp_path: Path) -> None:
-    ids = tmp_path / "ids"
-    parent = subprocess.Popen([sys.executable, str(PROBES / "parent.py"), name, str(ids)])
+    ids, temporary = tmp_path / "ids", tmp_path / "tmp"
+    temporary.mkdir()
+    parent = subprocess.Popen(
+        [sys.executable, str(PROBES / "parent.py"), name, str(ids)],
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
     me = psutil.Process(parent.pid)
     end = time.monotonic() + 60
     while time.monotonic() < end:
@@ -248,6 +252,7 @@ def test_a_killed_parent_takes_its_workers_along(name: str, tmp_path: Path) -> N
     parent.wait()
     assert len(inside) >= 1
     assert wait_gone(worker + inside) == []
+    assert list(temporary.iterdir()) == []
     if name == "family":  # what left the session on purpose is out of the guardian's reach
         for pid in (int(pid) for pid in ids.read_text().split()):
             if not gone(pid):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from whet.errors import StorageError
-from whet.search.workspace import Workspace, cache_home, identity
+from whet.search.workspace import Workspace, identity
 
 
 def test_the_same_input_has_the_same_identity(tmp_path: Path) -> None:
@@ -50,11 +50,3 @@ def test_a_place_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="WHET_CACHE"):
         Workspace("k" * 64, ledger=None, home=tmp_path / "file" / "below")
-
-
-def test_the_cache_can_be_placed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("WHET_CACHE", str(tmp_path))
-    assert cache_home() == tmp_path
-    monkeypatch.delenv("WHET_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_home() == tmp_path / "whet"

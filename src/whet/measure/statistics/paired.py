@@ -142,15 +142,12 @@ def samples_needed(bounds: Bounds, n: int, allowed: float, confidence: float) ->
     equals what is allowed.
     """
     margin = abs(allowed - bounds.drop)
-    if margin <= 0:
-        return None
-    reach = normal_quantile(confidence) + normal_quantile(_POWER)
-    by_spread = (reach * bounds.sd / margin) ** 2
     # The width seen shrinks with 1/n where it comes from events too rare to spread.
-    width = (bounds.upper if bounds.drop <= allowed else bounds.lower) - bounds.drop
-    by_width = n * abs(width) / margin
-    needed = max(by_spread, by_width, n + 1)
-    return math.ceil(needed) if needed <= _MOST_NEEDED else None
+    width = abs((bounds.upper if bounds.drop <= allowed else bounds.lower) - bounds.drop)
+    reach = (normal_quantile(confidence) + normal_quantile(_POWER)) * bounds.sd
+    if max(reach / math.sqrt(_MOST_NEEDED), n * width / _MOST_NEEDED) >= margin:
+        return None
+    return math.ceil(max((reach / margin) ** 2, n * width / margin, n + 1))
 
 
 def shifted(bounds: Bounds, floor: float, method: str) -> Bounds:

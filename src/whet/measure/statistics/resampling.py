@@ -16,8 +16,8 @@ at once.
 
 A user's function can't take weights. It gets the samples without one group at
 a time; the jackknife's pseudo-values are then independent to first order (Tukey 1958)
-and `mean_bounds` applies. Groups of several samples keep this right for medians too
-(Shao and Wu, "A general theory for jackknife variance estimation", 1989).
+and `mean_bounds` applies. Groups of sqrt(n) samples keep this right for medians too (Shao and
+Wu, "A general theory for jackknife variance estimation", 1989).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ Statistic = Callable[[Weights], NDArray[np.float64]]
 
 _CHUNK_BYTES = 8 << 20
 _GROUPS = 200
+_FEWEST_LEFT_OUT, _MOST_LEFT_OUT = 10, 50
 
 
 def bootstrap_bounds(
@@ -141,8 +142,8 @@ def _acceleration(without: NDArray[np.float64]) -> float:
 
 
 def jackknife_groups(n: int, seed: int) -> list[NDArray[np.intp]]:
-    """The indices that stay when each group is left out, at most 50 groups of equal size."""
-    groups = min(n, 50)
+    """The indices that stay when each group is left out; 10 to 50 groups, of about sqrt(n)."""
+    groups = min(n, _MOST_LEFT_OUT, max(_FEWEST_LEFT_OUT, math.isqrt(n)))
     member = np.random.default_rng(seed).permutation(n) % groups
     return [np.flatnonzero(member != group) for group in range(groups)]
 

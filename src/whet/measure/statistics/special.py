@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from statistics import NormalDist
 
 __all__ = [
@@ -146,13 +147,17 @@ def binomial_tail(k: int, n: int, p: float) -> float:
     return 0.0 if k > n else incomplete_beta(k, n - k + 1, p)
 
 
+@lru_cache(maxsize=1024)  # the same few degrees of freedom are asked for again and again
 def student_quantile(p: float, df: float) -> float:
     """Student's t quantile for ``0 < p < 1`` and ``df`` degrees of freedom (need not be whole)."""
     if p < 0.5:
         return -student_quantile(1 - p, df)
     if df > 1e7:
         return normal_quantile(p)
-    # P(|T| > t) = I_{df/(df+t^2)}(df/2, 1/2)
-    upper = 2 * (1 - p)
-    x = bisect(lambda value: incomplete_beta(df / 2, 0.5, value) < upper, 0.0, 1.0)
-    return math.sqrt(df * (1 - x) / x) if x < 1 else 0.0
+    # P(|T| > t) = I_x(df/2, 1/2) with x = df / (df + t^2), and P(|T| < t) = I_y(1/2, df/2) with
+    # y = 1 - x: whichever is small is solved for, since the other lies too near to 1.
+    if p < 0.75:
+        y = bisect(lambda value: incomplete_beta(0.5, df / 2, value) < 2 * p - 1, 0.0, 1.0)
+        return math.sqrt(df * y / (1 - y))
+    x = bisect(lambda value: incomplete_beta(df / 2, 0.5, value) < 2 * (1 - p), 0.0, 1.0)
+    return math.sqrt(df * (1 - x) / x)

@@ -43,8 +43,8 @@ class ConvertIr(Pass[Artifact, Artifact]):
                 # The converter warns about deprecated parts of itself.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 graph = openvino.convert_model(model.path)
-        except (RuntimeError, ValueError) as error:
-            # OpConversionFailure and the front end's errors are RuntimeErrors.
+        # The front end's failures (OpConversionFailure and others) share no root but this.
+        except Exception as error:
             raise RequirementError(
                 f"OpenVINO can't convert this graph: {_cause(error)}",
                 "Run it with onnxruntime, which knows every ONNX operator.",
@@ -59,8 +59,7 @@ class ConvertIr(Pass[Artifact, Artifact]):
 
 
 def _cause(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next(
-        (line for line in reversed(lines) if "operation" in line.lower()),
-        lines[-1] if lines else "",
-    )
+    """The line that names the operators, if there is one: it stands at the end of a long list."""
+    lines = [line.strip(" -\t") for line in str(error).splitlines() if line.strip()]
+    named = (line for line in reversed(lines) if line.startswith("No conversion rule"))
+    return next(named, lines[-1] if lines else type(error).__name__)

@@ -7,6 +7,7 @@ run that is cut off leaves no half a graph behind.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,9 +91,12 @@ def write_onnx(
             # The helper appends to a file that exists already.
             (folder / sidecars[0]).unlink(missing_ok=True)
             onnx.save(model, str(part), save_as_external_data=True, location=sidecars[0])
+            # Saving moved the weights out of the caller's model; give them back.
+            onnx.external_data_helper.load_external_data_for_model(model, str(folder))
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise StorageError(
             f"'{path}' can't be written: {os.strerror(error.errno or 0)}.",
             "Free some space or name another folder.",

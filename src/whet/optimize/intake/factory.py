@@ -79,7 +79,7 @@ def _execute(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise NetworkError(
             f"'{path}' failed while it was loaded: {_said(error)}.",
@@ -99,11 +99,13 @@ def _build(code: ModuleType, path: Path, name: str) -> torch.nn.Module:
             f"'{path.name}' has no function '{name}'.",
             f"It has: {known}." if known else "It defines no function.",
         )
+    if isinstance(factory, torch.nn.Module):
+        return factory
     if not callable(factory):
         raise NetworkError(f"'{name}' in '{path.name}' is no function.", "Name a function.")
     try:
         module = factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise NetworkError(
             f"The factory '{name}' in '{path.name}' failed: {_said(error)}.",
             "It is called without arguments and must give a torch.nn.Module.",
@@ -124,6 +126,6 @@ def _is_own_function(code: ModuleType, key: str, value: object) -> bool:
     )
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     line = (str(error).strip().splitlines() or [""])[0].rstrip(".")
     return f"{type(error).__name__}: {line}" if line else type(error).__name__

@@ -22,10 +22,9 @@ from whet.errors import NetworkError
 from whet.optimize.intake.huggingface_config import (
     Family,
     Layout,
-    image_transform,
     read_layout,
-    text_transform,
 )
+from whet.optimize.intake.huggingface_transform import image_transform, text_transform
 from whet.optimize.intake.network import Kind, Network, Task
 from whet.optimize.quiet import quiet
 

@@ -6,15 +6,14 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import msgspec
 
 from whet.core.note import Note
-from whet.data.transform import ImageTransform, TextTransform
-from whet.errors import NetworkError, OptionError
+from whet.errors import NetworkError
 
-__all__ = ["Family", "Layout", "image_transform", "read_json", "read_layout", "text_transform"]
+__all__ = ["Family", "Layout", "integer", "read_json", "read_layout"]
 
 _MAX_JSON = 16 << 20
 
@@ -128,7 +127,8 @@ def _refuse(folder: Path, config: Mapping[str, object]) -> None:
         )
 
 
-def _integer(config: Mapping[str, object], key: str, otherwise: int) -> int:
+def integer(config: Mapping[str, object], key: str, otherwise: int) -> int:
+    """An integer field, or the number to take where it is absent."""
     value = config.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
 
@@ -137,13 +137,13 @@ def _picture(config: Mapping[str, object]) -> tuple[int, int, int]:
     size = config.get("image_size")
     height, width = size if isinstance(size, list) and len(size) == 2 else (size, size)
     sides = [side if isinstance(side, int) and side > 0 else 224 for side in (height, width)]
-    return _integer(config, "num_channels", 3), sides[0], sides[1]
+    return integer(config, "num_channels", 3), sides[0], sides[1]
 
 
 def _text_inputs(config: Mapping[str, object]) -> tuple[str, ...]:
     # Models with one segment (RoBERTa, DistilBERT) have no use for token_type_ids.
     names = ("input_ids", "attention_mask")
-    return (*names, "token_type_ids") if _integer(config, "type_vocab_size", 1) > 1 else names
+    return (*names, "token_type_ids") if integer(config, "type_vocab_size", 1) > 1 else names
 
 
 def _encoder(folder: Path, name: str, config: Mapping[str, object]) -> Layout:
@@ -198,109 +198,3 @@ def _pooling(path: Path) -> str:
             "Mean, max and first-token pooling are; write a 'file.py:factory' for others.",
         )
     return chosen[0]
-
-
-def text_transform(folder: Path, layout: Layout) -> tuple[TextTransform | None, tuple[Note, ...]]:
-    """How texts become the network's inputs, where ``tokenizer.json`` is there."""
-    tokenizer = folder / "tokenizer.json"
-    if not tokenizer.is_file():
-        return None, (
-            Note("transform", "There is no tokenizer.json, so samples must be token ids."),
-        )
-    positions = _integer(layout.config, "max_position_embeddings", 512)
-    pad = _integer(layout.config, "pad_token_id", 0)
-    if layout.config.get("model_type") in {"roberta", "xlm-roberta", "camembert", "mpnet"}:
-        positions -= pad + 1  # their positions are counted from behind the padding's
-    limits = [positions]
-    for file, key in (
-        ("sentence_bert_config.json", "max_seq_length"),
-        ("tokenizer_config.json", "model_max_length"),
-    ):
-        if (folder / file).is_file():
-            value = read_json(folder / file).get(key)
-            if isinstance(value, int | float) and 0 < value < 1e6:
-                limits.append(int(value))
-    transform = TextTransform(
-        tokenizer=str(tokenizer), max_length=min(limits), inputs=layout.inputs, pad_id=pad
-    )
-    return transform, ()
-
-
-_RESAMPLE: dict[int, Literal["nearest", "bilinear", "bicubic"]] = {
-    0: "nearest",
-    2: "bilinear",
-    3: "bicubic",
-}
-# Preprocessors that do more to a picture than the common steps.
-_UNUSUAL = ("do_flip_channel_order", "do_pad", "do_reduce_labels", "do_thumbnail", "crop_pct")
-
-
-def image_transform(folder: Path, layout: Layout) -> tuple[ImageTransform | None, tuple[Note, ...]]:
-    """How pictures become the network's input, where that is said and can be done exactly."""
-    path = folder / "preprocessor_config.json"
-    if not path.is_file():
-        return None, (Note("transform", "There is no preprocessor_config.json."),)
-    config = read_json(path)
-    unusual = [key for key in _UNUSUAL if config.get(key)]
-    if unusual:
-        reason = f"The preprocessor uses {', '.join(unusual)}, which the transform has no form for."
-        return None, (Note("transform", reason),)
-    try:
-        return _image(config, layout), ()
-    except (OptionError, TypeError, ValueError, KeyError) as error:
-        return None, (Note("transform", f"The preprocessor can't be taken over: {error}"),)
-
-
-def _image(config: Mapping[str, object], layout: Layout) -> ImageTransform:
-    channels, height, width = layout.picture
-    size = _sides(config.get("size"), height, width)
-    short, stretch = (size, False) if isinstance(size, int) else (None, True)
-    crop = _sides(config.get("crop_size"), height, width) if config.get("do_center_crop") else None
-    final: tuple[int, int]
-    if crop is not None:
-        final = (crop, crop) if isinstance(crop, int) else crop
-        if not isinstance(size, int):
-            if size[0] != size[1]:
-                raise ValueError("it stretches and then crops.")
-            # A square stretch and a crop: only exact for square pictures, so the usual reading is kept.
-            short, stretch = size[0], False
-    else:
-        final = (size, size) if isinstance(size, int) else size
-    if config.get("do_resize") is False:
-        short, stretch = None, False
-    rescale = config.get("do_rescale", True)
-    normalise = config.get("do_normalize", True)
-    return ImageTransform(
-        input="pixel_values",
-        size=final,
-        resize_short=short,
-        stretch=stretch,
-        resample=_RESAMPLE[_integer(config, "resample", 2)],
-        scale=_number(config.get("rescale_factor", 1 / 255)) if rescale else 1.0,
-        mean=_triple(config.get("image_mean"), channels, 0.0) if normalise else (0.0,) * channels,
-        std=_triple(config.get("image_std"), channels, 1.0) if normalise else (1.0,) * channels,
-        channels="L" if channels == 1 else "RGB",
-    )
-
-
-def _sides(value: object, height: int, width: int) -> int | tuple[int, int]:
-    """The short side, or height and width."""
-    if isinstance(value, int):
-        return value
-    if isinstance(value, Mapping):
-        if isinstance(value.get("shortest_edge"), int):
-            return int(value["shortest_edge"])
-        return int(value["height"]), int(value["width"])
-    return height, width
-
-
-def _number(value: object) -> float:
-    if not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number.")
-    return float(value)
-
-
-def _triple(value: object, channels: int, otherwise: float) -> tuple[float, ...]:
-    if isinstance(value, list):
-        return tuple(_number(v) for v in value)
-    return (_number(value) if value is not None else otherwise,) * channels

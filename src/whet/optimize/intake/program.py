@@ -34,7 +34,8 @@ def load_program(path: Path) -> Network:
     try:
         program = torch_program.load_program(path, "torch")
     except EngineError as error:
-        raise NetworkError(error.message, error.remedy) from error
+        # What the file calls its parts may hold line breaks.
+        raise NetworkError(" ".join(error.message.split()), error.remedy) from error
     specs = _inputs(program)
     args, keywords = program.call_spec.in_spec.children()
     if not all(spec.is_leaf() for spec in (*args.children(), *keywords.children())):
@@ -48,6 +49,8 @@ def load_program(path: Path) -> Network:
     # The guards of the file are source text and stay out; sizes are checked by the new export.
     with quiet():
         module = program.module(check_guards=False)
+        # Neither are sizes that the file fixed: whether they can be free, the new export tells.
+        module.validate_inputs = False
     inputs = tuple(TensorSpec(n, s.dtype, s.shape) for n, s in zip(names, specs, strict=True))
     return Network(
         path.stem,

@@ -8,7 +8,6 @@ everything that isn't a tensor or a plain container.
 from __future__ import annotations
 
 import pickle  # only for the name of the restricted reader's error
-import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from whet._optional import require
 from whet.errors import NetworkError
+from whet.optimize.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
@@ -116,9 +116,8 @@ def _read_npz(path: Path) -> dict[str, torch.Tensor]:
 def _read_torch(path: Path) -> dict[str, torch.Tensor]:
     torch = require("torch", "read weights")
     try:
-        with warnings.catch_warnings():
-            # Old storages warn about a class that torch itself still writes.
-            warnings.filterwarnings("ignore", message="TypedStorage is deprecated")
+        # It warns about its own storage classes and about newer pickle protocols.
+        with quiet():
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise NetworkError(

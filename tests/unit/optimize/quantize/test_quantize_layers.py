@@ -71,7 +71,9 @@ def test_each_layer_that_stays_wide_has_its_reason() -> None:
         Op("w", "DequantizeLinear", (), constant=True, fixed=True),
         Op("c", "Conv", ("b", "w"), constant=True),
     )
-    notes = {note.where: note.reason for note in left_wide(before, (*before[:2], *narrow), kept, "Q")}
+    notes = {
+        note.where: note.reason for note in left_wide(before, (*before[:2], *narrow), kept, "Q")
+    }
     assert notes == {
         "a": "Left in float: next to an input (keep_first).",
         "b": "Left in float: named in 'ignored'.",

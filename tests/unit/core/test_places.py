@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from whet.core.places import cache_home, engines_home
+
+
+def test_the_cache_can_be_placed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WHET_CACHE", str(tmp_path))
+    assert cache_home() == tmp_path
+    monkeypatch.delenv("WHET_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_home() == tmp_path / "whet"
+    assert engines_home() == tmp_path / "whet" / "engines"

@@ -1,0 +1,119 @@
+"""From a network and a store to the graph that a search starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from whet.core.spec import Arrays, TensorSpec
+from whet.data.transform import ImageTransform
+from whet.errors import NetworkError
+from whet.optimize.front import export_front
+from whet.optimize.graph.runs import run_graph
+from whet.optimize.intake import load_network
+from whet.testing.small_graphs import plain
+
+PICTURES = ImageTransform(size=(8, 8), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A store in memory."""
+
+    inputs: tuple[TensorSpec, ...]
+    arrays: Arrays
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def rows(self, indices: NDArray[np.integer]) -> Arrays:
+        return {name: array[indices] for name, array in self.arrays.items()}
+
+    def batches(self, size: int, limit: int | None = None) -> Iterator[Arrays]:
+        for start in range(0, min(len(self), limit or len(self)), size):
+            yield self.rows(np.arange(start, min(start + size, len(self))))
+
+
+def pictures() -> Rows:
+    raw = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+    return Rows((PICTURES.raw_spec(),), {"input": raw})
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.head(self.conv(image).relu().mean((2, 3)))
+
+
+def test_a_torch_network_takes_raw_pictures_everywhere(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Small().eval()
+    store = pictures()
+    front = export_front(load_network(module), store, PICTURES, tmp_path, seed=1)
+    assert front.graph.signature.inputs == (PICTURES.raw_spec(),)
+    with torch.inference_mode():
+        want = module(torch.from_numpy(PICTURES.arithmetic(store.arrays["input"]))).numpy()
+    np.testing.assert_allclose(run_graph(front.graph, store.arrays)["output"], want, atol=1e-5)
+    assert front.program is not None
+    assert front.program.signature == front.graph.signature
+    program = torch.export.load(front.program.path).module(check_guards=False)
+    with torch.inference_mode():
+        got = program(torch.from_numpy(store.arrays["input"])).numpy()
+    np.testing.assert_allclose(got, want, atol=1e-5)
+    assert front.facts.macs == 64 * 4 * 27 + 4 * 2
+    assert front.kind == "cnn"
+
+
+def test_an_onnx_network_takes_raw_pictures_too(tmp_path: Path) -> None:
+    graph = plain(tmp_path)
+    store = pictures()
+    front = export_front(load_network(graph.file), store, PICTURES, tmp_path / "out", seed=1)
+    assert front.program is None
+    assert front.graph.signature.inputs == (PICTURES.raw_spec(),)
+    want = run_graph(graph, {"input": PICTURES.arithmetic(store.arrays["input"])})["logits"]
+    np.testing.assert_allclose(run_graph(front.graph, store.arrays)["logits"], want, atol=1e-5)
+
+
+def test_without_a_transform_the_store_is_what_the_network_takes(tmp_path: Path) -> None:
+    graph = plain(tmp_path)
+    spec = TensorSpec("input", "float32", ("batch", 3, 8, 8))
+    store = Rows((spec,), {"input": np.random.default_rng(0).random((3, 3, 8, 8), np.float32)})
+    front = export_front(load_network(graph.file), store, None, tmp_path / "out", seed=1)
+    assert front.graph.signature.inputs == (spec,)
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (msgspec.structs.replace(PICTURES, size=(9, 8)), "The network takes input: float32"),
+        (
+            msgspec.structs.replace(PICTURES, channels="L", mean=(0.5,), std=(0.5,)),
+            "the transform gives",
+        ),
+        (msgspec.structs.replace(PICTURES, layout="NHWC"), "Set size, layout and channels"),
+    ],
+)
+def test_a_transform_that_does_not_fit_is_refused_first(
+    tmp_path: Path, transform: ImageTransform, message: str
+) -> None:
+    network = load_network(plain(tmp_path).file)
+    with pytest.raises(NetworkError, match=message):
+        export_front(network, pictures(), transform, tmp_path / "out", seed=1)
+
+
+def test_pictures_fill_only_one_input(tmp_path: Path) -> None:
+    network = load_network(nn.Bilinear(3, 3, 2).eval())
+    with pytest.raises(NetworkError, match="takes input1, input2; pictures fill only one"):
+        export_front(network, pictures(), PICTURES, tmp_path, seed=1)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from whet.core.settings import Settings
+from whet.errors import EngineError, OptionError, StorageError
+from whet.runtimes.cache import EngineCache, engine_key
+from whet.runtimes.seal import seal_path
+
+ONE = Settings(fixed={"batch": 1})
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> EngineCache:
+    return EngineCache(tmp_path / "engines")
+
+
+def test_compiles_once(cache: EngineCache, paper, text_graph) -> None:
+    first = cache.compiled(paper, text_graph, ONE)
+    assert first.read_text() == "CONV RELU"
+    assert cache.compiled(paper, text_graph, ONE) == first
+    assert len(paper.compiled) == 1
+
+
+def test_threads_share_what_is_not_baked(cache: EngineCache, paper, text_graph) -> None:
+    cache.compiled(paper, text_graph, Settings(threads=1))
+    cache.compiled(paper, text_graph, Settings(threads=4))
+    assert len(paper.compiled) == 1
+
+
+def test_the_key_tells_builds_apart(paper, make_graph, tmp_path: Path) -> None:
+    graph, other = make_graph(tmp_path, "a", "a.txt"), make_graph(tmp_path, "b", "b.txt")
+    keys = {engine_key(paper, graph, Settings())}
+    keys.add(engine_key(paper, graph, ONE))
+    keys.add(engine_key(paper, other, ONE))
+    paper.version = "2.0"
+    keys.add(engine_key(paper, graph, ONE))
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "seal", "engine", "all"])
+def test_a_damaged_entry_is_rebuilt(cache: EngineCache, paper, text_graph, damage: str) -> None:
+    engine = cache.compiled(paper, text_graph, ONE)
+    match damage:
+        case "flip":
+            engine.write_text("CONV TANH")
+        case "cut":
+            os.truncate(engine, 3)
+        case "seal":
+            seal_path(engine).write_text("{}")
+        case "engine":
+            engine.unlink()
+        case "all":
+            engine.unlink()
+            seal_path(engine).unlink()
+    assert cache.compiled(paper, text_graph, ONE).read_text() == "CONV RELU"
+    assert len(paper.compiled) == 2
+    assert not list(cache.root.glob(".*"))
+
+
+def test_a_failure_leaves_nothing_behind(cache: EngineCache, paper, make_graph, tmp_path) -> None:
+    with pytest.raises(EngineError, match="operator"):
+        cache.compiled(paper, make_graph(tmp_path, "unknown"), ONE)
+    assert not [file for file in cache.root.rglob("*") if file.is_file()]
+    assert not list(cache.root.glob(".*"))
+
+
+def test_writers_at_the_same_time(cache: EngineCache, paper, text_graph) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = {
+            done.result()
+            for done in [pool.submit(cache.compiled, paper, text_graph, ONE) for _ in range(32)]
+        }
+    (engine,) = found
+    assert engine.read_text() == "CONV RELU"
+    assert not list(cache.root.glob(".*"))
+
+
+def test_rebuilders_at_the_same_time(cache: EngineCache, paper, text_graph) -> None:
+    engine = cache.compiled(paper, text_graph, ONE)
+    engine.write_text("damaged")
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(cache.compiled, paper, text_graph, ONE) for _ in range(16)]:
+            assert done.result() == engine
+    assert engine.read_text() == "CONV RELU"
+
+
+def test_least_recently_used_entries_go(tmp_path: Path, paper, make_graph) -> None:
+    paper.weight = 1000  # 7 kB each
+    cache = EngineCache(tmp_path / "engines", limit_bytes=25_000)
+    three = [make_graph(tmp_path, f"graph {i}", f"{i}.txt") for i in range(3)]
+    engines = []
+    for age, graph in enumerate(three):
+        engines.append(cache.compiled(paper, graph, ONE))
+        os.utime(engines[-1].parent, (1000 + age, 1000 + age))
+    cache.compiled(paper, three[0], ONE)  # used again: now the youngest
+    newest = cache.compiled(paper, make_graph(tmp_path, "graph 3", "3.txt"), ONE)
+    assert [engine.exists() for engine in engines] == [True, False, True]
+    assert newest.exists()
+
+
+def test_an_entry_larger_than_the_limit_stays_until_the_next(
+    tmp_path: Path, paper, make_graph
+) -> None:
+    cache = EngineCache(tmp_path / "engines", limit_bytes=1)
+    first = cache.compiled(paper, make_graph(tmp_path, "one", "1.txt"), ONE)
+    assert first.exists()
+    second = cache.compiled(paper, make_graph(tmp_path, "two", "2.txt"), ONE)
+    assert second.exists()
+    assert not first.exists()
+
+
+def test_folders_that_lost_their_writer_are_swept(cache: EngineCache, paper, text_graph) -> None:
+    lost, fresh = cache.root / ".unfinished-lost", cache.root / ".unfinished-fresh"
+    lost.mkdir(parents=True)
+    fresh.mkdir()
+    os.utime(lost, (1000, 1000))
+    cache.compiled(paper, text_graph, ONE)
+    assert not lost.exists()
+    assert fresh.exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, paper, text_graph) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="can't be written") as refusal:
+        EngineCache(tmp_path / "file").compiled(paper, text_graph, ONE)
+    assert refusal.value.remedy
+
+
+def test_wrong_settings_and_lost_graphs(cache: EngineCache, paper, text_graph) -> None:
+    with pytest.raises(OptionError):
+        cache.compiled(paper, text_graph, Settings(spin=False))
+    text_graph.file.unlink()
+    with pytest.raises(EngineError, match="can't be read"):
+        cache.compiled(paper, text_graph, ONE)

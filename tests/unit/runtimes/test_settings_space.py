@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whet.core.registry import names
+from whet.core.settings import Layout, Precision, Settings
+from whet.errors import OptionError
+from whet.runtimes.registry import get
+from whet.runtimes.settings_space import precisions, settings_space
+
+AMX = frozenset({"avx512_bf16", "amx_bf16", "amx_int8"})
+ONE = {"batch": 1}
+
+spaces = st.builds(
+    dict,
+    runtime=st.sampled_from(names("runtime")),
+    cores=st.integers(1, 256),
+    fixed=st.sampled_from([{}, ONE, {"batch": 1, "sequence": 128}]),
+    flags=st.sampled_from([frozenset(), AMX, AMX | {"avx512_fp16"}]),
+    lossless=st.booleans(),
+)
+
+
+@given(spaces)
+def test_every_point_can_be_run(space: dict) -> None:
+    found = settings_space(**space)
+    honours = get(space["runtime"]).honours
+    assert found
+    assert len(found) == len({repr(one) for one in found})
+    for one in found:
+        assert one.changed() <= honours
+        assert 1 <= one.threads <= space["cores"]
+        assert one.fixed.items() <= space["fixed"].items()
+        assert one.streams == 1
+        if space["lossless"] or not space["flags"]:
+            assert one.precision is Precision.FP32
+
+
+@given(spaces)
+def test_the_number_of_trials_stays_small(space: dict) -> None:
+    limit = {"openvino": 90, "onnxruntime": 60, "torch": 20, "inductor": 12}[space["runtime"]]
+    assert len(settings_space(**space)) <= limit
+    if space["cores"] <= 4:
+        assert len(settings_space(**space)) <= 40
+
+
+def test_the_most_promising_comes_first() -> None:
+    first = settings_space("openvino", cores=2, fixed=ONE, flags=AMX, lossless=False)[0]
+    assert first == Settings(threads=2, precision=Precision.BF16, fixed=ONE)
+    lossless = settings_space("openvino", cores=2, fixed=ONE, flags=AMX, lossless=True)[0]
+    assert lossless == Settings(threads=2, fixed=ONE)
+    assert settings_space("torch", cores=2, fixed=ONE, flags=AMX, lossless=False)[0] == Settings(
+        threads=2
+    )
+
+
+def test_what_is_varied() -> None:
+    def space(runtime: str) -> tuple[Settings, ...]:
+        return settings_space(runtime, cores=2, fixed=ONE, flags=AMX, lossless=False)
+
+    assert {s.threads for s in space("openvino")} == {1, 2}
+    assert {bool(s.fixed) for s in space("openvino")} == {True, False}
+    assert {s.pin for s in space("openvino")} == {True, False}
+    assert {s.flush_denormals for s in space("openvino")} == {True, False}
+    assert {s.spin for s in space("onnxruntime")} == {True, False}
+    assert {s.layout for s in space("inductor")} == {Layout.AUTO, Layout.CHANNELS_LAST}
+
+
+def test_one_core_has_nobody_to_wait_for() -> None:
+    for runtime in ("onnxruntime", "torch", "inductor"):
+        found = settings_space(runtime, cores=1, fixed=ONE, flags=AMX, lossless=False)
+        assert all(one.spin for one in found)
+
+
+@pytest.mark.parametrize(
+    ("flags", "halves"),
+    [
+        (frozenset(), ()),
+        (frozenset({"avx512_bf16"}), (Precision.BF16,)),
+        (frozenset({"amx_bf16", "amx_fp16"}), (Precision.BF16, Precision.FP16)),
+        (frozenset({"asimdhp"}), (Precision.FP16,)),
+    ],
+)
+def test_half_precisions_of_a_cpu(flags: frozenset[str], halves: tuple[Precision, ...]) -> None:
+    assert precisions(flags) == halves
+
+
+def test_refuses_nonsense() -> None:
+    with pytest.raises(OptionError, match="cores=0"):
+        settings_space("openvino", cores=0, fixed={}, flags=frozenset(), lossless=True)
+    with pytest.raises(OptionError, match="unheard"):
+        settings_space("unheard", cores=1, fixed={}, flags=frozenset(), lossless=True)
