@@ -33,7 +33,8 @@ from whet.measure.clock import ClockPlan, Race, race
 from whet.measure.contender import Contender
 from whet.measure.quality import judge
 from whet.search.answers import answers_of
-from whet.search.prepare import Given, prepare
+from whet.search.given import Given
+from whet.search.prepare import prepare
 from whet.search.setup import Setup
 from whet.search.workspace import Workspace
 

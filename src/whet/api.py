@@ -15,8 +15,8 @@ from whet.core.contract import Contract
 from whet.data.transform import Transform
 from whet.report import draft_info, render
 from whet.search.events import Event, Finished
+from whet.search.given import Given
 from whet.search.outcome import Outcome
-from whet.search.prepare import Given
 from whet.search.run import search
 from whet.serve.bench import Bench
 from whet.serve.bench import bench as _bench

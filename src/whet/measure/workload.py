@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 
-__all__ = ["build_ring", "closed_loop", "settled", "warm_up"]
+__all__ = ["build_ring", "closed_loop", "order_of", "settled", "warm_up"]
 
 _RING_BYTES = 8 << 20
 _RING_LENGTH = 128
+_ORDER_LENGTH = 4096
 _WINDOW_QUERIES = 8
-_WINDOW_NS = 20_000_000
+_WINDOW_SECONDS = 0.02
 _TOLERANCE = 0.02
 
 Run = Callable[[Arrays], object]
@@ -62,40 +64,63 @@ def closed_loop(
     Returns:
         Latency of each query in ms, by caller; and the wall time in seconds.
     """
-    order = _order(len(ring), queries, seed)
-    callers = min(concurrency, queries)
-    shares = [order[caller::callers] for caller in range(callers)]
+    with _no_collections():
+        return _closed_loop(run, ring, queries, concurrency, seed, seconds)
+
+
+@contextlib.contextmanager
+def _no_collections() -> Iterator[None]:
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
-        limit = None if seconds is None else int(seconds * 1e9)
-        if callers == 1:
-            spent, wall = _caller(run, ring, shares[0], limit)
-            return spent / 1e6, wall / 1e9
-        return _together(run, ring, shares, limit)
+        yield
     finally:
         if enabled:
             gc.enable()
 
 
-def _order(length: int, queries: int, seed: int) -> list[int]:
+def _closed_loop(
+    run: Run,
+    ring: Sequence[Arrays],
+    queries: int,
+    concurrency: int,
+    seed: int,
+    seconds: float | None,
+) -> tuple[NDArray[np.float64], float]:
+    order = order_of(len(ring), queries, seed)
+    callers = min(concurrency, queries)
+    counts = [len(range(caller, queries, callers)) for caller in range(callers)]
+    limit = None if seconds is None else int(seconds * 1e9)
+    if callers == 1:
+        spent, wall = _caller(run, ring, order, queries, limit)
+        return spent / 1e6, wall / 1e9
+    shares = [order[caller:] + order[:caller] for caller in range(callers)]
+    return _together(run, ring, shares, counts, limit)
+
+
+def order_of(length: int, queries: int, seed: int) -> list[int]:
+    """Which batch each query takes: laps over all of them, each in a random order of its own.
+
+    Long runs repeat the order after some thousands.
+    """
     rng = np.random.default_rng(seed)
-    laps = [rng.permutation(length) for _ in range(-(-queries // length))]
-    return [int(i) for i in np.concatenate(laps)[:queries]]
+    laps = -(-min(queries, _ORDER_LENGTH) // length)
+    return [int(i) for i in np.concatenate([rng.permutation(length) for _ in range(laps)])]
 
 
 def _caller(
-    run: Run, ring: Sequence[Arrays], order: Sequence[int], limit: int | None
+    run: Run, ring: Sequence[Arrays], order: Sequence[int], queries: int, limit: int | None
 ) -> tuple[NDArray[np.int64], int]:
     clock = time.perf_counter_ns
-    spent = np.zeros(len(order), np.int64)
+    spent = np.zeros(queries, np.int64)
+    laps = len(order)
     begin = clock()
     end = begin
-    for done, which in enumerate(order):
+    for done in range(queries):
         if limit is not None and done and end - begin >= limit:
             return spent[:done], end - begin
-        inputs = ring[which]
+        inputs = ring[order[done % laps]]
         start = clock()
         run(inputs)
         end = clock()
@@ -104,7 +129,11 @@ def _caller(
 
 
 def _together(
-    run: Run, ring: Sequence[Arrays], shares: Sequence[Sequence[int]], limit: int | None
+    run: Run,
+    ring: Sequence[Arrays],
+    shares: Sequence[Sequence[int]],
+    counts: Sequence[int],
+    limit: int | None,
 ) -> tuple[NDArray[np.float64], float]:
     results: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(shares)
     errors: list[BaseException] = []
@@ -113,7 +142,7 @@ def _together(
     def call(caller: int) -> None:
         start.wait()
         try:
-            results[caller], _ = _caller(run, ring, shares[caller], limit)
+            results[caller], _ = _caller(run, ring, shares[caller], counts[caller], limit)
         except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
             errors.append(error)
 
@@ -148,26 +177,28 @@ def warm_up(
     Returns:
         Queries run, seconds spent, whether the latency settled.
     """
+    with _no_collections():
+        return _warm_up(run, ring, concurrency, seconds, queries)
+
+
+def _warm_up(
+    run: Run, ring: Sequence[Arrays], concurrency: int, seconds: float, queries: int
+) -> tuple[int, float, bool]:
     medians: list[float] = []
-    done, begin = 0, time.perf_counter_ns()
+    done, begin = 0, time.perf_counter()
+    at_once = _WINDOW_QUERIES * concurrency
     while True:
         window: list[float] = []
-        opened = time.perf_counter_ns()
-        while len(window) < _WINDOW_QUERIES or time.perf_counter_ns() - opened < _WINDOW_NS:
-            spent, _ = closed_loop(
-                run,
-                ring,
-                _WINDOW_QUERIES * concurrency,
-                concurrency=concurrency,
-                seed=done,
-                seconds=seconds,
-            )
+        opened = time.perf_counter()
+        while len(window) < _WINDOW_QUERIES or time.perf_counter() - opened < _WINDOW_SECONDS:
+            left = seconds - (time.perf_counter() - begin)
+            spent, _ = _closed_loop(run, ring, at_once, concurrency, done, max(left, 0.0))
             window += [float(x) for x in spent]
-            if (time.perf_counter_ns() - begin) / 1e9 >= seconds:
+            if left <= 0:
                 break
         done += len(window)
         medians.append(statistics.median(window))
-        spent_s = (time.perf_counter_ns() - begin) / 1e9
+        spent_s = time.perf_counter() - begin
         if settled(medians):
             return done, spent_s, True
         if spent_s >= seconds or done >= queries:

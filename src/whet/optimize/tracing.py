@@ -160,8 +160,8 @@ def _output_names(
         try:
             # A network with its batch written into the code runs at that batch only.
             value = _run(module, inputs, resized(inputs, example, {BATCH: fixed_batch}))
-        except Exception as again:  # the same, at the other size
-            raise export_error(name, again) from error
+        except Exception as again:
+            raise export_error(name, again) from again
     pairs = wrappers.named_outputs(value)
     if not pairs:
         raise ExportError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from whet.core.contract import Contract
 from whet.core.evidence import Quality, Trial
 from whet.data.store import SampleStore
 from whet.measure.clock import ClockPlan, Race, race
@@ -13,7 +14,7 @@ from whet.search.answers import answers_of
 from whet.search.jobs import Made
 from whet.search.setup import Setup
 
-__all__ = ["contender_of", "judge_on", "time_all"]
+__all__ = ["contender_of", "judge_on", "quick_plan", "time_all"]
 
 
 def contender_of(trial: Trial, made: Made) -> Contender:
@@ -31,6 +32,16 @@ def time_all(setup: Setup, contenders: Sequence[Contender], plan: ClockPlan) -> 
         plan,
         cores=setup.cores,
         memory_bytes=setup.memory_bytes,
+    )
+
+
+def quick_plan(contract: Contract, seed: int) -> ClockPlan:
+    """Enough rounds to rank candidates; finalists are timed again in full."""
+    return ClockPlan.quick(
+        batch=contract.batch,
+        concurrency=contract.concurrency,
+        percentile=contract.percentile,
+        seed=seed,
     )
 
 

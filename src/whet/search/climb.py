@@ -59,6 +59,7 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
     _wave(trials, 1, rungs.untouched_rest(first, **axes), judge=False, share=_TUNING)
     _wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False, share=_COMPILING)
     _wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes), share=_TUNING)
+    _wave(trials, 1, rungs.fused(setup.kind, _settings_by_runtime(trials.untouched())))
     baseline = max(trials.untouched(), key=speed)
     if not _enough(setup, trials):
         _int8(setup, trials, axes)

@@ -18,10 +18,11 @@ from whet.search.climb import Climbed, climb
 from whet.search.close import Closed, close, expected_seconds
 from whet.search.decide import next_step, outcome_sentence
 from whet.search.events import Event, Phase, Started
+from whet.search.given import Given
 from whet.search.identity import SearchInputs, machine_digest
 from whet.search.ledger import Ledger
 from whet.search.pack import draft_of, variant_names, with_names
-from whet.search.prepare import Given, prepare
+from whet.search.prepare import prepare
 from whet.search.setup import Setup
 from whet.search.trials import Trials
 from whet.search.workspace import Workspace

@@ -12,7 +12,7 @@ from typing import TypedDict
 import msgspec
 
 from whet.core.evidence import Trial
-from whet.core.recipe import Recipe
+from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision, Settings
 from whet.optimize.graph.quantize.space import first_recipes
 from whet.runtimes.settings_space import settings_space
@@ -20,6 +20,7 @@ from whet.search.figures import speed
 
 __all__ = [
     "Axes",
+    "fused",
     "int8_probe",
     "int8_recipes",
     "reduced_precision",
@@ -85,6 +86,13 @@ def reduced_precision(
             yield Recipe((), runtime, settings)
 
 
+def fused(kind: str, best: dict[str, Settings]) -> Iterator[Recipe]:
+    """Rung 1, fourth wave: transformers with ONNX Runtime's own fused operators."""
+    if kind == "transformer" and "onnxruntime" in best:
+        step = Step("fuse", {"target": "onnxruntime"})
+        yield Recipe((step,), "onnxruntime", best["onnxruntime"])
+
+
 def int8_probe(kind: str, best: dict[str, Settings]) -> Iterator[Recipe]:
     """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples."""
     for runtime in best:
@@ -116,6 +124,10 @@ def int8_recipes(kind: str, runtimes: Sequence[str], best: dict[str, Settings]) 
         for queue in queues:
             if place < len(queue):
                 yield queue[place]
+    # Weight-only pays where a network is bound by reading its weights, or for its size alone.
+    if "openvino" in best:
+        steps = (Step("convert-ir"), Step("quantize-weights-ir"))
+        yield Recipe(steps, "openvino", best["openvino"])
 
 
 def retuned(

@@ -16,23 +16,11 @@ import msgspec
 from whet.core.evidence import Footprint, Latency, Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe
-from whet.errors import (
-    EngineError,
-    LedgerError,
-    MeasurementError,
-    OptionError,
-    PassError,
-    RuntimeUnavailableError,
-    StorageError,
-    TrialCrashedError,
-    TrialMemoryError,
-    TrialTimeoutError,
-    WhetError,
-)
-from whet.measure.clock import ClockPlan
+from whet.errors import MeasurementError, WhetError
 from whet.measure.machine import fingerprint, higher
-from whet.search.assay import contender_of, judge_on, time_all
+from whet.search.assay import contender_of, judge_on, quick_plan, time_all
 from whet.search.budget import Budget
+from whet.search.endings import ended
 from whet.search.events import Event, Phase, Remark, RungStarted, TrialDone, TrialStarted
 from whet.search.figures import is_untouched, speed
 from whet.search.footing import complete
@@ -175,7 +163,7 @@ class Trials:
         try:
             select = judge_on(self.setup, trial, self.made_for(trial), self.setup.select)
         except WhetError as error:
-            judged = _ended(trial, error)
+            judged = ended(trial, error)
         else:
             judged = msgspec.structs.replace(trial, select=select)
         self.update(judged)
@@ -213,11 +201,9 @@ class Trials:
         try:
             trial = self._measured(trial, judge)
         except WhetError as error:
-            if isinstance(error, StorageError):
-                raise
             if self.cancel.is_set():
                 raise Stopped from error
-            trial = _ended(trial, error)
+            trial = ended(trial, error)
         return msgspec.structs.replace(trial, seconds=time.monotonic() - began)
 
     def _measured(self, trial: Trial, judge: bool) -> Trial:
@@ -225,7 +211,9 @@ class Trials:
         self.made[trial.id] = made
         anchor = self.anchor if self.anchor is not None else trial
         pair = {t.id: contender_of(t, self.made_for(t)) for t in (anchor, trial)}
-        result = time_all(self.setup, tuple(pair.values()), quick_plan(self.setup))
+        result = time_all(
+            self.setup, tuple(pair.values()), quick_plan(self.setup.contract, self.setup.seed)
+        )
         if trial.name in result.failures:
             raise result.failures[trial.name]
         latency = result.latency[trial.name]
@@ -313,30 +301,3 @@ class Trials:
 
     def _elapsed(self) -> float:
         return self.budget.elapsed_s(time.monotonic())
-
-
-def quick_plan(setup: Setup) -> ClockPlan:
-    """Enough rounds to rank candidates; finalists are timed again in full."""
-    return ClockPlan.quick(
-        batch=setup.contract.batch,
-        concurrency=setup.contract.concurrency,
-        percentile=setup.contract.percentile,
-        seed=setup.seed,
-    )
-
-
-def _ended(trial: Trial, error: WhetError) -> Trial:
-    """The trial with the status that an error means for it."""
-    if isinstance(error, LedgerError):
-        raise error
-    status = Status.CRASHED
-    if isinstance(error, (PassError, EngineError, OptionError, RuntimeUnavailableError)):
-        status = Status.REFUSED
-    elif isinstance(error, TrialTimeoutError):
-        status = Status.TIMED_OUT
-    elif isinstance(error, TrialMemoryError):
-        status = Status.OUT_OF_MEMORY
-    elif isinstance(error, TrialCrashedError):
-        status = Status.CRASHED
-    note = Note(trial.name, error.message)
-    return msgspec.structs.replace(trial, status=status, notes=(*trial.notes, note))

@@ -17,7 +17,7 @@ def use(at: float, busy: float, steal: float, own: float) -> CpuUse:
         (use(10, 12, 0, 12), ""),
         (use(10, 14, 0, 12), ""),
         (use(10, 16, 0, 12), "other processes took 20%"),
-        (use(10, 12, 0.5, 12), "hypervisor kept 2%"),
+        (use(10, 12, 0.5, 12), "the hypervisor kept 2%"),
         (use(0, 12, 0.5, 12), ""),
         (use(10, 5, 0, 12), ""),  # our count is finer than the kernel's: no negative noise
     ],

@@ -10,7 +10,7 @@ from whet.optimize.graph.quantize.damage import Damage, divergence, measure, squ
 
 def test_squared_error_is_a_share_of_the_variance() -> None:
     reference = np.array([[0.0], [2.0]])
-    assert squared_error(reference, reference + [[1.0], [0.0]]) == pytest.approx(0.5)
+    assert squared_error(reference, reference + np.array([[1.0], [0.0]])) == pytest.approx(0.5)
 
 
 def test_a_part_that_all_rows_share_hides_nothing() -> None:

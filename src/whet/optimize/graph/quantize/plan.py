@@ -7,7 +7,7 @@ module knows no clock, no file and no framework.
 1. *Restore.* Groups are ranked by damage. The shortest prefix of that ranking
    that keeps the quality is found by galloping (1, 2, 4, ... groups) and then
    bisection: at most about ``2 log2 k`` candidates for an answer of ``k`` groups.
-   Groups that int8 makes no faster are float from the start; they cost nothing.
+   Groups that int8 makes clearly slower are float from the start; they cost nothing.
 2. *Re-quantise.* Of the groups now float, the one with the most milliseconds
    regained per unit of damage becomes int8 again; it stays so if the quality
    holds, and the next is tried. The last group of the prefix is left out: the
@@ -29,6 +29,9 @@ __all__ = ["RestoreSearch", "Restored", "by_damage", "by_gain", "plan_restore"]
 
 # Damage below this is noise; it keeps the gain per damage finite.
 _FLOOR = 1e-12
+# A loss of time counts from this share of all that int8 saves; times of single
+# layers are noisy, and a float layer between int8 ones costs conversions.
+_MARGIN = 0.02
 
 
 def by_damage(damage: Mapping[str, float]) -> tuple[str, ...]:
@@ -45,6 +48,12 @@ def by_gain(
         return ms.get(name, 0.0) / max(damage.get(name, 0.0), _FLOOR)
 
     return tuple(sorted(names, key=lambda name: (-worth(name), damage.get(name, 0.0), name)))
+
+
+def _slowed(ms: Mapping[str, float]) -> frozenset[str]:
+    """Groups that int8 makes clearly slower."""
+    margin = _MARGIN * sum(saved for saved in ms.values() if saved > 0)
+    return frozenset(name for name, saved in ms.items() if saved < -margin)
 
 
 def plan_restore(
@@ -67,7 +76,8 @@ def plan_restore(
         raise OptionError(f"share={share} is no share of the damage.", "Give a number from 0 to 1.")
     order = by_damage(damage)
     if ms is not None:
-        free = [name for name in order if ms.get(name, 0.0) <= 0]
+        slowed = _slowed(ms)
+        free = [name for name in order if name in slowed]
         order = (*free, *reversed(by_gain(set(order) - set(free), damage, ms)))
     left = share * sum(damage.values())
     chosen: list[str] = []
@@ -103,8 +113,7 @@ class RestoreSearch:
     Args:
         groups: of the quantised graph.
         damage: per group name; groups without a figure are never restored.
-        ms: milliseconds that int8 saves per group; missing ones count as 0 when
-            groups are ranked, but are not taken for free.
+        ms: milliseconds that int8 saves per group; missing ones count as 0.
         max_groups: most groups that may be float.
         max_asks: most candidates to try.
 
@@ -133,9 +142,8 @@ class RestoreSearch:
         self._members = {name: group.members for name, group in known.items()}
         self._damage = {name: damage[name] for name in known}
         self._ms = times
-        self._free = tuple(
-            n for n in by_damage(self._damage) if n in times and times[n] <= 0 and damage[n] > 0
-        )
+        slowed = _slowed(times)
+        self._free = tuple(name for name in by_damage(self._damage) if name in slowed)
         ranked = tuple(n for n in by_damage(self._damage) if n not in self._free)
         self._ranked = ranked if max_groups is None else ranked[:max_groups]
         self._asks_left = max_asks

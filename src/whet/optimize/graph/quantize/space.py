@@ -18,25 +18,20 @@ __all__ = ["Suggests", "first_recipes", "restored", "suggest"]
 
 _IR = Step("convert-ir")
 
-# In order of promise: the first ones win on most networks, the later ones rescue some.
+# In order of promise. The first of a kind is what NNCF does by itself, or what
+# beats it everywhere; the later ones win on some networks and rescue others.
 _NNCF_CNN: tuple[dict[str, Any], ...] = (
-    {"ranges": "minmax"},
-    {"ranges": "minmax", "bias": "full", "preset": "mixed"},
     {},
-    {
-        "ranges": "histogram",
-        "bias": "full",
-        "preset": "mixed",
-        "keep_first": True,
-        "keep_last": True,
-    },
-    {"ranges": "histogram", "bias": "none"},
+    {"ranges": "minmax", "bias": "none"},
+    {"ranges": "histogram", "bias": "full", "preset": "mixed"},
+    {"ranges": "minmax", "bias": "none", "keep_first": True, "keep_last": True},
+    {"bias": "full", "preset": "mixed"},
 )
 _NNCF_TRANSFORMER: tuple[dict[str, Any], ...] = (
-    {"ranges": "minmax"},
-    {"ranges": "minmax", "smooth_quant_alpha": 0.5},
+    {"smooth_quant_alpha": 0.5, "ranges": "minmax"},
     {},
-    {"ranges": "histogram", "smooth_quant_alpha": 0.3},
+    {"smooth_quant_alpha": 0.15},
+    {"smooth_quant_alpha": 0.5, "ranges": "histogram", "keep_last": True},
     {"smooth_quant_alpha": 0.95},
 )
 _ORT_CNN: tuple[Step, ...] = (

@@ -1,0 +1,54 @@
+"""What the user gave, unread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from whet.data.transform import Transform
+from whet.search.workspace import identity
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Given"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user gave, unread.
+
+    Attributes:
+        network: a path (see `whet.optimize.intake`) or a live module.
+        samples: see `whet.data.readers.open_samples`.
+        most: samples read at most; a larger set is drawn from, seeded.
+    """
+
+    network: str | torch.nn.Module
+    samples: Any
+    weights: str | None = None
+    transform: Transform | None = None
+    labels: Any = None
+    label_key: str | None = None
+    text_keys: tuple[str, ...] | None = None
+    label_offset: int = 0
+    most: int = 20_000
+    seed: int = 0
+    runtimes: tuple[str, ...] | None = None
+
+    def identity(self) -> str:
+        """A digest that is equal when a search would read and export the same."""
+        return identity(
+            (
+                self.network,
+                self.weights,
+                self.samples,
+                self.transform,
+                self.labels,
+                self.label_key,
+                self.text_keys,
+                self.label_offset,
+                self.most,
+                self.seed,
+            )
+        )

@@ -1,0 +1,109 @@
+"""The samples of a search: decoded once, split once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.core.contract import Contract
+from whet.core.evidence import SampleSummary
+from whet.core.spec import TensorSpec
+from whet.data.readers import open_samples
+from whet.data.split import split
+from whet.data.store import SampleStore, write_store
+from whet.data.transform import ImageTransform, Transform
+from whet.search.given import Given
+from whet.search.jobs import Described
+from whet.search.workspace import Workspace
+
+__all__ = ["Parts", "decoded", "parts_of"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The three disjoint parts, and what is said of them in the report."""
+
+    repair: SampleStore
+    select: SampleStore
+    certify: SampleStore
+    summary: SampleSummary
+
+
+def decoded(given: Given, described: Described | None, space: Workspace) -> SampleStore:
+    """The samples, decoded into the workspace; found there again by a search that goes on.
+
+    Raises:
+        SamplesError: they can't be read, or the network can't take them.
+    """
+    where = space.folder / "samples"
+    if where.is_dir():
+        return SampleStore.open(where)
+    hint = described.transform if described is not None else None
+    transform = _named(given.transform if given.transform is not None else hint, described)
+    reader = open_samples(
+        given.samples,
+        labels=given.labels,
+        transform=transform,
+        label_key=given.label_key,
+        text_keys=given.text_keys,
+        expect=_expected(described, transform),
+        label_offset=given.label_offset,
+    )
+    return write_store(reader, where, limit=given.most, seed=given.seed)
+
+
+def _named(transform: Transform | None, described: Described | None) -> Transform | None:
+    """A picture transform, under the name that the file gives its only input."""
+    if not isinstance(transform, ImageTransform) or described is None:
+        return transform
+    names = [spec.name for spec in described.inputs]
+    if len(names) != 1:
+        return transform
+    return msgspec.structs.replace(transform, input=names[0])
+
+
+def _expected(
+    described: Described | None, transform: Transform | None
+) -> tuple[TensorSpec, ...] | None:
+    """The network's inputs for a check of plain arrays; a transform has its own."""
+    if described is None or transform is not None or not described.inputs:
+        return None
+    return described.inputs
+
+
+def parts_of(store: SampleStore, given: Given, contract: Contract, space: Workspace) -> Parts:
+    """Split into repair, select and certify."""
+    parts = split(
+        store.samples,
+        _class_labels(store),
+        seed=given.seed,
+        groups=store.groups,
+        max_drop=contract.max_drop.value,
+        confidence=contract.confidence,
+    )
+    views = [
+        store.subset(indices, space.folder / f"{name}.npy")
+        for name, indices in (
+            ("repair", parts.repair),
+            ("select", parts.select),
+            ("certify", parts.certify),
+        )
+    ]
+    summary = SampleSummary(
+        source=store.source,
+        total=store.samples,
+        repair=views[0].samples,
+        select=views[1].samples,
+        certify=views[2].samples,
+        labelled=store.labels is not None,
+        notes=store.notes + parts.notes,
+    )
+    return Parts(views[0], views[1], views[2], summary)
+
+
+def _class_labels(store: SampleStore) -> NDArray[np.generic] | None:
+    labels = store.labels
+    return labels if labels is not None and labels.dtype.kind in "iu" else None

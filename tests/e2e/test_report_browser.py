@@ -1,0 +1,141 @@
+"""The report in headless Chromium: it renders, says nothing on the console, fetches nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FIXTURES = str(Path(__file__).resolve().parents[1] / "fixtures")
+if FIXTURES not in sys.path:
+    sys.path.insert(0, FIXTURES)
+
+import evidence_factory as factory  # noqa: E402 - found through the path above
+
+from whet.report import render  # noqa: E402
+
+pytestmark = pytest.mark.browser
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    *("--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-extensions", "--no-default-browser-check", "--disable-default-apps"),
+    *("--enable-logging=stderr", "--v=0", "--virtual-time-budget=2000"),
+    # Every name fails to resolve, so nothing can leave; what is asked for stands in the net log.
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
+
+
+class Browser:
+    """One call of the browser each, in a profile of its own."""
+
+    def __init__(self, program: str, where: Path) -> None:
+        self.program, self.where = program, where
+        self.asked_for: str = ""
+
+    def open(self, page: str, *flags: str) -> tuple[str, list[str]]:
+        """What it prints, and the lines of its console."""
+        file, log = self.where / "page.html", self.where / "net.json"
+        file.write_text(page, encoding="utf-8")
+        sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()
+        done = subprocess.run(
+            [
+                self.program,
+                *FLAGS,
+                *sandbox,
+                f"--user-data-dir={self.where / 'profile'}",
+                f"--log-net-log={log}",
+                *flags,
+                file.as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        self.asked_for = log.read_text(encoding="utf-8")
+        return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Browser:
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("no Chromium on PATH")
+    return Browser(program, tmp_path)
+
+
+def test_the_checks_would_notice(browser: Browser) -> None:
+    """A control: a blocked script and a remote picture are both seen by what the tests look at."""
+    blocked = render(factory.evidence()).replace("<main>", "<main><script>1</script>", 1)
+    assert browser.open(blocked, "--dump-dom")[1]
+    browser.open("<img src='http://whet-control.test/a.png'>", "--dump-dom")
+    assert "whet-control.test" in browser.asked_for
+
+
+@pytest.mark.parametrize("mood", ["evidence", "failed", "undecided", "one_trial", "empty", "many"])
+def test_it_renders_without_a_word_on_the_console(browser: Browser, mood: str) -> None:
+    evidence = getattr(factory, mood)()
+    dom, console = browser.open(render(evidence), "--dump-dom")
+    assert console == []
+    assert "<h1>" in dom
+    assert dom.count("<footer>") == 1
+    if evidence.trials:
+        assert 'class="plot wide"' in dom
+        assert 'class="candidates"' in dom
+
+
+def test_the_script_runs_and_the_table_can_be_sorted(browser: Browser) -> None:
+    dom, console = browser.open(render(factory.evidence()), "--dump-dom")
+    assert console == []
+    assert re.search(r'<th scope="col" class="num"><button type="button">p99</button></th>', dom)
+
+
+def test_hostile_names_run_nothing_and_fetch_nothing(browser: Browser) -> None:
+    for payload in (
+        "<script>document.title='owned'</script>",
+        "\"><img src='http://whet-evil.test/a.png' onerror=\"document.title='owned'\">",
+        "</style></title><link rel=stylesheet href=http://whet-evil.test/a.css>",
+    ):
+        dom, console = browser.open(render(factory.hostile(payload)), "--dump-dom")
+        assert console == []
+        assert "<title>owned</title>" not in dom
+        assert "whet-evil.test" not in browser.asked_for
+
+
+def test_a_link_to_a_folded_row_unfolds_it(browser: Browser) -> None:
+    page = render(factory.many())
+    row = re.search(r'Further candidates.*?<tr id="(c\d+)"', page, re.DOTALL)
+    assert row is not None
+    file = browser.where / "page.html"
+    file.write_text(page, encoding="utf-8")
+    frame = f'<iframe src="page.html#{row[1]}"></iframe>'
+    # Opened by its own address with the fragment; the frame only shows that framing is harmless.
+    assert browser.open(frame, "--dump-dom")[1] == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 2000), (500, 2000)])
+def test_a_picture_of_it_is_not_blank(browser: Browser, width: int, height: int) -> None:
+    shot = browser.where / "shot.png"
+    browser.open(
+        render(factory.evidence()), f"--screenshot={shot}", f"--window-size={width},{height}"
+    )
+    data = shot.read_bytes()
+    assert struct.unpack(">II", data[16:24]) == (width, height)
+    assert len(data) > 60_000, "a blank page compresses to far less"
+
+
+def test_it_prints(browser: Browser) -> None:
+    paper = browser.where / "page.pdf"
+    browser.open(render(factory.many()), f"--print-to-pdf={paper}", "--no-pdf-header-footer")
+    data = paper.read_bytes()
+    assert data.startswith(b"%PDF")
+    assert (
+        data.count(b"/Type /Page\n") + data.count(b"/Type /Page/") + data.count(b"/Type /Page ") > 3
+    )

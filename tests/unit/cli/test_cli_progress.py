@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import evidence_factory as factory
+import pytest
+from fake_api import events
+
+from whet.cli.console import Console, Paint, width_of
+from whet.cli.progress import Progress
+from whet.cli.story import Story
+from whet.cli.watch import watch
+from whet.errors import StorageError, TrialCrashedError
+from whet.search.events import Event, Phase, Stopped
+
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal, and counts its writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+    def screen(self) -> list[str]:
+        """What a terminal would show after all that was written."""
+        lines, row = [""], 0
+        for part in re.split(r"(\x1b\[[0-9;]*[A-Za-z]|\n|\r)", self.getvalue()):
+            if part == "\n":
+                row += 1
+                lines += [""] * (row + 1 - len(lines))
+            elif part.endswith("A") and part.startswith("\x1b"):
+                row -= int(part[2:-1])
+            elif part == "\x1b[J":
+                lines[row:] = [""]
+            elif part and not part.startswith(("\x1b", "\r")):
+                lines[row] += part
+        return [line for line in lines if line]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def console(err: io.StringIO, environment: Mapping[str, str] | None = None) -> Console:
+    return Console(out=io.StringIO(), err=err, environment=environment or {"TERM": "xterm"})
+
+
+def test_on_a_terminal_lines_stay_and_one_block_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    err, clock = Terminal(), Clock()
+    with Progress(console(err), "net.py:build", clock=clock, tick_s=0) as progress:
+        for event in events(factory.evidence()):
+            clock.now += 1.0
+            progress(event)
+        screen = err.screen()
+        assert screen[0] == "whet · net.py:build"
+        assert [line[:5] for line in screen[-3:]] == ["now  ", "best ", "time "]
+        assert "certifying the finalists" in screen[-3]
+        assert "openvino int8 + bf16  p99 6.08 ms  5.41×  0.31 pt lost" in screen[-2]
+        assert "left of 10 min 00 s · 13 candidates, 2 failed" in screen[-1]
+        assert sum("openvino bf16" in line for line in screen) == 1
+        assert all(width_of(line) <= 100 for line in screen)
+    after = err.screen()
+    assert not any(line.startswith(("now", "best", "time ")) for line in after), "the block is gone"
+    assert any("✕ inductor int8" in line for line in after)
+
+
+def test_at_most_ten_redraws_a_second() -> None:
+    err, clock = Terminal(), Clock()
+    with Progress(console(err), "n", clock=clock, tick_s=0) as progress:
+        for _ in range(1000):
+            clock.now += 0.01
+            progress(Phase(elapsed_s=1.0, title="exporting"))
+        # Ten seconds have passed; each redraw is one write.
+        assert err.writes <= 101
+    assert sum(line.startswith("Exporting") for line in err.screen()) == 1000, "no line is lost"
+
+
+def test_the_clock_in_the_block_moves_between_events() -> None:
+    err = Terminal()
+    with Progress(console(err), "n", tick_s=0.01) as progress:
+        progress(Phase(elapsed_s=5.0, budget_s=60.0, title="exporting"))
+        seen = err.writes
+        deadline = time.monotonic() + 5.0
+        while err.writes < seen + 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert err.writes >= seen + 3
+    assert threading.active_count() == 1 or not any(
+        t.name == "whet-progress" for t in threading.enumerate()
+    )
+
+
+def test_elsewhere_plain_lines_with_their_time() -> None:
+    err = io.StringIO()
+    with Progress(console(err), "net.py:build") as progress:
+        for event in events(factory.evidence()):
+            progress(event)
+    text = err.getvalue()
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert text.splitlines()[0] == "[    0.0 s] whet · net.py:build"
+    assert "Rung 2: post-training quantisation" in text
+    assert "timed out: compiling took longer than 120 s" in text
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colour(environment: Mapping[str, str]) -> None:
+    err = Terminal()
+    with Progress(console(err, environment), "n", tick_s=0) as progress:
+        for event in events(factory.evidence()):
+            progress(event)
+    assert not re.search(r"\x1b\[[0-9;]*m", err.getvalue())
+
+
+def test_colour_on_a_terminal() -> None:
+    err = Terminal()
+    with Progress(console(err), "n", tick_s=0) as progress:
+        progress(Phase(elapsed_s=1.0, title="exporting"))
+    assert re.search(r"\x1b\[[0-9;]*m", err.getvalue())
+
+
+@pytest.mark.parametrize("columns", [24, 60, 200])
+def test_the_block_fits_the_terminal(columns: int) -> None:
+    story = Story("n")
+    for event in events(factory.many()):
+        story.hear(event, Paint(False))
+    block = story.block(700.0, columns, Paint(False))
+    assert all(width_of(line) < columns for line in block)
+    assert "finishing" in block[-1] or columns == 24
+
+
+def test_without_a_budget_there_is_no_time_left() -> None:
+    story = Story("n")
+    story.hear(Phase(elapsed_s=3.0, title="exporting"), Paint(False))
+    assert "3.0 s gone, no limit" in story.block(3.0, 80, Paint(False))[-1]
+
+
+def test_names_can_not_drive_the_terminal() -> None:
+    err = io.StringIO()
+    with Progress(console(err), "\x1b[2J", tick_s=0) as progress:
+        for event in events(factory.hostile("\x1b]0;owned\x07")):
+            if type(event).__name__ != "RungStarted":
+                progress(event)
+    assert "\x1b" not in err.getvalue()
+    assert "\x07" not in err.getvalue()
+
+
+def job_that(does: Callable[[threading.Event], object]) -> Callable[..., object]:
+    def job(listener: Callable[[Event], None], cancel: threading.Event) -> object:
+        listener(Phase(elapsed_s=0.0, title="exporting"))
+        return does(cancel)
+
+    return job
+
+
+def test_the_first_signal_asks_the_second_ends() -> None:
+    err = io.StringIO()
+
+    def stops(cancel: threading.Event) -> object:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert cancel.wait(5.0)
+        raise Stopped
+
+    before = signal.getsignal(signal.SIGINT)
+    assert watch(console(err), "n", job_that(stops)) is None
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "no finished trial is repeated" in err.getvalue()
+
+    def stubborn(cancel: threading.Event) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert cancel.wait(5.0)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5.0)
+        raise AssertionError("the second signal ends it")
+
+    assert watch(console(io.StringIO()), "n", job_that(stubborn)) is None
+
+
+def test_what_stopping_breaks_is_no_error_but_a_full_disk_is() -> None:
+    def crashed(cancel: threading.Event) -> object:
+        cancel.set()
+        raise TrialCrashedError("The worker was ended.")
+
+    def full(cancel: threading.Event) -> object:
+        cancel.set()
+        raise StorageError("The disk is full.")
+
+    def plainly(_: threading.Event) -> object:
+        raise TrialCrashedError("The worker died.")
+
+    assert watch(console(io.StringIO()), "n", job_that(crashed)) is None
+    with pytest.raises(StorageError):
+        watch(console(io.StringIO()), "n", job_that(full))
+    with pytest.raises(TrialCrashedError):
+        watch(console(io.StringIO()), "n", job_that(plainly))
+
+
+def test_a_job_that_ends_is_handed_on() -> None:
+    assert watch(console(io.StringIO()), "n", job_that(lambda _: 7)) == 7

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import evidence_factory as factory
+import msgspec
+import pytest
+from fake_api import FakeApi
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whet.bundle.golden import GoldenResult
+from whet.cli.closing import closing, table
+from whet.cli.console import Console, Paint, clip, plain, width_of
+from whet.cli.main import main
+from whet.core.contract import Contract
+from whet.core.evidence import Evidence
+from whet.core.note import Note
+
+
+def call(*words: str, api: FakeApi | None = None) -> tuple[int, str, str, FakeApi]:
+    out, err = io.StringIO(), io.StringIO()
+    given = api if api is not None else FakeApi()
+    code = main(words, console=Console(out=out, err=err, environment={}), api=lambda: given)
+    return code, out.getvalue(), err.getvalue(), given
+
+
+def test_optimize_hands_over_what_was_said() -> None:
+    words = (
+        *("optimize", "net.py:build", "--weights", "w.safetensors", "--samples", "s.csv"),
+        *("--labels", "l.csv", "--label-key", "y", "--text-keys", "a, b", "--label-offset", "1"),
+        *("--p99", "5ms", "--budget", "10m", "--seed", "7", "--runtimes", "openvino,onnxruntime"),
+        *("--out", "o.whet", "--ledger", "l.sqlite", "--most", "500"),
+    )
+    code, out, err, api = call(*words)
+    assert code == 0
+    ((verb, args, options),) = api.calls
+    assert verb == "optimize"
+    assert args == ("net.py:build", "s.csv", Contract(limit_ms=5.0))
+    assert options == {
+        "weights": "w.safetensors",
+        "transform": None,
+        "labels": "l.csv",
+        "budget_s": 600.0,
+        "label_key": "y",
+        "text_keys": ("a", "b"),
+        "label_offset": 1,
+        "most": 500,
+        "ledger": "l.sqlite",
+        "seed": 7,
+        "runtimes": ("openvino", "onnxruntime"),
+        "out": Path("o.whet"),
+        "command": "whet " + " ".join(words).replace("a, b", "'a, b'"),
+    }
+    assert "Contract kept" in out
+    assert "o.whet/report.html" in out
+    assert "Rung 2" in err
+
+
+def test_no_time_limit_and_the_default_folder() -> None:
+    _, _, _, api = call("optimize", "nets/a.onnx", "--samples", "s.npz", "--budget", "none")
+    assert api.calls[0][2]["budget_s"] is None
+    assert api.calls[0][2]["out"] == Path("a.whet")
+
+
+def test_json_is_one_document_and_nothing_else() -> None:
+    code, out, err, _ = call("optimize", "n.onnx", "--samples", "s.npz", "--json")
+    document = json.loads(out)
+    assert document["exit_code"] == code == 0
+    assert document["kept"] == "passed"
+    assert document["bundle"] == "n.whet"
+    assert msgspec.convert(document["evidence"], Evidence).trials == factory.evidence().trials
+    assert "Rung 1" in err, "progress goes to stderr"
+
+
+def test_quiet() -> None:
+    _, out, err, _ = call("optimize", "n.onnx", "--samples", "s.npz", "--quiet")
+    assert err == ""
+    assert "Contract kept" in out
+
+
+@pytest.mark.parametrize("verb", ["inspect", "verify", "bench"])
+def test_the_other_verbs_give_documents_too(verb: str) -> None:
+    code, out, err, _ = call(verb, "b", "--json")
+    assert (code, err) == (0, "")
+    assert isinstance(json.loads(out), dict)
+
+
+def test_inspect_shows_variants() -> None:
+    _, out, _, _ = call("inspect", "b")
+    for words in ("resnet50", "int8-bf16", "p99 6.08 ms", "0.70 pt", "Example Xeon", "passed"):
+        assert words in out
+    assert out.count("▸") == 1
+
+
+def test_verify_says_what_differs() -> None:
+    api = FakeApi()
+    bad = GoldenResult("logits", False, 3.0, 0.4, 0.5, "logits: differs by 3.0, allowed 0.4.")
+    api.verification.goldens = {"int8": (bad,)}
+    api.verification.ok = False
+    api.verification.differences = (Note("cpu", "tuned for A, here B"),)
+    _, out, _, _ = call("verify", "b", api=api)
+    for words in (
+        "answers otherwise here",
+        "differs by 3.0",
+        "tuned for A, here B",
+        "does not hold",
+    ):
+        assert words in out
+    _, out, _, api = call("verify", "b", "--quick")
+    assert api.calls[0][2] == {"quick": True}
+    assert "The bundle holds here." in out
+
+
+def test_bench_hands_over_its_scenario() -> None:
+    words = (
+        "bench",
+        "b",
+        "--scenario",
+        "server",
+        "--rate",
+        "100",
+        "--limit",
+        "5ms",
+        "--seconds",
+        "2m",
+    )
+    api = FakeApi()
+    api.benched.missed = 3
+    _, out, _, _ = call(*words, api=api)
+    assert api.calls[0][2] == {
+        "variant": None,
+        "scenario": "server",
+        "seconds": 120.0,
+        "rate_per_s": 100.0,
+        "limit_ms": 5.0,
+    }
+    assert "3 queries missed the limit" in out
+    assert "5.94 to 6.32" in out
+
+
+def test_report_writes_the_page(tmp_path: Path) -> None:
+    where = tmp_path / "r.html"
+    code, out, _, _ = call("report", "b", "--out", str(where))
+    assert code == 0
+    assert where.read_text().startswith("<!doctype html>")
+    assert str(where) in out
+    _, out, _, _ = call("report", "b", "--out", "-")
+    assert out == where.read_text()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        factory.evidence,
+        factory.failed,
+        factory.undecided,
+        factory.one_trial,
+        factory.empty,
+        factory.many,
+    ],
+)
+@pytest.mark.parametrize("columns", [40, 80, 140])
+def test_the_closing_table_fits(make: object, columns: int) -> None:
+    lines = closing(make(), bundle="b", columns=columns, paint=Paint(False))
+    assert all(width_of(line) <= columns for line in lines)
+    assert any(line.startswith(("✓", "✕", "?")) for line in lines)
+
+
+def test_tables_line_up() -> None:
+    assert table(["", "name", "ms"], [["a", "漢字", "1.0"], ["b", "x", "10.0"]], left=2) == [
+        "   name  ms",
+        "a  漢字  1.0",
+        "b  x     10.0",
+    ]
+
+
+def test_names_can_not_drive_the_terminal() -> None:
+    assert plain("a\x1b[31m\nb\u202e") == "a [31m b "
+    evil = factory.hostile("\x1b]0;owned\x07")
+    out = "\n".join(closing(evil, bundle="\x1b[2J", columns=100, paint=Paint(False)))
+    assert "\x1b" not in out
+    assert "\x07" not in out
+
+
+@given(st.text(max_size=40), st.integers(min_value=1, max_value=30))
+def test_clipped_text_fits(text: str, columns: int) -> None:
+    assert width_of(clip(plain(text), columns)) <= columns
+
+
+def test_a_stream_that_can_not_show_our_signs() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    Console(out=out, err=io.StringIO(), environment={}).say("5.41× ≤ 3")
+    assert raw.getvalue() == b"5.41? ? 3\n"

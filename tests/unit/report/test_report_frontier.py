@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import re
+
+import evidence_factory as factory
+import msgspec
+import pytest
+
+from whet.core.contract import Drop
+from whet.core.evidence import Evidence
+from whet.report.facts import Facts
+from whet.report.frontier import render_frontier
+from whet.report.layers import precision_class, render_layers
+from whet.report.plot import collect, lay_out
+
+
+def plot_of(evidence: Evidence, width: int = 960) -> object:
+    facts = Facts(evidence)
+    return lay_out(facts, collect(facts, {}), width, 460)
+
+
+def test_faster_is_left_and_better_is_up() -> None:
+    plot = plot_of(factory.evidence())
+    at = {p.name: (plot.column(p), plot.row(p)) for p in plot.points}
+    assert at["openvino int8"][0] < at["openvino bf16"][0] < at["eager PyTorch"][0]
+    assert at["openvino fp32"][1] < at["openvino bf16"][1] < at["openvino int8"][1]
+    assert at["openvino fp32"][1] == at["eager PyTorch"][1]
+
+
+def test_each_contender_has_its_role() -> None:
+    roles = {p.name: p.role for p in collect(Facts(factory.evidence()), {})}
+    assert roles["openvino int8 + bf16"] == "chosen"
+    assert roles["openvino fp32"] == "baseline"
+    assert roles["onnxruntime fp32"] == "peer"
+    assert roles["openvino int8"] == "certified"
+    assert roles["onnxruntime int8"] == "other"
+    assert roles["eager PyTorch"] == "eager"
+    assert "inductor int8" not in roles, "what didn't run has no place"
+
+
+def test_what_loses_far_too_much_stands_in_a_lane_of_its_own() -> None:
+    plot = plot_of(factory.evidence())
+    assert [p.name for p in plot.over] == ["openvino int8 [smooth 0.9]"]
+    assert [p.name for p in plot.unjudged] == ["openvino weights int8"]
+    assert plot.lanes == ("lost more", "not judged")
+    assert all(plot.top <= plot.row(p) <= plot.foot for p in plot.points)
+    assert plot.row(plot.over[0]) > plot.bottom
+
+
+def test_limit_and_floor_lie_inside() -> None:
+    plot = plot_of(factory.evidence())
+    assert plot.limit == 8.0
+    assert plot.floor == pytest.approx(1.0)
+    assert plot.left < plot.x(8.0) < plot.right
+    assert plot.top < plot.y(1.0) < plot.bottom
+
+
+def test_a_limit_far_away_is_not_drawn() -> None:
+    contract = msgspec.structs.replace(factory.CONTRACT, limit_ms=1e6)
+    assert plot_of(factory.evidence(contract=contract)).limit is None
+
+
+@pytest.mark.parametrize("allowed", [0.0, 1e-6, 0.5])
+def test_any_floor_gives_a_plot(allowed: float) -> None:
+    contract = msgspec.structs.replace(factory.CONTRACT, max_drop=Drop(allowed))
+    judged = [
+        msgspec.structs.replace(
+            t, select=msgspec.structs.replace(t.select, allowed=allowed), certify=None
+        )
+        for t in factory.trials()
+        if t.select is not None
+    ]
+    made = render_frontier(Facts(factory.evidence(contract=contract, trials=tuple(judged))), {})
+    assert made is not None
+    assert "nan" not in made
+
+
+@pytest.mark.parametrize(
+    "make", [factory.evidence, factory.many, factory.failed, factory.one_trial]
+)
+def test_marks_say_what_they_are_and_stay_in_the_picture(make: object) -> None:
+    facts = Facts(make())
+    made = render_frontier(facts, {t.id: f"c{n}" for n, t in enumerate(facts.ordered)})
+    assert made is not None
+    wide, narrow = re.findall(r'viewBox="0 0 (960|380) \d+"', made)
+    assert (wide, narrow) == ("960", "380")
+    for attribute, most in (("cx", 960), ("cy", 460), ("x1", 960), ("y2", 460)):
+        values = [float(v) for v in re.findall(rf'{attribute}="([-\d.]+)"', made)]
+        assert all(0 <= v <= most for v in values)
+    assert made.count("<title>") >= 2 * len(collect(facts, {}))
+
+
+def test_nothing_measured_gives_no_plot() -> None:
+    assert render_frontier(Facts(factory.empty()), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        ("i8", "int8"),
+        (" U8 ", "int8"),
+        ("f32", "fp32"),
+        ("BF16", "bf16"),
+        ("f16", "fp16"),
+        ("?", "other"),
+    ],
+)
+def test_precisions_as_runtimes_write_them(written: str, kind: str) -> None:
+    assert precision_class(written) == kind
+
+
+def test_layers_are_summed_up() -> None:
+    made = render_layers(factory.layers(20), "x")
+    assert made is not None
+    assert "5 further layers" in made
+    assert made.count('scope="row"') == 16
+    assert render_layers((), "x") is None
