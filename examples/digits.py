@@ -64,7 +64,7 @@ def main() -> int:
         contract,
         labels=y[800:],
         out=args.out,
-        budget_s=30 if args.quick else 120,
+        budget_s=60 if args.quick else 180,
     )
     print(outcome.evidence.sentence)
     # --8<-- [end:optimise]

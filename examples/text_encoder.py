@@ -51,7 +51,7 @@ def main() -> int:
             # No limit: as fast as possible, at most 0.01 of cosine lost on average.
             whet.Contract(metric="cosine", max_drop=whet.Drop(0.01)),
             out=args.out,
-            budget_s=90 if args.quick else 600,
+            budget_s=150 if args.quick else 600,
         )
         # --8<-- [end:optimise]
     print(outcome.evidence.sentence)

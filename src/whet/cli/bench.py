@@ -11,6 +11,7 @@ from whet.cli.console import Console, plain
 from whet.cli.exits import Exit
 from whet.cli.ports import Bench, GetApi, Verbs
 from whet.core.contract import parse_ms
+from whet.core.evidence import Verdict
 from whet.report import format as fmt
 
 __all__ = ["SCENARIOS", "add", "run"]
@@ -23,7 +24,8 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "bench",
         help="measure a bundle under load",
-        description="Load a variant by one of MLPerf's scenarios, on its golden inputs.",
+        description="Load a variant by one of MLPerf's scenarios, on its golden inputs."
+        " Exits with 2 when a limit is given and isn't proven to be kept.",
         allow_abbrev=False,
     )
     parser.add_argument("bundle", help="its folder")
@@ -48,39 +50,43 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
         rate_per_s=args.rate,
         limit_ms=limit_ms,
     )
+    code = Exit.NOT_KEPT if _missed(found) else Exit.KEPT
     if console.json:
-        console.document(msgspec.json.encode(_document(found)))
+        document = {
+            "variant": found.variant,
+            "seconds": found.seconds,
+            "exit_code": int(code),
+            "outcome": found.outcome,
+        }
+        console.document(msgspec.json.encode(document))
     else:
         console.say(*_lines(found))
-    return Exit.KEPT
+    return code
 
 
-def _document(found: Bench) -> dict[str, object]:
-    return {
-        "variant": found.variant,
-        "scenario": found.scenario,
-        "seconds": found.seconds,
-        "missed": found.missed,
-        "latency": found.latency,
-    }
+def _missed(found: Bench) -> bool:
+    """A limit was given and isn't proven to be kept."""
+    return found.outcome.verdict not in {None, Verdict.PASSED}
 
 
 def _lines(found: Bench) -> list[str]:
-    latency = found.latency
-    queries = fmt.plural(latency.queries, "query", "queries")
+    outcome = found.outcome
+    queries = fmt.plural(outcome.queries, "query", "queries")
     ran = f"{queries} in {fmt.duration(found.seconds)}"
-    rate = fmt.significant(latency.throughput_per_s)
-    lines = [
-        f"{plain(found.variant)}, {found.scenario}: {ran}, {rate} rows/s",
-    ]
-    for point in latency.percentiles:
+    rate = fmt.significant(outcome.throughput_per_s)
+    lines = [f"{plain(found.variant)}, {found.scenario}: {ran}, {rate} rows/s"]
+    for point in outcome.percentiles:
         interval = fmt.ms_interval(point.low_ms, point.high_ms, point.value_ms)
         lines.append(
-            f"  {fmt.percentile(point.q):<6} {fmt.ms(point.value_ms):>10}"
-            + (f"   {interval}" if interval else "")
+            f"  {fmt.percentile(point.q):<6} {fmt.ms(point.value_ms):>10}   {interval}".rstrip()
         )
-    lines.append(f"  {'mean':<6} {fmt.ms(latency.mean_ms):>10}")
-    lines.append(f"  {'max':<6} {fmt.ms(latency.max_ms):>10}")
-    if found.missed:
-        lines.append(f"  {fmt.plural(found.missed, 'query', 'queries')} missed the limit")
+    lines.append(f"  {'max':<6} {fmt.ms(outcome.max_ms):>10}")
+    if outcome.errors or outcome.dropped:
+        first = f": {plain(outcome.first_error)}" if outcome.first_error else ""
+        lines.append(f"  {outcome.errors:,} errors, {outcome.dropped:,} dropped{first}")
+    if outcome.verdict is not None and outcome.limit_ms is not None:
+        q = fmt.percentile(outcome.percentile if outcome.percentile is not None else 99.0)
+        misses = fmt.plural(outcome.misses, "miss", "misses")
+        limit = fmt.limit_ms(outcome.limit_ms)
+        lines.append(f"  {q} ≤ {limit}: {outcome.verdict.value}, {misses}")
     return lines

@@ -82,7 +82,8 @@ def _contenders(facts: Facts, columns: int, paint: Paint) -> list[str]:
             lines[number] = paint(lines[number], "bold")
     rest = len(facts.evidence.trials) - len(shown)
     if rest > 0:
-        lines.append(paint(f"   and {fmt.plural(rest, 'further candidate')}, in the report", "dim"))
+        more = f"   and {fmt.plural(rest, 'further candidate')}, in the report"
+        lines.append(paint(clip(more, columns), "dim"))
     return lines
 
 

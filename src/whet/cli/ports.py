@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from whet.core.evidence import Evidence, Latency
     from whet.core.note import Note
     from whet.core.spec import Arrays
+    from whet.measure.scenarios import Outcome as LoadOutcome
     from whet.search.events import Event
 
 __all__ = [
@@ -96,9 +97,7 @@ class Bench(Protocol):
     @property
     def variant(self) -> str: ...
     @property
-    def latency(self) -> Latency: ...
-    @property
-    def missed(self) -> int: ...
+    def outcome(self) -> LoadOutcome: ...
     @property
     def seconds(self) -> float: ...
 

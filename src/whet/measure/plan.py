@@ -197,8 +197,8 @@ def restarts_that_fit(planned: int, seconds: float, start_s: float) -> int:
 
     At least two where two were planned: one can't show how restarts differ.
     """
-    fitting = int(seconds / (2 * start_s)) if start_s > 0 else planned
-    return min(planned, max(2, fitting))
+    fitting = (count for count in range(planned, 2, -1) if 2 * count * start_s <= seconds)
+    return next(fitting, min(planned, 2))
 
 
 def turn_seconds(left_s: float, restarts_left: int, start_s: float, turns: int) -> float:

@@ -9,9 +9,7 @@ process, twice as high, stands behind it for allocations too sudden to be seen.
 from __future__ import annotations
 
 import os
-import re
 import select
-import signal
 import subprocess
 import tempfile
 import time
@@ -25,7 +23,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-import whet.errors
 from whet.core.evidence import Footprint, LayerTime
 from whet.core.note import Note
 from whet.core.spec import Arrays
@@ -36,9 +33,9 @@ from whet.errors import (
     TrialError,
     TrialMemoryError,
     TrialTimeoutError,
-    WhetError,
 )
 from whet.measure.contender import Contender, disk_bytes
+from whet.measure.mishaps import crash_error, reported_error
 from whet.measure.protocol import (
     Answer,
     Answered,
@@ -67,7 +64,6 @@ _TICK_S = 0.1
 _QUIT_S = 2.0
 _WARM_SECONDS = 10.0
 _WARM_QUERIES = 2000
-_ALLOCATION = re.compile(r"bad_?alloc|allocat(e|ion)|MemoryError|out of memory", re.IGNORECASE)
 
 R = TypeVar("R")
 
@@ -246,7 +242,7 @@ class ContenderProcess:
             self.close()
             raise
         if isinstance(reply, Failed):
-            raise self._as_error(reply)
+            raise reported_error(self.contender.name, reply, self._memory_bytes)
         if not isinstance(reply, answer):
             raise EngineError(
                 f"The process of '{self.contender.name}' answered {type(reply).__name__}.",
@@ -299,30 +295,4 @@ class ContenderProcess:
         wait_unreaped(process, _QUIT_S)
         code = end(process)
         lines = last_lines(self._stderr) if self._stderr is not None else []
-        said = f" Its last words: {' | '.join(lines)}" if lines else ""
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
-        if any(_ALLOCATION.search(line) for line in lines):
-            return TrialMemoryError(
-                f"'{self.contender.name}' ran out of memory and ended {how}.{said}",
-                "Raise the limit, or leave this candidate out.",
-            )
-        hint = " (perhaps the system was out of memory)" if code == -signal.SIGKILL else ""
-        return TrialCrashedError(
-            f"The process of '{self.contender.name}' ended {how}{hint}.{said}",
-            "Leave this candidate out, or report it to the runtime's makers.",
-        )
-
-    def _as_error(self, failed: Failed) -> WhetError:
-        if self._memory_bytes is not None and _ALLOCATION.search(failed.message):
-            return TrialMemoryError(
-                f"'{self.contender.name}' could not get the memory that it asked for, under a limit"
-                f" of {self._memory_bytes / 1e6:.0f} MB: {failed.message}",
-                "Raise the limit, or leave this candidate out.",
-            )
-        kind = vars(whet.errors).get(failed.error)
-        if isinstance(kind, type) and issubclass(kind, WhetError):
-            return kind(failed.message, failed.remedy)
-        return TrialCrashedError(
-            f"The process of '{self.contender.name}' raised {failed.message.rstrip('.')}.",
-            "Leave this candidate out, or report it.",
-        )
+        return crash_error(self.contender.name, code, lines)

@@ -21,7 +21,15 @@ from whet.measure.machine import fingerprint, higher
 from whet.search.assay import contender_of, judge_on, quick_plan, time_all
 from whet.search.budget import Budget
 from whet.search.endings import ended
-from whet.search.events import Event, Phase, Remark, RungStarted, TrialDone, TrialStarted
+from whet.search.events import (
+    Event,
+    Phase,
+    Remark,
+    RungStarted,
+    Stopped,
+    TrialDone,
+    TrialStarted,
+)
 from whet.search.figures import is_untouched, speed
 from whet.search.footing import complete
 from whet.search.isolate import run_isolated
@@ -46,10 +54,6 @@ _SECOND_LOOKS = 3
 _GUESS_S = {"inductor": 60.0}
 
 
-class Stopped(Exception):  # noqa: N818 - it isn't an error
-    """The user asked the search to stop; the ledger holds everything so far."""
-
-
 @dataclass
 class Trials:
     """The candidates of one search so far, and how to try another.
@@ -57,6 +61,9 @@ class Trials:
     Attributes:
         anchor: the first untouched trial; all quick timings are ratios to it.
         made: the engine of each trial that was made in this run.
+        doubted: trials whose figures can't be believed; they are tried again by the
+            next search, so the ledger doesn't keep them.
+        entered: rungs that were announced.
     """
 
     setup: Setup
@@ -67,6 +74,7 @@ class Trials:
     anchor: Trial | None = None
     all: dict[str, Trial] = field(default_factory=dict)
     made: dict[str, Made] = field(default_factory=dict)
+    doubted: set[str] = field(default_factory=set)
     entered: set[int] = field(default_factory=set)
 
     def attempt(
@@ -203,6 +211,8 @@ class Trials:
         except WhetError as error:
             if self.cancel.is_set():
                 raise Stopped from error
+            if isinstance(error, MeasurementError):
+                self.doubted.add(trial.id)
             trial = ended(trial, error)
         return msgspec.structs.replace(trial, seconds=time.monotonic() - began)
 
@@ -271,7 +281,7 @@ class Trials:
 
     def _keep(self, trial: Trial, *, new: bool) -> None:
         self.all[trial.id] = trial
-        if new:
+        if new and trial.id not in self.doubted:
             self.ledger.record(trial)
         if self.anchor is None and trial.status is Status.OK:
             self.anchor = trial

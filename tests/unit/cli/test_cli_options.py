@@ -58,7 +58,20 @@ def test_limits(words: tuple[str, ...], percentile: float, limit_ms: float | Non
 
 
 def test_all_errors_of_a_contract_come_at_once() -> None:
-    words = "--p99 5q --limit 3ms --max-drop x --batch 0 --confidence 2 --max-size much".split()
+    words = [
+        "--p99",
+        "5q",
+        "--limit",
+        "3ms",
+        "--max-drop",
+        "x",
+        "--batch",
+        "0",
+        "--confidence",
+        "2",
+        "--max-size",
+        "much",
+    ]
     with pytest.raises(ContractError) as caught:
         options.contract_of(parsed(*words))
     places = {issue.where for issue in caught.value.issues}

@@ -16,7 +16,7 @@ from whet.cli.closing import closing, table
 from whet.cli.console import Console, Paint, clip, plain, width_of
 from whet.cli.main import main
 from whet.core.contract import Contract
-from whet.core.evidence import Evidence
+from whet.core.evidence import Evidence, Verdict
 from whet.core.note import Note
 
 
@@ -128,8 +128,11 @@ def test_bench_hands_over_its_scenario() -> None:
         "2m",
     )
     api = FakeApi()
-    api.benched.missed = 3
-    _, out, _, _ = call(*words, api=api)
+    api.benched.outcome = msgspec.structs.replace(
+        api.benched.outcome, limit_ms=5.0, misses=3, dropped=2, verdict=Verdict.FAILED
+    )
+    code, out, _, _ = call(*words, api=api)
+    assert code == 2
     assert api.calls[0][2] == {
         "variant": None,
         "scenario": "server",
@@ -137,7 +140,8 @@ def test_bench_hands_over_its_scenario() -> None:
         "rate_per_s": 100.0,
         "limit_ms": 5.0,
     }
-    assert "3 queries missed the limit" in out
+    assert "0 errors, 2 dropped" in out
+    assert "p90 ≤ 5 ms: failed, 3 misses" in out
     assert "5.94 to 6.32" in out
 
 

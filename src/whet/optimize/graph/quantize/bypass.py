@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from whet._optional import require
 from whet.optimize.graph.quantize.groups import Group, Quantiser, group_quantisers
-from whet.optimize.graph.quantize.layers import describe_ir, describe_onnx, weighted
+from whet.optimize.graph.quantize.layers import describe_ir, describe_onnx
 
 if TYPE_CHECKING:
     import onnx
@@ -61,7 +61,7 @@ def groups_onnx(model: onnx.ModelProto) -> tuple[Group, ...]:
             weight = ops[node.name].fixed
             names = tuple(dict.fromkeys(fed(node, weight=weight)))
             quantisers.append(Quantiser(node.name, names, weight))
-    return group_quantisers(quantisers, tuple(ops), weighted(ops.values()))
+    return group_quantisers(quantisers, tuple(ops.values()))
 
 
 def _passes_on(kind: str, *, weight: bool) -> bool:
@@ -91,7 +91,7 @@ def groups_ir(model: openvino.Model) -> tuple[Group, ...]:
             weight = ops[node.get_friendly_name()].fixed
             names = tuple(dict.fromkeys(fed(node, weight=weight)))
             quantisers.append(Quantiser(node.get_friendly_name(), names, weight))
-    return group_quantisers(quantisers, tuple(ops), weighted(ops.values()))
+    return group_quantisers(quantisers, tuple(ops.values()))
 
 
 def without_onnx(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
