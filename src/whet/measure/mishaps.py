@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 
 import whet.errors
-from whet.errors import TrialCrashedError, TrialError, TrialMemoryError, WhetError
+from whet.errors import ContractError, TrialCrashedError, TrialError, TrialMemoryError, WhetError
 from whet.measure.protocol import Failed
 
 __all__ = ["crash_error", "reported_error"]
@@ -51,7 +51,8 @@ def reported_error(name: str, failed: Failed, memory_bytes: int | None) -> WhetE
             _LEAVE_OUT,
         )
     kind = vars(whet.errors).get(failed.error)
-    if isinstance(kind, type) and issubclass(kind, WhetError):
+    # A contract is checked long before; its error alone isn't made of a sentence and a remedy.
+    if isinstance(kind, type) and issubclass(kind, WhetError) and kind is not ContractError:
         return kind(failed.message, failed.remedy)
     return TrialCrashedError(
         f"The process of '{name}' raised {failed.message.rstrip('.')}.",

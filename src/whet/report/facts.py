@@ -64,6 +64,24 @@ class Facts:
         exact = latency.at(self.evidence.contract.percentile)
         return exact or max(latency.percentiles, key=lambda p: p.q, default=None)
 
+    @cached_property
+    def shared_q(self) -> float:
+        """The percentile to compare all contenders by.
+
+        That of the contract where all have it. Candidates that were timed only
+        briefly have no high percentile; then it is the highest that all share,
+        because different percentiles can't stand on one axis.
+        """
+        wanted = self.evidence.contract.percentile
+        ran = [t.latency for t in self.evidence.trials if t.status is Status.OK and t.latency]
+        every = [{p.q for p in latency.percentiles} for latency in ran]
+        if self.evidence.eager is not None:
+            every.append({p.q for p in self.evidence.eager.percentiles})
+        common = set.intersection(*every) if every else set()
+        return (
+            wanted if wanted in common else max((q for q in common if q < wanted), default=wanted)
+        )
+
     def quality(self, trial: Trial) -> Quality | None:
         """The best judgement there is."""
         return trial.certify or trial.select
@@ -96,7 +114,8 @@ class Facts:
         return self.evidence.kept
 
     def _order(self, trial: Trial) -> tuple[int, float, str]:
-        point = self.point(trial.latency)
+        latency = trial.latency
+        point = (latency.at(self.shared_q) if latency is not None else None) or self.point(latency)
         first = 0 if trial.id == self.evidence.chosen else 1
         ran = 0 if trial.status is Status.OK and point is not None else 2
         return (max(first, ran), point.value_ms if point is not None else math.inf, trial.name)

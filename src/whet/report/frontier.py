@@ -9,13 +9,11 @@ The picture is drawn twice, wide and narrow, and the style sheet shows one.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from whet.report import format as fmt
 from whet.report.axes import linear_ticks, log_ticks
 from whet.report.facts import Facts
+from whet.report.frontier_names import bound_names, corners, render_names
 from whet.report.html import Html, el, join
-from whet.report.labels import Box, Label, Placed, place, text_width
 from whet.report.marks import legend, mark, whisker
 from whet.report.plot import LANE, Plot, Point, collect, lay_out
 
@@ -23,10 +21,6 @@ __all__ = ["render_frontier"]
 
 _WIDE = (960, 460)
 _NARROW = (380, 430)
-_FONT = 12.0
-# Labelled, most important first; the others are named by hovering and in the table.
-_NAMED = ("chosen", "baseline", "eager", "certified", "frontier", "peer")
-_BOLD = frozenset({"chosen", "baseline"})
 
 
 def render_frontier(facts: Facts, rows: dict[str, str]) -> Html | None:
@@ -43,13 +37,23 @@ def render_frontier(facts: Facts, rows: dict[str, str]) -> Html | None:
         "figure",
         _svg(lay_out(facts, points, *_WIDE), *_WIDE, "wide"),
         _svg(lay_out(facts, points, *_NARROW), *_NARROW, "narrow"),
-        legend({point.role for point in points}),
+        legend({point.role for point in points}, _ground(facts, points)),
         class_="frontier",
     )
 
 
+def _ground(facts: Facts, points: tuple[Point, ...]) -> str | None:
+    """What the legend says of the percentile: nothing where it is the contract's own."""
+    asked = facts.evidence.contract.percentile
+    if facts.shared_q == asked:
+        return None
+    shared, wanted = fmt.percentile(facts.shared_q), fmt.percentile(asked)
+    tail = f"; a line leads to {wanted} where it was" if any(p.tail_ms for p in points) else ""
+    return f"{shared} is shown because {wanted} was not measured of every one{tail}"
+
+
 def _svg(plot: Plot, width: int, height: int, kind: str) -> Html:
-    q = fmt.percentile(plot.facts.evidence.contract.percentile)
+    q = fmt.percentile(plot.facts.shared_q)
     says = (
         f"Latency ({q}, logarithmic) against {_y_title(plot)} of"
         f" {fmt.plural(len(plot.points), 'contender')}; the tables below hold the same figures."
@@ -63,7 +67,7 @@ def _svg(plot: Plot, width: int, height: int, kind: str) -> Html:
         _bounds(plot),
         _stairs(plot),
         *(_mark(plot, point) for point in reversed(plot.points)),
-        _labels(plot),
+        render_names(plot),
         class_=f"plot {kind}",
         viewBox=f"0 0 {width} {height}",
         role="img",
@@ -78,9 +82,9 @@ def _y_title(plot: Plot) -> str:
 
 
 def _keeps(plot: Plot) -> Html | None:
-    """The area where the contract is kept."""
+    """The area where the contract is kept, where the axis can tell."""
     limit = plot.facts.evidence.contract.limit_ms
-    if limit is not None and limit <= plot.x.low:
+    if limit is not None and (limit <= plot.x.low or not plot.exact):
         return None
     wall = plot.x(limit) if limit is not None else plot.right
     floor = plot.y(plot.floor) if plot.floor is not None else plot.bottom
@@ -101,7 +105,7 @@ def _x_axis(plot: Plot) -> Html:
         parts.append(el("line", x1=x, y1=plot.top, x2=x, y2=plot.foot, class_="grid"))
         shown = fmt.limit_ms(round(value, 9))
         parts.append(el("text", shown, x=x, y=plot.foot + 16, class_="tick", text_anchor="middle"))
-    title = f"latency, {fmt.percentile(plot.facts.evidence.contract.percentile)}"
+    title = f"latency, {fmt.percentile(plot.facts.shared_q)}"
     y, middle = plot.foot + 37, (plot.left + plot.right) / 2
     parts.append(el("text", title, x=middle, y=y, class_="axis", text_anchor="middle"))
     parts.append(el("text", "← faster", x=plot.left, y=y, class_="axis"))
@@ -154,45 +158,13 @@ def _bounds(plot: Plot) -> Html:
     if plot.floor is not None:
         y = plot.y(plot.floor)
         parts.append(el("line", x1=plot.left, y1=y, x2=plot.right, y2=y, class_="bound"))
-    parts += [el("text", n.text, x=n.x, y=n.y, class_="bound-name") for n in _bound_names(plot)]
+    parts += [el("text", n.text, x=n.x, y=n.y, class_="bound-name") for n in bound_names(plot)]
     return join(*parts)
-
-
-def _bound_names(plot: Plot) -> list[Label]:
-    found = []
-    if plot.limit is not None:
-        words = f"limit {fmt.limit_ms(plot.limit)}"
-        x = min(plot.x(plot.limit) - 12, plot.right - text_width(words, _FONT))
-        # The axis's title stands above the left end.
-        found.append(Label("limit", words, max(x, plot.left), plot.top - 4))
-    if plot.floor is not None and plot.facts.allowed is not None:
-        words = f"allowed {fmt.allowed(plot.facts.metric, plot.facts.allowed)}"
-        x = plot.right - text_width(words, _FONT) - 4
-        found.append(Label("floor", words, x, plot.y(plot.floor) + 15))
-    return found
-
-
-def _corners(plot: Plot) -> list[tuple[float, float]]:
-    """The undominated marks, from left to right."""
-    ends = {"chosen", "baseline"}
-    known = sorted(
-        (plot.column(p), plot.row(p))
-        for p in plot.points
-        if p.trial is not None
-        and p.loss is not None
-        and p not in plot.over
-        and (p.trial.frontier or p.role in ends)
-    )
-    best: list[tuple[float, float]] = []
-    for x, y in known:
-        if not best or y < best[-1][1] - 1e-9:
-            best.append((x, y))
-    return best
 
 
 def _stairs(plot: Plot) -> Html | None:
     """The stairs that no candidate lies above and left of."""
-    best = _corners(plot)
+    best = corners(plot)
     if len(best) < 2:
         return None
     steps = "".join(f"H{x:.1f}V{y:.1f}" for x, y in best[1:])
@@ -205,6 +177,10 @@ def _mark(plot: Plot, point: Point) -> Html:
     if point.x.low_ms is not None and point.x.high_ms is not None:
         parts.append(whisker(x, y, plot.x(point.x.low_ms), y))
         parts.append(whisker(x, y, plot.x(point.x.high_ms), y))
+    if point.tail_ms is not None:
+        end = plot.x(point.tail_ms)
+        parts.append(el("line", x1=x, y1=y, x2=end, y2=y, class_="tail"))
+        parts.append(el("line", x1=end, y1=y - 5, x2=end, y2=y + 5, class_="tail"))
     if point.bound is not None and point not in plot.over:
         parts.append(whisker(x, y, x, plot.y(point.bound), cut=point.bound > plot.y.high))
     parts.append(mark("over" if point in plot.over else point.role, x, y))
@@ -218,6 +194,9 @@ def _says(plot: Plot, point: Point) -> str:
     interval = fmt.ms_interval(point.x.low_ms, point.x.high_ms, point.x.value_ms)
     latency = f"{fmt.percentile(point.x.q)} {fmt.ms(point.x.value_ms)}"
     words = [point.name, f"{latency} ({interval})" if interval else latency]
+    if point.tail_ms is not None:
+        asked = fmt.percentile(plot.facts.evidence.contract.percentile)
+        words.append(f"{asked} {fmt.ms(point.tail_ms)}")
     trial = point.trial
     quality = plot.facts.quality(trial) if trial is not None else None
     if quality is not None:
@@ -229,75 +208,6 @@ def _says(plot: Plot, point: Point) -> str:
     elif point.loss is None:
         words.append("quality not judged")
     return "\n".join(words)
-
-
-def _labels(plot: Plot) -> Html:
-    named = sorted(
-        (p for p in plot.points if p.role in _NAMED),
-        key=lambda p: (_NAMED.index(p.role), p.x.value_ms),
-    )
-    wanted = [
-        Label(
-            p.role,
-            _short(p.name, 24 if plot.narrow else 32),
-            plot.column(p),
-            plot.row(p),
-            must=p.role in _BOLD,
-            bold=p.role in _BOLD,
-        )
-        for p in named
-    ]
-    marks = [
-        Box(x - 6, y - 6, x + 6, y + 6)
-        for x, y in ((plot.column(p), plot.row(p)) for p in plot.points)
-    ]
-    names = [
-        Box(n.x, n.y - _FONT, n.x + text_width(n.text, _FONT), n.y + 3) for n in _bound_names(plot)
-    ]
-    frame = Box(plot.left + 2, plot.top + 1, plot.right, plot.foot)
-    placed = place(wanted, [*marks, *names], frame, size=_FONT, soft=_lines(plot))
-    return join(*(_label(spot) for spot in placed))
-
-
-def _lines(plot: Plot) -> list[Box]:
-    """What a label crosses only when it must: bounds, the zero line, stairs, whiskers."""
-    found = [Box(plot.left, plot.y(0.0) - 1, plot.right, plot.y(0.0) + 1)]
-    if plot.limit is not None:
-        found.append(Box(plot.x(plot.limit) - 1, plot.top, plot.x(plot.limit) + 1, plot.foot))
-    if plot.floor is not None:
-        found.append(Box(plot.left, plot.y(plot.floor) - 1, plot.right, plot.y(plot.floor) + 1))
-    corners = _corners(plot)
-    for (x1, y1), (x2, y2) in pairwise(corners):
-        found += [Box(x1, y1 - 1, x2, y1 + 1), Box(x2 - 1, y2, x2 + 1, y1)]
-    for point in plot.points:
-        x, y = plot.column(point), plot.row(point)
-        if point.bound is not None and point not in plot.over:
-            found.append(Box(x - 1, y, x + 1, plot.y(point.bound)))
-        ends = [plot.x(v) for v in (point.x.low_ms, point.x.high_ms) if v is not None]
-        found.append(Box(min([x, *ends]), y - 1, max([x, *ends]), y + 1))
-    return found
-
-
-def _label(spot: Placed) -> Html:
-    name = el(
-        "text",
-        spot.label.text,
-        x=spot.x,
-        y=spot.y,
-        text_anchor=spot.anchor,
-        class_=f"name {spot.label.key}",
-    )
-    if not spot.leader:
-        return name
-    near_x = min(max(spot.label.x, spot.box.left), spot.box.right)
-    near_y = min(max(spot.label.y, spot.box.top), spot.box.bottom)
-    return join(
-        el("line", x1=spot.label.x, y1=spot.label.y, x2=near_x, y2=near_y, class_="leader"), name
-    )
-
-
-def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _places(value: float) -> int:

@@ -76,13 +76,16 @@ _ENTRIES = (
 )
 
 
-def legend(roles: set[str]) -> Html:
-    """Entries for the roles that occur, and how to read whiskers and ground."""
+def legend(roles: set[str], remark: str | None = None) -> Html:
+    """Entries for the roles that occur, how to read whiskers and ground, and a remark."""
     items = [el("li", _swatch(role), words) for role, words in _ENTRIES if role in roles]
     bars = el("g", whisker(4, 4, 4, 14), whisker(4, 4, 15, 4), class_="m certified")
     items.append(el("li", _picture(bars), "interval of the latency, bound of the loss"))
-    ground = el("rect", x=0.5, y=2.5, width=15, height=11, class_="keeps")
-    items.append(el("li", _picture(ground), "keeps latency limit and quality floor"))
+    if remark is None:
+        ground = el("rect", x=0.5, y=2.5, width=15, height=11, class_="keeps")
+        items.append(el("li", _picture(ground), "keeps latency limit and quality floor"))
+    else:
+        items.append(el("li", remark))
     return el("ul", *items, class_="legend")
 
 

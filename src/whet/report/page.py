@@ -19,6 +19,7 @@ from whet.report.headline import render_header, word
 from whet.report.html import Html, Node, el, join
 from whet.report.info import BundleInfo
 from whet.report.layers import render_layers
+from whet.report.sections import render_classes, render_feasibility
 from whet.report.tables import render_candidates, row_ids
 
 __all__ = ["render"]
@@ -58,14 +59,14 @@ def render(evidence: Evidence, bundle: BundleInfo | None = None) -> str:
         _section(
             "Feasibility",
             None,
-            cards.render_feasibility(evidence.feasibility, evidence.contract.limit_ms),
+            render_feasibility(evidence.feasibility, evidence.contract.limit_ms),
         ),
         _section(
             "Where the time goes",
             None,
             render_layers(evidence.layers, chosen.name if chosen else "the engine"),
         ),
-        _section("Classes", None, cards.render_classes(facts)),
+        _section("Classes", None, render_classes(facts)),
         el(
             "div",
             cards.render_samples(evidence.samples),

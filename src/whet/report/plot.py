@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from whet.core.evidence import Percentile, Status, Trial
+from whet.core.evidence import Latency, Percentile, Status, Trial
 from whet.report import format as fmt
 from whet.report.axes import Linear, Log
 from whet.report.facts import Facts
@@ -29,7 +29,9 @@ class Point:
     Attributes:
         trial: ``None`` for eager PyTorch, which is no candidate.
         href: link to its row in the tables.
-        x: its latency.
+        x: its latency, at the percentile that all contenders share.
+        tail_ms: its latency at the contract's percentile, where that is
+            another one and was measured.
         loss, bound: quality lost and its upper bound; ``None`` where unknown.
         role: chosen, baseline, eager, certified, frontier, peer (untouched on
             another runtime) or other.
@@ -42,6 +44,7 @@ class Point:
     loss: float | None
     bound: float | None
     role: str
+    tail_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class Plot:
     @property
     def narrow(self) -> bool:
         return self.right < 500
+
+    @property
+    def exact(self) -> bool:
+        """Whether the axis shows the contract's own percentile."""
+        return self.facts.shared_q == self.facts.evidence.contract.percentile
 
     @property
     def lanes(self) -> tuple[str, ...]:
@@ -103,16 +111,29 @@ def collect(facts: Facts, rows: dict[str, str]) -> tuple[Point, ...]:
     scale, _ = fmt.metric_unit(facts.metric)
     found: list[Point] = []
     for trial in facts.ordered:
-        x = facts.point(trial.latency)
+        x = _shared(facts, trial.latency)
         if trial.status is not Status.OK or x is None or x.value_ms <= 0:
             continue
         loss, bound = _loss(facts, trial, scale)
         href = f"#{rows[trial.id]}" if trial.id in rows else None
-        found.append(Point(trial, trial.name, href, x, loss, bound, _role(facts, trial)))
-    eager = facts.point(facts.evidence.eager)
+        tail = _tail(facts, trial.latency)
+        found.append(Point(trial, trial.name, href, x, loss, bound, _role(facts, trial), tail))
+    eager = _shared(facts, facts.evidence.eager)
     if eager is not None and eager.value_ms > 0:
-        found.append(Point(None, "eager PyTorch", None, eager, 0.0, None, "eager"))
+        tail = _tail(facts, facts.evidence.eager)
+        found.append(Point(None, "eager PyTorch", None, eager, 0.0, None, "eager", tail))
     return tuple(found)
+
+
+def _shared(facts: Facts, latency: Latency | None) -> Percentile | None:
+    """The shared percentile; any other where there is no shared one."""
+    return None if latency is None else latency.at(facts.shared_q) or facts.point(latency)
+
+
+def _tail(facts: Facts, latency: Latency | None) -> float | None:
+    asked = facts.evidence.contract.percentile
+    point = latency.at(asked) if latency is not None and asked != facts.shared_q else None
+    return point.value_ms if point is not None else None
 
 
 def lay_out(facts: Facts, points: tuple[Point, ...], width: int, height: int) -> Plot:
@@ -152,7 +173,7 @@ def _loss_range(facts: Facts, points: tuple[Point, ...]) -> tuple[float, float]:
 
 
 def _latency_ends(facts: Facts, points: tuple[Point, ...]) -> list[float]:
-    ends = [v for p in points for v in (p.x.value_ms, p.x.low_ms, p.x.high_ms) if v]
+    ends = [v for p in points for v in (p.x.value_ms, p.x.low_ms, p.x.high_ms, p.tail_ms) if v]
     limit = facts.evidence.contract.limit_ms
     # A limit far outside of what was measured would leave the plot empty.
     if limit is not None and min(ends) / 20 < limit < max(ends) * 20:

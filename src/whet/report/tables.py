@@ -154,12 +154,9 @@ def _latency_cell(facts: Facts, latency: Latency | None) -> Html:
     )
     if exact is None:
         point = facts.point(latency)
-        sub = (
-            f"too few queries; {fmt.percentile(point.q)} {fmt.ms(point.value_ms)}"
-            if point
-            else "too few queries"
-        )
-        return _num(fmt.DASH, sub, sort=point.value_ms if point else None, title=load)
+        sub = f"{fmt.percentile(point.q)} {fmt.ms(point.value_ms)}" if point is not None else ""
+        says = f"too few queries for {fmt.percentile(q)}: {load}"
+        return _num(fmt.DASH, sub, sort=None, title=says)
     interval = fmt.ms_interval(exact.low_ms, exact.high_ms, exact.value_ms)
     return _num(fmt.ms(exact.value_ms), interval, sort=exact.value_ms, title=load)
 

@@ -39,7 +39,8 @@ def test_reported_errors_keep_their_type() -> None:
     assert type(error) is UnsupportedOperatorError
     assert (error.message, error.remedy) == ("No.", "Do.")
     assert type(reported_error("one", Failed("", "ValueError: x", ""), None)) is TrialCrashedError
-    assert type(reported_error("one", Failed("Issue", "x", ""), None)) is TrialCrashedError
+    for other in ("Issue", "ContractError", "__doc__"):
+        assert type(reported_error("one", Failed(other, "x", ""), None)) is TrialCrashedError
 
 
 def test_every_error_that_takes_a_sentence_and_a_remedy_comes_over() -> None:

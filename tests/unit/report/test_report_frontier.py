@@ -115,3 +115,26 @@ def test_layers_are_summed_up() -> None:
     assert "5 further layers" in made
     assert made.count('scope="row"') == 16
     assert render_layers((), "x") is None
+
+
+def test_one_axis_shows_one_percentile() -> None:
+    quick = tuple(
+        msgspec.structs.replace(
+            t, latency=factory.latency(t.latency.percentiles[0].value_ms, queries=50)
+        )
+        if t.latency and t.certify is None
+        else t
+        for t in factory.trials()
+    )
+    evidence = factory.evidence(trials=quick)
+    plot = plot_of(evidence)
+    assert {p.x.q for p in plot.points} == {90.0}
+    tails = {p.name for p in plot.points if p.tail_ms is not None}
+    assert tails == {"openvino bf16", "openvino int8", "openvino int8 + bf16", "eager PyTorch"}
+    assert not plot.exact
+    made = render_frontier(Facts(evidence), {})
+    assert made is not None
+    assert "latency, p90" in made
+    assert "p99 limit 8 ms" in made
+    assert "p90 is shown because p99 was not measured of every one" in made
+    assert 'class="keeps"' not in made

@@ -42,6 +42,12 @@ def test_the_default_recipe_of_nncf_is_always_among_them() -> None:
     assert (Step("convert-ir"), Step("quantize-nncf-ir")) in first_recipes("cnn", "openvino")
 
 
+def test_cpus_that_sum_in_32_bits_use_all_8_bits_of_a_weight() -> None:
+    for flags, expected in ((frozenset({"avx2"}), {None}), (frozenset({"amx_int8"}), {"none"})):
+        recipes = first_recipes("cnn", "openvino", flags=flags)
+        assert {steps[-1].options.get("half_range") for steps in recipes} == expected
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_optuna_walks_the_space(kind: str, runtime: str) -> None:

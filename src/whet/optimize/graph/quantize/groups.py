@@ -97,8 +97,8 @@ def _follow_ups(ops: Sequence[Op], stop: frozenset[str]) -> Callable[[str], list
 
     def chain(name: str) -> list[str]:
         found: list[str] = []
-        while len(after := readers.get(name, ())) == 1:
-            (op,) = after
+        while len(after := readers.get(name, [])) == 1:
+            op = after[0]
             alone = op.constant or len(op.parents) == 1
             if op.kind not in _FOLLOW or not alone or op.name in stop:
                 break

@@ -22,10 +22,10 @@ _IR = Step("convert-ir")
 # beats it everywhere; the later ones win on some networks and rescue others.
 _NNCF_CNN: tuple[dict[str, Any], ...] = (
     {},
+    {"preset": "mixed"},
     {"ranges": "minmax", "bias": "none"},
     {"ranges": "histogram", "bias": "full", "preset": "mixed"},
     {"ranges": "minmax", "bias": "none", "keep_first": True, "keep_last": True},
-    {"bias": "full", "preset": "mixed"},
 )
 _NNCF_TRANSFORMER: tuple[dict[str, Any], ...] = (
     {"smooth_quant_alpha": 0.5, "ranges": "minmax"},
@@ -44,15 +44,25 @@ _ORT_TRANSFORMER: tuple[Step, ...] = (
 )
 
 
-def first_recipes(kind: str, runtime: str) -> tuple[tuple[Step, ...], ...]:
+# CPU features whose integer products are summed in 32 bits, so that no weight
+# has to make do with 7 of its 8.
+_WIDE_SUMS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+
+
+def first_recipes(
+    kind: str, runtime: str, *, flags: frozenset[str] = frozenset()
+) -> tuple[tuple[Step, ...], ...]:
     """Lists of passes to try first on a runtime, the most promising first.
 
     Args:
         kind: ``"transformer"``; anything else is treated as a ``"cnn"``.
         runtime: its registered name; one that runs no quantised graphs gets none.
+        flags: features of the CPU that will run it; without one that sums in 32
+            bits, the first layers keep weights of 7 bits.
     """
     attention = kind == "transformer"
-    nncf = _NNCF_TRANSFORMER if attention else _NNCF_CNN
+    full = {} if flags.isdisjoint(_WIDE_SUMS) else {"half_range": "none"}
+    nncf = tuple({**full, **o} for o in (_NNCF_TRANSFORMER if attention else _NNCF_CNN))
     if runtime == "openvino":
         return tuple((_IR, Step("quantize-nncf-ir", dict(options))) for options in nncf)
     if runtime == "onnxruntime":
@@ -70,17 +80,20 @@ class Suggests(Protocol):
     def suggest_float(self, name: str, low: float, high: float, *, step: float) -> float: ...
 
 
-def suggest(trial: Suggests, kind: str, runtime: str) -> tuple[Step, ...]:
+def suggest(
+    trial: Suggests, kind: str, runtime: str, *, flags: frozenset[str] = frozenset()
+) -> tuple[Step, ...]:
     """One list of passes, its choices made by ``trial``; for the search after the first recipes.
 
     The space is the same in every call for one kind and runtime, and choices
-    that have no effect aren't made.
+    that have no effect aren't made. Arguments as in `first_recipes`.
     """
     attention = kind == "transformer"
+    full = {} if flags.isdisjoint(_WIDE_SUMS) else {"half_range": "none"}
     if runtime == "openvino":
-        return (_IR, Step("quantize-nncf-ir", _nncf_options(trial, attention=attention)))
+        return (_IR, Step("quantize-nncf-ir", full | _nncf_options(trial, attention=attention)))
     if trial.suggest_categorical("quantiser", ("nncf", "ort")) == "nncf":
-        return (Step("quantize-nncf", _nncf_options(trial, attention=attention)),)
+        return (Step("quantize-nncf", full | _nncf_options(trial, attention=attention)),)
     return (Step("quantize-ort", _ort_options(trial, attention=attention)),)
 
 
