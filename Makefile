@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE := 1
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check docs bench format lock clean
+.PHONY: help setup demo test test-all check docs bench format generate lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,11 @@ bench: $(STAMP) ## the quick form of every benchmark
 format: $(STAMP) ## let ruff fix and format
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
+
+generate: $(STAMP) ## write the parts of README and docs that come from code and results
+	@$(BIN)/python scripts/cli_reference.py
+	@$(BIN)/python scripts/floor_tables.py
+	@test ! -e benchmarks/results/main_job.json || $(BIN)/python scripts/readme_results.py
 
 lock: $(STAMP) ## write requirements/*.txt from what is installed in .venv
 	@$(BIN)/python scripts/lock.py

@@ -19,9 +19,9 @@ from typing import Any, Self
 
 import msgspec
 import psutil
-from cases import CASES, Case
-from harness import Goal, arguments, data_dir, finish
-from peers import PeerJob, artifact_file
+from support.cases import CASES, Case
+from support.harness import Goal, arguments, data_dir, finish
+from support.peers import PeerJob, artifact_file
 
 from whet.api import optimize
 from whet.bundle.read import read_bundle
@@ -197,7 +197,7 @@ def _peer(setup: Setup, place: Path, peer: str) -> Artifact | None:
     job = PeerJob(setup.graph, setup.repair.ref(), setup.kind == "transformer", str(folder))
     file = folder / "job.json"
     file.write_bytes(msgspec.json.encode(job))
-    script = Path(__file__).resolve().parent / "peers.py"
+    script = Path(__file__).resolve().parent / "support" / "peers.py"
     done = subprocess.run(
         [sys.executable, str(script), peer, str(file)], capture_output=True, text=True, check=False
     )

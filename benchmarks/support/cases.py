@@ -13,7 +13,7 @@ __all__ = ["CASES", "Case"]
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
-_NETWORKS = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "networks"
+_NETWORKS = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "networks"
 
 
 @dataclass(frozen=True)

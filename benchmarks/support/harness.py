@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["Goal", "arguments", "data_dir", "finish"]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 _VERSIONS = ("whet", "torch", "onnx", "onnxruntime", "openvino", "nncf", "numpy")
 
 

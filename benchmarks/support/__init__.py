@@ -1,0 +1,1 @@
+"""What the benchmarks share; each script of the folder above is one benchmark."""
