@@ -37,8 +37,10 @@ __all__ = ["add", "run"]
 
 _FILES = ("digits_net.py", "train_digits.py")
 _NEEDS = ("torch", "sklearn", "safetensors", "onnx")
-_CONTRACT = Contract(limit_ms=20.0, percentile=99.0, metric="top1", max_drop=Drop(0.01))
-_BUDGET = "80s"
+# No limit: "as fast as possible" shows all of the ladder, where a limit that is easily kept ends it.
+_CONTRACT = Contract(metric="top1", max_drop=Drop(0.01))
+_RUNTIMES = ("openvino", "onnxruntime")  # Inductor's C++ would take half of the time
+_BUDGET = "75s"
 _SHOWN = 8
 
 Train = Callable[[Path], str]
@@ -91,7 +93,7 @@ def _optimize(
     weights, samples = where / "digits.safetensors", where / "samples.npz"
     bundle = where / "digits.whet"
     given = ["whet", "optimize", network, "--weights", weights, "--samples", samples]
-    wanted = ["--p99", "20ms", "--max-drop", "1pt", "--metric", "top1"]
+    wanted = ["--max-drop", "1pt", "--metric", "top1", "--runtimes", ",".join(_RUNTIMES)]
     command = shlex.join(
         [*map(str, given), *wanted, "--seed", str(args.seed), "--out", str(bundle)]
     )
@@ -105,6 +107,7 @@ def _optimize(
             weights=weights,
             budget_s=budget_s,
             seed=args.seed,
+            runtimes=_RUNTIMES,
             on_event=listener,
             cancel=cancel,
             command=command,

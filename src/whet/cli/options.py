@@ -78,6 +78,7 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("samples")
     group.add_argument(
         "--samples",
+        "--data",
         required=True,
         metavar="WHERE",
         help="an .npz file, a folder of pictures, a .jsonl or .csv file, or file.py:function",

@@ -30,6 +30,7 @@ __all__ = ["Climbed", "climb"]
 
 _SLACK = 0.9  # a limit is kept with slack below this share of it
 _RETUNED = 2  # quantised graphs whose runtime settings are tuned
+_LATE = 2  # trials that are judged after the climb
 # Shares of the time left that a wave may take, so that those after it have their turn.
 _TUNING = 0.2
 _COMPILING = 0.3
@@ -51,7 +52,9 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
         Stopped: the user asked to stop.
     """
     axes = _axes(setup)
-    first = _wave(trials, 1, rungs.untouched_first(_quick_to_build(setup), **axes), judge=False)
+    first = _wave(
+        trials, 1, rungs.untouched_first(_quick_to_build(setup), **axes), judge=False, must=True
+    )
     _need_one(first)
     _wave(trials, 0, rungs.int8_probe(setup.kind, _settings_by_runtime(first)), judge=False)
     feasibility = _feasibility(setup, trials)
@@ -63,6 +66,7 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
     baseline = max(trials.untouched(), key=speed)
     if not _enough(setup, trials):
         _int8(setup, trials, axes)
+    _judge_the_fast(setup, trials)
     return Climbed(trials.all[baseline.id], feasibility)
 
 
@@ -84,6 +88,21 @@ def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
             _wave(trials, 2, rungs.retuned(trial, **axes), stop=setup)
 
 
+def _judge_the_fast(setup: Setup, trials: Trials) -> None:
+    """Judge what is faster than everything safe but was only timed, while time allows."""
+    n = setup.certify.samples
+    safe = max(
+        (speed(t) for t in trials.all.values() if promising(t, setup.contract, n)), default=0
+    )
+    fast = [
+        t
+        for t in trials.all.values()
+        if t.status is Status.OK and t.select is None and speed(t) > max(safe, 1.0)
+    ]
+    for trial in sorted(fast, key=speed, reverse=True)[:_LATE]:
+        trials.judge(trial)
+
+
 def _wave(
     trials: Trials,
     rung: int,
@@ -91,6 +110,7 @@ def _wave(
     *,
     judge: bool = True,
     share: float = 1.0,
+    must: bool = False,
     stop: Setup | None = None,
 ) -> list[Trial]:
     """Try recipes in order and return those that ran.
@@ -101,6 +121,7 @@ def _wave(
         recipes: the most promising first.
         judge: whether quality is judged.
         share: of the time left for climbing that the wave may take.
+        must: try at least one, whatever time is left: there is no search without it.
         stop: end the wave when a candidate of this search keeps the contract.
     """
     trials.enter(rung)
@@ -109,7 +130,8 @@ def _wave(
     for recipe in recipes:
         if stop is not None and _enough(stop, trials):
             break
-        trial = trials.attempt(recipe, rung, judge=judge, until_s=most_s)
+        needed = must and not any(t.status is Status.OK for t in tried)
+        trial = trials.attempt(recipe, rung, judge=judge, until_s=most_s, must=needed)
         if trial is not None:
             tried.append(trial)
     return [t for t in tried if t.status is Status.OK]

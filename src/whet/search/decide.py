@@ -220,8 +220,9 @@ def next_step(chosen: Trial, verdict: Verdict, contract: Contract, trials: Itera
     point = chosen.latency.at(contract.percentile) if chosen.latency is not None else None
     if kept_latency(chosen.latency, contract) is not Verdict.PASSED and point is not None:
         reach = point.high_ms if point.high_ms is not None else point.value_ms
-        if faster:
-            least = min(faster, key=damage)
+        judged = [t for t in faster if damage(t) < math.inf]
+        if judged:
+            least = min(judged, key=damage)
             return (
                 f"Allow a limit of {reach:.3g} ms, or a drop of {damage(least):.3g}"
                 f" for {least.name}, or a smaller network."

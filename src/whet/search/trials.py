@@ -84,6 +84,7 @@ class Trials:
         *,
         judge: bool = True,
         until_s: float = float("inf"),
+        must: bool = False,
     ) -> Trial | None:
         """Try one candidate, or take it from the ledger; ``None`` where there is no time for it.
 
@@ -92,6 +93,7 @@ class Trials:
             rung: of the ladder.
             judge: whether to judge its quality if it is fast enough.
             until_s: on the monotonic clock; it is only begun if it should end before.
+            must: try it even if there is no time.
 
         Raises:
             Stopped: the user asked to stop.
@@ -103,7 +105,7 @@ class Trials:
         if known is not None:
             return known
         remembered = self.ledger.find(recipe.digest())
-        if remembered is None:
+        if remembered is None and not must:
             now, usual = time.monotonic(), self._usual_s(recipe)
             if now + usual > until_s or not self.budget.affords(now, usual):
                 return None

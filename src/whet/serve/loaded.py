@@ -116,7 +116,28 @@ class Loaded:
         Raises:
             InputError: the inputs don't fit the model or its transform.
         """
-        return self.session.run(self.arrays(inputs))
+        arrays = self.arrays(inputs)
+        fixed = self._fixed_rows
+        rows = {len(array) for array in arrays.values() if array.ndim}
+        if fixed is None or rows in ({fixed}, set()) or len(rows) != 1:
+            return self.session.run(arrays)
+        return self._in_batches(arrays, rows.pop(), fixed)
+
+    @property
+    def _fixed_rows(self) -> int | None:
+        """Rows that the engine was compiled for; ``None`` where any number will do."""
+        symbol = self.variant.signature.batch_symbol
+        return self.variant.settings.fixed.get(symbol) if symbol is not None else None
+
+    def _in_batches(self, arrays: Arrays, rows: int, fixed: int) -> Arrays:
+        """Run any number of rows through an engine of a fixed batch; the last is filled up."""
+        if rows == 0:
+            raise InputError("There are no rows to answer.", "Give at least one.")
+        parts: list[Arrays] = []
+        for start in range(0, rows, fixed):
+            picks = np.minimum(np.arange(start, start + fixed), rows - 1)
+            parts.append(self.session.run({n: array[picks] for n, array in arrays.items()}))
+        return {name: np.concatenate([part[name] for part in parts])[:rows] for name in parts[0]}
 
     def arrays(self, inputs: Inputs) -> Arrays:
         """The arrays that the engine takes.

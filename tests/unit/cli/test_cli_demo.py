@@ -42,11 +42,11 @@ def test_the_demo_does_what_a_user_would(tmp_path: Path) -> None:
     (verb, args, options), (loaded, bundle, _) = api.calls
     assert (verb, loaded) == ("optimize", "load")
     assert args[0] == f"{where / 'digits_net.py'}:build"
-    assert args[2] == Contract(limit_ms=20.0, metric="top1", max_drop=Drop(0.01))
+    assert args[2] == Contract(metric="top1", max_drop=Drop(0.01))
     assert options["weights"] == where / "digits.safetensors"
     assert options["budget_s"] == 60.0
     assert options["command"].startswith("whet optimize ")
-    assert "--p99 20ms" in options["command"]
+    assert "--max-drop 1pt" in options["command"]
     assert bundle[0] == where / "digits.whet"
     assert (where / "digits_net.py").read_text().count("def build") == 1
     assert "top-1 99.0%" in err

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["is_factory", "load_factory"]
 
+# Function names that say nothing; the file's name stands in.
+_GENERIC = frozenset(
+    {"build", "create", "factory", "get_model", "main", "make", "model", "net", "network"}
+)
 _FORM = re.compile(r"(?P<file>.+\.py):(?P<name>[^:\\/]*)", re.DOTALL)
 
 
@@ -56,7 +60,7 @@ def load_factory(source: str, weights: Path | None) -> Network:
         module = _build(code, path, name)
     if weights is not None:
         fill(module, weights)
-    return load_module(module, name)
+    return load_module(module, path.stem if name.lower() in _GENERIC else name)
 
 
 @contextmanager
