@@ -50,8 +50,6 @@ def prepare(
         HostError: no runtime, or an extra is missing.
     """
     runtimes = chosen_runtimes(given.runtimes)
-    say("looking at the machine")
-    machine = fingerprint(ceilings=True, cache=space.engines.parent)
     threads = threads_for(contract)
     say("reading the samples")
     described = _describe(given, space)
@@ -64,6 +62,8 @@ def prepare(
     say("asking the original")
     task = exported.task or (described.task if described is not None else None)
     metric = _metric(contract, references.outputs(parts.select), store, parts.select, task)
+    say("measuring what this machine can do")
+    machine = fingerprint(ceilings=True, cache=space.engines.parent)
     concrete = msgspec.structs.replace(contract, metric=metric, threads=threads)
     return Setup(
         name=exported.name,

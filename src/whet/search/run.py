@@ -102,7 +102,7 @@ def _started(setup: Setup, began: float, budget_s: float | None) -> Started:
 def _reserving(budget: Budget, setup: Setup) -> Budget:
     """Hold back the time that closing will take, from what the original took on the select part."""
     original_ms = setup.references.ms_per_row(setup.select)
-    return budget.reserving(expected_seconds(setup, original_ms, original_ms / 3))
+    return budget.reserving(expected_seconds(setup, original_ms, budget.total_s))
 
 
 def _evidence(

@@ -62,7 +62,8 @@ def cifar(data_dir: Path, split: str, count: int):
             for i in range(count)
         ]
     )
-    pixels = ((raw / np.float32(255) - MEAN) / STD).transpose(0, 3, 1, 2).astype(np.float32)
+    pixels = ((raw / np.float32(255) - MEAN) / STD).transpose(0, 3, 1, 2)
+    pixels = np.ascontiguousarray(pixels, dtype=np.float32)
     return [{"input": row[None]} for row in pixels], labels[:count]
 
 

@@ -79,6 +79,8 @@ def quiet_ort() -> Iterator[ModuleType]:
         # A name in the module hides the builtin there and nowhere else.
         _replaced(calibrate, "print", _nothing),
         _level(logging.getLogger(), logging.ERROR),
+        # It logs a traceback as an error where it then goes on without optimising.
+        _level(logging.getLogger("onnxruntime.quantization"), logging.CRITICAL + 1),
         warnings.catch_warnings(),
     ):
         for kind in (RuntimeWarning, DeprecationWarning, UserWarning):

@@ -92,7 +92,11 @@ def group_damage(
         PassError: the graph can't be quantised.
     """
     feed = need_rows(graph, ctx, "sensitivity")
-    chosen = tuple(Rows(feed, rows, ctx.seed + 1))
+    # Copied once: a feed may lend views of its file, and each row is run many times.
+    chosen = tuple(
+        {name: np.array(value) for name, value in row.items()}
+        for row in Rows(feed, rows, ctx.seed + 1)
+    )
     # A corrected bias belongs to its layer's rounding; it would be wrong without it.
     plain = replace(options, bias=Bias.NONE)
     variants = _Variants(graph, plain, ctx)
