@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from whet.bundle.draft import BundleDraft
 from whet.bundle.read import read_bundle
-from whet.bundle.write import check_replaceable, write_bundle
+from whet.bundle.write import check_place, write_bundle
 from whet.core.contract import Contract
 from whet.data.transform import Transform
 from whet.report import draft_info, render
@@ -95,7 +95,7 @@ def optimize(
     emit = on_event if on_event is not None else _ignore
     place = Path(out) if out is not None else None
     if place is not None:
-        check_replaceable(place, replace=True)
+        check_place(place)
     given = Given(
         network=str(network) if isinstance(network, Path) else network,
         samples=samples,

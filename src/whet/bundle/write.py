@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from whet.bundle.check import MANIFEST, SEAL, decode_manifest
@@ -14,7 +15,7 @@ from whet.bundle.read import Bundle, read_bundle, seal_line
 from whet.bundle.strictjson import encode, parse
 from whet.errors import BundleError, WhetError
 
-__all__ = ["check_replaceable", "write_bundle"]
+__all__ = ["check_place", "check_replaceable", "write_bundle"]
 
 _NAMES = "Name variants, sidecars and extra files with letters, digits, '.', '_' and '-' only."
 
@@ -44,6 +45,23 @@ def write_bundle(where: str | Path, draft: BundleDraft, *, replace: bool = False
         write_file(manifest, folder / MANIFEST)
         write_file(seal_line(manifest), folder / SEAL)
     return read_bundle(place, check_hashes=False)
+
+
+def check_place(where: Path) -> None:
+    """Refuse, before any work is done, a place where a bundle couldn't be written.
+
+    Raises:
+        BundleError: something stands there that isn't a bundle.
+        StorageError: its folder can't be made or written to.
+    """
+    place = where.absolute()
+    check_replaceable(place, replace=True)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place.parent):
+            pass
+    except OSError as error:
+        raise storage_error(error, place) from error
 
 
 def check_replaceable(where: Path, *, replace: bool) -> None:

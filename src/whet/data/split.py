@@ -42,7 +42,7 @@ class Shares:
     """
 
     repair: float = 0.2
-    select: float = 0.25
+    select: float = 0.3
     repair_most: int = 1024
     select_most: int = 4096
 

@@ -79,11 +79,16 @@ class _Request:
 
     def answer(self, arrays: list[NDArray[np.generic]]) -> Arrays:
         infer = self.infer
+        # The engine borrows these until it has answered: a copy made only for the call
+        # must live as long, or it computes with whatever stands there by then.
+        borrowed: list[NDArray[np.generic]] = []
         for index, lent, array in zip(self._inputs, self._lent_in, arrays, strict=True):
             if lent is not None:
                 np.copyto(lent, array)
             else:
-                infer.set_input_tensor(index, self._tensor(_lendable(array), shared_memory=True))
+                lendable = _lendable(array)
+                borrowed.append(lendable)
+                infer.set_input_tensor(index, self._tensor(lendable, shared_memory=True))
         infer.infer(share_outputs=True)
         views = self._lent_out or [infer.get_output_tensor(index).data for index in self._outputs]
         return {

@@ -56,13 +56,19 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
         trials, 1, rungs.untouched_first(_quick_to_build(setup), **axes), judge=False, must=True
     )
     _need_one(first)
-    _wave(trials, 0, rungs.int8_probe(setup.kind, _settings_by_runtime(first)), judge=False)
+    _wave(
+        trials,
+        0,
+        rungs.int8_probe(setup.kind, _settings_by_runtime(first), axes["flags"]),
+        judge=False,
+    )
     feasibility = _feasibility(setup, trials)
     trials.remark("feasibility", feasibility.sentence)
     _wave(trials, 1, rungs.untouched_rest(first, **axes), judge=False, share=_TUNING)
     _wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False, share=_COMPILING)
     _wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes), share=_TUNING)
     _wave(trials, 1, rungs.fused(setup.kind, _settings_by_runtime(trials.untouched())))
+    _say_what_was_left_out(setup, trials)
     baseline = max(trials.untouched(), key=speed)
     if not _enough(setup, trials):
         _int8(setup, trials, axes)
@@ -73,7 +79,12 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
 def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     """Rung 2: recipes first, then the algorithm and restore if needed, then settings."""
     settings = _settings_by_runtime(trials.untouched())
-    _wave(trials, 2, rungs.int8_recipes(setup.kind, setup.runtimes, settings), stop=setup)
+    _wave(
+        trials,
+        2,
+        rungs.int8_recipes(setup.kind, setup.runtimes, settings, axes["flags"]),
+        stop=setup,
+    )
     if not _enough(setup, trials):
         refine(setup, trials)
     good = [
@@ -121,7 +132,8 @@ def _wave(
         recipes: the most promising first.
         judge: whether quality is judged.
         share: of the time left for climbing that the wave may take.
-        must: try at least one, whatever time is left: there is no search without it.
+        must: try them whatever time is left: without the untouched graph on every
+            runtime that compiles in seconds nobody can say "never slower".
         stop: end the wave when a candidate of this search keeps the contract.
     """
     trials.enter(rung)
@@ -130,8 +142,7 @@ def _wave(
     for recipe in recipes:
         if stop is not None and _enough(stop, trials):
             break
-        needed = must and not any(t.status is Status.OK for t in tried)
-        trial = trials.attempt(recipe, rung, judge=judge, until_s=most_s, must=needed)
+        trial = trials.attempt(recipe, rung, judge=judge, until_s=most_s, must=must)
         if trial is not None:
             tried.append(trial)
     return [t for t in tried if t.status is Status.OK]
@@ -154,6 +165,14 @@ def _enough(setup: Setup, trials: Trials) -> bool:
         ):
             return True
     return False
+
+
+def _say_what_was_left_out(setup: Setup, trials: Trials) -> None:
+    """A runtime that no trial ran on is a gap in "the best untouched": say so."""
+    tried = {t.recipe.runtime for t in trials.all.values()}
+    for runtime in setup.runtimes:
+        if runtime not in tried:
+            trials.remark(runtime, "It was not tried: the time left didn't allow its compilation.")
 
 
 def _axes(setup: Setup) -> rungs.Axes:

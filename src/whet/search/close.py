@@ -17,6 +17,7 @@ from whet.core.evidence import Latency, LayerTime, Ratio, Status, Trial, Verdict
 from whet.core.note import Note
 from whet.errors import WhetError
 from whet.measure.clock import ClockPlan
+from whet.measure.footprint import measure_footprint
 from whet.measure.process import ContenderProcess
 from whet.search.assay import contender_of, judge_on, time_all
 from whet.search.decide import certify_order, choose, why_lost
@@ -77,6 +78,9 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     )
     by_id = {t.id: t for t in everyone}
     layers, more = _layers(setup, trials, by_id[chosen.id])
+    by_id[chosen.id], noted = _cold(setup, trials, by_id[chosen.id])
+    everyone = tuple(by_id[t.id] for t in everyone)
+    more = (*more, *noted)
     kept = [by_id[t.id] for t in (baseline, *certified) if by_id[t.id].status is Status.OK]
     return Closed(
         chosen=by_id[chosen.id],
@@ -107,10 +111,12 @@ def _certify(setup: Setup, trials: Trials, order: tuple[Trial, ...]) -> list[Tri
             quality = judge_on(setup, trial, trials.made_for(trial), setup.certify, per_class=True)
         except WhetError as error:
             note = Note(trial.name, f"Could not be certified: {error.message}")
-            trials.update(msgspec.structs.replace(trial, notes=(*trial.notes, note)))
+            trials.update(
+                msgspec.structs.replace(trial, notes=(*trial.notes, note)), remember=False
+            )
             break
         certified = msgspec.structs.replace(trial, certify=quality)
-        trials.update(certified)
+        trials.update(certified, remember=False)
         done.append(certified)
         if quality.verdict is not Verdict.PASSED:
             break
@@ -125,12 +131,18 @@ def _time_in_full(
     original = setup.references.original
     contenders = [contender_of(t, trials.made_for(t)) for t in finalists]
     with_eager = [*contenders, original] if original.runtime == "torch" else contenders
-    plan = ClockPlan.full(
-        batch=setup.contract.batch,
-        concurrency=setup.contract.concurrency,
-        percentile=setup.contract.percentile,
-        seed=setup.seed + 1,
-        seconds=_seconds_left(trials, len(with_eager)),
+    plan = _filled(
+        ClockPlan.full(
+            batch=setup.contract.batch,
+            concurrency=setup.contract.concurrency,
+            percentile=setup.contract.percentile,
+            seed=setup.seed + 1,
+            seconds=_seconds_left(trials, len(with_eager)),
+        ),
+        len(with_eager),
+        min(
+            (p.value_ms for t in finalists if t.latency and (p := t.latency.at(50.0))), default=1.0
+        ),
     )
     result = time_all(setup, with_eager, plan)
     notes = [
@@ -152,8 +164,19 @@ def _time_in_full(
         updated = msgspec.structs.replace(
             trials.all[trial.id], latency=latency, speedup=ratio, footprint=footprint
         )
-        trials.update(updated)
+        trials.update(updated, remember=False)
     return result.latency.get(original.name), tuple(notes)
+
+
+def _filled(plan: ClockPlan, contenders: int, fastest_ms: float) -> ClockPlan:
+    """The plan with as many queries a turn as half of its time holds, at most 500.
+
+    A fast network answers the fewest queries that prove a percentile in an
+    instant; more of them make the interval narrow enough to decide.
+    """
+    turn_ms = plan.seconds * 1e3 / 2 / (plan.restarts * plan.rounds * contenders)
+    queries = min(500, int(turn_ms / max(fastest_ms, 1e-6)))
+    return msgspec.structs.replace(plan, queries_per_round=max(plan.queries_per_round, queries))
 
 
 def _seconds_left(trials: Trials, contenders: int) -> float:
@@ -179,6 +202,30 @@ def _against(trial: Trial, baseline: str, quick: Ratio | None) -> Ratio | None:
         high=own.high / quick.low,
         noisy=own.noisy or quick.noisy,
     )
+
+
+def _cold(setup: Setup, trials: Trials, chosen: Trial) -> tuple[Trial, tuple[Note, ...]]:
+    """The chosen trial with its cold start and energy, measured in fresh processes."""
+    if chosen.footprint is None:
+        return chosen, ()
+    try:
+        found = measure_footprint(
+            contender_of(chosen, trials.made_for(chosen)),
+            setup.select.ref(),
+            batch=setup.contract.batch,
+            cores=setup.cores,
+            memory_bytes=setup.memory_bytes,
+            warm_seconds=1.0,
+        )
+    except WhetError as error:
+        return chosen, (Note("cold start", error.message),)
+    footprint = msgspec.structs.replace(
+        chosen.footprint,
+        cold_start_ms=found.cold_start_ms,
+        energy_mj=found.energy_mj,
+        notes=found.notes,
+    )
+    return msgspec.structs.replace(chosen, footprint=footprint), ()
 
 
 def _layers(

@@ -99,7 +99,8 @@ def damaged(file: Path, why: str) -> LedgerError:
     # Not moved aside by itself: it may hold hours of work that a person can still save.
     return LedgerError(
         f"The ledger '{file}' is damaged or not a ledger: {why}.",
-        f"Move it away and start again: mv '{file}' '{file}.damaged'",
+        "Give another file with --ledger; if this one was a ledger, keep a copy of it before you"
+        " start again without it.",
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from whet.core.recipe import Recipe, Step
 
 __all__ = ["kind_of", "name_of"]
 
-_INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore")
+_INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 
 
 def kind_of(steps: tuple[Step, ...], precision: str) -> str:
@@ -19,8 +19,8 @@ def kind_of(steps: tuple[Step, ...], precision: str) -> str:
         kind = "int8"
     elif "quantize-dynamic" in names:
         kind = "int8 dynamic"
-    elif "quantize-weights" in names:
-        options = next(step.options for step in steps if step.name == "quantize-weights")
+    elif any(name.startswith("quantize-weights") for name in names):
+        options = next(s.options for s in steps if s.name.startswith("quantize-weights"))
         kind = f"weights int{options.get('bits', 8)}"
     elif "cast" in names:
         options = next(step.options for step in steps if step.name == "cast")
@@ -32,29 +32,57 @@ def kind_of(steps: tuple[Step, ...], precision: str) -> str:
     return kind if precision == "fp32" else f"{kind} + {precision}"
 
 
-def name_of(recipe: Recipe, taken: Collection[str]) -> str:
-    """A name such as ``"openvino int8"``; what sets it apart is added only when needed.
+def name_of(recipe: Recipe, taken: Mapping[str, Recipe], *, probe: bool = False) -> str:
+    """A name such as ``"openvino int8"``; of a second one only what sets it apart is added.
 
     Args:
         recipe: the candidate.
-        taken: names already given in this search.
+        taken: names already given in this search, with their recipes.
+        probe: whether it only asks what is reachable; it leaves the plain name to others.
     """
     base = f"{recipe.runtime} {kind_of(recipe.steps, recipe.settings.precision)}"
-    options = ", ".join(
-        f"{key.replace('_', ' ')} {_short(value)}"
-        for step in recipe.steps
-        for key, value in step.options.items()
-    )
-    tries = [base, f"{base} ({recipe.settings.brief()})"]
-    if options:
-        tries += [f"{base} [{options}]", f"{base} [{options}] ({recipe.settings.brief()})"]
-    for name in tries:
-        if name not in taken:
-            return name
-    return f"{base} #{recipe.digest()[:6]}"
+    if probe:
+        base = f"{base} probe"
+    if base not in taken:
+        return base
+    other = taken[base]
+    apart = [*_settings_apart(recipe, other), *_options_apart(recipe, other)]
+    name = f"{base} ({', '.join(apart)})"
+    return name if apart and name not in taken else f"{base} #{recipe.digest()[:6]}"
+
+
+def _settings_apart(recipe: Recipe, other: Recipe) -> list[str]:
+    own, its = recipe.settings, other.settings
+    words: list[str] = []
+    for field in own.__struct_fields__:
+        value = getattr(own, field)
+        if value == getattr(its, field):
+            continue
+        if field == "threads":
+            words.append(f"{value} thread{'s' if value != 1 else ''}")
+        elif field == "fixed":
+            words.append(", ".join(f"{k} {v}" for k, v in value.items()) or "any size")
+        elif isinstance(value, bool):
+            words.append(_plain(field) if value else f"no {_plain(field)}")
+        else:
+            words.append(f"{_plain(field)} {value}")
+    return words
+
+
+def _options_apart(recipe: Recipe, other: Recipe) -> list[str]:
+    own = {key: value for step in recipe.steps for key, value in step.options.items()}
+    its = {key: value for step in other.steps for key, value in step.options.items()}
+    words = [f"{_plain(k)} {_short(v)}" for k, v in own.items() if its.get(k) != v]
+    return words + [f"default {_plain(k)}" for k in its if k not in own]
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _short(value: object) -> str:
     if isinstance(value, (list, tuple)):
-        return f"{len(value)} names" if len(value) > 1 else str(value[0] if value else "none")
+        return f"{len(value)} layers" if len(value) > 1 else str(value[0] if value else "none")
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return str(value)

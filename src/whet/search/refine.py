@@ -179,7 +179,7 @@ def _explore(setup: Setup, trials: Trials) -> None:
     study = optuna.create_study(direction="minimize", sampler=sampler)
     for _ in range(_SUGGESTIONS):
         asked = study.ask()
-        steps = suggest(asked, setup.kind, fastest.runtime)
+        steps = suggest(asked, setup.kind, fastest.runtime, flags=frozenset(setup.machine.flags))
         trial = trials.attempt(Recipe(steps, fastest.runtime, fastest.settings), 2)
         if trial is None:
             return

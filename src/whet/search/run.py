@@ -71,7 +71,14 @@ def search(
         closed = close(setup, trials, climbed.baseline)
         say("packing the bundle")
         evidence = _evidence(
-            trials.setup, climbed, closed, started, time.monotonic() - began, given.seed, command
+            trials.setup,
+            climbed,
+            closed,
+            started,
+            time.monotonic() - began,
+            given.seed,
+            command,
+            (*trials.remarks, *_over(time.monotonic() - began, budget_s)),
         )
         evidence = with_names(evidence, variant_names(closed.finalists))
         draft = draft_of(setup, trials, closed, evidence, started)
@@ -113,6 +120,7 @@ def _evidence(
     seconds: float,
     seed: int,
     command: str,
+    remarks: tuple[Note, ...],
 ) -> Evidence:
     contract = setup.contract
     sentence = outcome_sentence(closed.chosen, closed.verdict, contract, closed.baseline)
@@ -134,8 +142,19 @@ def _evidence(
         command=command,
         eager=closed.eager,
         layers=closed.layers,
-        notes=(*setup.notes, *closed.notes, *_transform_notes(setup)),
+        notes=(*setup.notes, *remarks, *closed.notes, *_transform_notes(setup)),
     )
+
+
+def _over(seconds: float, budget_s: float | None) -> tuple[Note, ...]:
+    """Say so where set-up and closing alone took more than the budget."""
+    if budget_s is None or seconds <= 1.1 * budget_s:
+        return ()
+    reason = (
+        f"The search took {seconds:.0f} s, its budget was {budget_s:.0f} s: reading, exporting and"
+        " timing the untouched graph can't be left out. Give it more time to try more."
+    )
+    return (Note("budget", reason),)
 
 
 def _transform_notes(setup: Setup) -> tuple[Note, ...]:

@@ -93,10 +93,10 @@ def fused(kind: str, best: dict[str, Settings]) -> Iterator[Recipe]:
         yield Recipe((step,), "onnxruntime", best["onnxruntime"])
 
 
-def int8_probe(kind: str, best: dict[str, Settings]) -> Iterator[Recipe]:
+def int8_probe(kind: str, best: dict[str, Settings], flags: frozenset[str]) -> Iterator[Recipe]:
     """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples."""
     for runtime in best:
-        steps = next(iter(first_recipes(kind, runtime)), ())
+        steps = next(iter(first_recipes(kind, runtime, flags=flags)), ())
         quick = tuple(
             msgspec.structs.replace(step, options={**step.options, "subset_size": _PROBE_SAMPLES})
             if step.name.startswith("quantize")
@@ -107,16 +107,22 @@ def int8_probe(kind: str, best: dict[str, Settings]) -> Iterator[Recipe]:
         return
 
 
-def int8_recipes(kind: str, runtimes: Sequence[str], best: dict[str, Settings]) -> Iterator[Recipe]:
+def int8_recipes(
+    kind: str, runtimes: Sequence[str], best: dict[str, Settings], flags: frozenset[str]
+) -> Iterator[Recipe]:
     """Rung 2, first wave: the quantisation recipes to try first, the most promising first.
 
     Args:
         kind: ``"cnn"`` or ``"transformer"``.
         runtimes: those that may be used.
         best: the fastest lossless settings of each runtime that ran at rung 1.
+        flags: what the CPU can do; some need no head-room in the sums.
     """
     queues = [
-        [Recipe(steps, runtime, best[runtime]) for steps in first_recipes(kind, runtime)]
+        [
+            Recipe(steps, runtime, best[runtime])
+            for steps in first_recipes(kind, runtime, flags=flags)
+        ]
         for runtime in runtimes
         if runtime in best
     ]

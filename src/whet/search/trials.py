@@ -64,6 +64,7 @@ class Trials:
         doubted: trials whose figures can't be believed; they are tried again by the
             next search, so the ledger doesn't keep them.
         entered: rungs that were announced.
+        remarks: what the user was told; it goes into the evidence too.
     """
 
     setup: Setup
@@ -76,6 +77,7 @@ class Trials:
     made: dict[str, Made] = field(default_factory=dict)
     doubted: set[str] = field(default_factory=set)
     entered: set[int] = field(default_factory=set)
+    remarks: list[Note] = field(default_factory=list)
 
     def attempt(
         self,
@@ -104,14 +106,13 @@ class Trials:
         known = self.all.get(recipe.digest())
         if known is not None:
             return known
-        remembered = self.ledger.find(recipe.digest())
+        remembered = self._remembered(recipe)
         if remembered is None and not must:
             now, usual = time.monotonic(), self._usual_s(recipe)
             if now + usual > until_s or not self.budget.affords(now, usual):
                 return None
-        name = (
-            remembered.name if remembered else name_of(recipe, {t.name for t in self.all.values()})
-        )
+        taken = {t.name: t.recipe for t in self.all.values()}
+        name = remembered.name if remembered else name_of(recipe, taken, probe=rung == 0)
         self.emit(
             TrialStarted(
                 elapsed_s=self._elapsed(),
@@ -123,6 +124,14 @@ class Trials:
         trial = remembered if remembered is not None else self._fresh(recipe, name, rung, judge)
         self._keep(trial, new=remembered is None)
         return trial
+
+    def _remembered(self, recipe: Recipe) -> Trial | None:
+        """The ledger's trial, if its speed-up is against the engine that this search compares with."""
+        trial = self.ledger.find(recipe.digest())
+        if trial is None or trial.speedup is None:
+            return trial
+        anchor = self.anchor.name if self.anchor is not None else trial.name
+        return trial if trial.speedup.against == anchor else None
 
     def time_share_s(self, share: float) -> float:
         """When ``share`` of the time left for climbing will be used up, on the monotonic clock."""
@@ -149,6 +158,7 @@ class Trials:
     def remark(self, where: str, reason: str) -> None:
         """Tell the user something that matters while the search runs."""
         note = Note(where, reason)
+        self.remarks.append(note)
         self.emit(Remark(elapsed_s=self._elapsed(), budget_s=self.budget.total_s, note=note))
 
     def untouched(self) -> list[Trial]:
@@ -161,10 +171,16 @@ class Trials:
             self.made[trial.id] = self._make(trial.recipe)
         return self.made[trial.id]
 
-    def update(self, trial: Trial) -> None:
-        """Put a trial with more known of it in place of the one with its id."""
+    def update(self, trial: Trial, *, remember: bool = True) -> None:
+        """Put a trial with more known of it in place of the one with its id.
+
+        Args:
+            trial: as it is now.
+            remember: also in the ledger; not for figures against another engine than the anchor.
+        """
         self.all[trial.id] = trial
-        self.ledger.record(trial)
+        if remember:
+            self.ledger.record(trial)
 
     def judge(self, trial: Trial) -> Trial:
         """Judge a trial's quality on the select split, if that isn't done yet."""

@@ -146,6 +146,11 @@ class Loaded:
             InputError: the inputs don't fit.
         """
         if isinstance(inputs, Mapping):
+            for name, array in inputs.items():
+                if not isinstance(array, np.ndarray):
+                    raise InputError(
+                        f"Input '{name}' is a {type(array).__name__}.", "Give numpy arrays by name."
+                    )
             return dict(inputs)
         if isinstance(inputs, np.ndarray):
             return {self._only_input(): inputs}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from whet.bundle.golden import GoldenResult, load_goldens, replay
 from whet.bundle.manifest import LatencySummary
-from whet.bundle.read import read_bundle
-from whet.core.evidence import Latency, Machine
+from whet.bundle.read import Bundle, read_bundle
+from whet.core.evidence import Latency, Machine, Verdict
 from whet.core.note import Note
 from whet.core.places import engines_home
 from whet.data.readers import open_samples
@@ -21,6 +21,8 @@ from whet.measure.contender import Contender
 from whet.measure.machine import fingerprint
 from whet.runtimes.cache import EngineCache
 from whet.runtimes.registry import get
+
+_SECONDS = 20.0
 
 __all__ = ["Verification", "machine_differences", "verify"]
 
@@ -84,6 +86,7 @@ def verify(path: str | Path, *, quick: bool = False, engines: Path | None = None
             raise
         except WhetError as error:
             notes.append(Note(variant.name, error.message))
+    notes += _contract(bundle)
     here = fingerprint(ceilings=False, cache=None)
     default = bundle.variant()
     expected = default.latency[0] if default.latency else None
@@ -98,6 +101,20 @@ def verify(path: str | Path, *, quick: bool = False, engines: Path | None = None
         latency=latency,
         notes=tuple(notes),
     )
+
+
+def _contract(bundle: Bundle) -> list[Note]:
+    """What the search said of the contract, which a replay can't prove again without samples."""
+    evidence = bundle.evidence()
+    if evidence is None:
+        return []
+    kept = {
+        Verdict.PASSED: "kept",
+        Verdict.FAILED: "not kept",
+        Verdict.UNDECIDED: "not proven",
+    }[evidence.kept]
+    words = f"{evidence.contract.brief()}: {kept} where it was made. {evidence.sentence}"
+    return [Note("contract", words)]
 
 
 def machine_differences(tuned: Machine, here: Machine) -> tuple[Note, ...]:
@@ -132,11 +149,12 @@ def _measured(
         return None
     artifact = bundle.artifact(variant.name)
     engine = cache.compiled(get(variant.runtime), artifact, variant.settings)
-    plan = ClockPlan.quick(
+    plan = ClockPlan.full(
         batch=expected.batch if expected is not None else goldens.rows_per_run,
         concurrency=expected.concurrency if expected is not None else 1,
         percentile=99.0,
         seed=0,
+        seconds=_SECONDS,
     )
     contender = Contender(variant.name, variant.runtime, artifact, str(engine), variant.settings)
     with tempfile.TemporaryDirectory(prefix="whet-verify-") as folder:

@@ -65,7 +65,7 @@ def state(net: Path) -> dict[str, torch.Tensor]:
 def test_a_factory_with_a_neighbour_is_run(net: Path) -> None:
     path = list(sys.path)
     network = load_network(f"{net}:build")
-    assert (network.name, network.kind, network.parameters) == ("build", Kind.TORCH, ("picture",))
+    assert (network.name, network.kind, network.parameters) == ("net", Kind.TORCH, ("picture",))
     assert network.module is not None
     assert not network.module.training
     assert sys.path == path

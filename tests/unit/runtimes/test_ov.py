@@ -199,3 +199,17 @@ def test_an_engine_without_its_graph(graph: Artifact, engine: Path) -> None:
     gone = msgspec.structs.replace(graph, path="/nowhere/net.onnx")
     with RUNTIME.open(engine, gone, Settings()) as session:
         assert session.run(NET.inputs(1))
+
+
+def test_a_copy_made_for_the_call_lives_until_the_answer(tmp_path: Path) -> None:
+    """Read-only and strided rows are copied; the engine must not read freed memory."""
+    graph = WIDE.onnx(tmp_path)
+    with RUNTIME.open(graph.file, graph, Settings(threads=2)) as session:
+        for seed in range(20):
+            row = WIDE.inputs(1, seed)["x"]
+            wanted = session.run({"x": row})["y"]
+            frozen = row.copy()
+            frozen.flags.writeable = False
+            strided = np.repeat(row, 2, axis=3)[..., ::2]
+            for same in (frozen, strided):
+                np.testing.assert_array_equal(session.run({"x": same})["y"], wanted)

@@ -188,7 +188,6 @@ def test_a_flooded_log_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     result = call("spam_and_hang", Ask("2", 3000))
     sizes.append(-1)
     watcher.join()
-    assert max(sizes) > 8 << 20
     assert sizes[-2] < 8 << 20
     assert "the last line" in result.log
 

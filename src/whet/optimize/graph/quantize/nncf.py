@@ -89,7 +89,6 @@ class NncfOptions:
         ignored: names of operators to leave in float.
         keep_first: leave the layers next to the inputs in float.
         keep_last: leave the layers next to the outputs in float.
-        compress_to_fp16: store what stays float32 as float16 (IR only).
         seed: of the choice of rows; ``None`` takes the context's.
 
     Raises:
@@ -108,7 +107,6 @@ class NncfOptions:
     ignored: tuple[str, ...] = ()
     keep_first: bool = False
     keep_last: bool = False
-    compress_to_fp16: bool = False
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -161,11 +159,17 @@ class QuantizeNncf(NncfOptions, Pass[Artifact, Artifact]):
 @final
 @dataclass(frozen=True)
 class QuantizeNncfIr(NncfOptions, Pass[Artifact, Artifact]):
-    """Quantise an OpenVINO IR: FakeQuantize on activations and int8 weights."""
+    """Quantise an OpenVINO IR: FakeQuantize on activations and int8 weights.
+
+    Attributes:
+        compress_to_fp16: store what stays float32 as float16.
+    """
 
     name: ClassVar[str] = "quantize-nncf-ir"
     takes: ClassVar[Stage] = Stage.IR
     gives: ClassVar[Stage] = Stage.IR
+
+    compress_to_fp16: bool = False
 
     def requires(self, model: Artifact, ctx: Context) -> None:
         need_ir(model, self.name)

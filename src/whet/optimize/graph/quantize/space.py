@@ -40,7 +40,7 @@ _ORT_CNN: tuple[Step, ...] = (
 )
 _ORT_TRANSFORMER: tuple[Step, ...] = (
     Step("quantize-dynamic"),
-    Step("quantize-ort", {"calibration": "minmax", "op_types": ["MatMul", "Gemm"]}),
+    Step("quantize-weights"),
 )
 
 

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from whet.bundle.write import check_place
+from whet.errors import BundleError, StorageError
+
+
+def test_a_free_place_is_fine_and_stays_free(tmp_path: Path) -> None:
+    check_place(tmp_path / "new" / "out.whet")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_what_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_text("")
+    with pytest.raises(BundleError):
+        check_place(tmp_path / "photos")
+
+
+def test_a_place_that_can_not_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError):
+        check_place(tmp_path / "file" / "out.whet")

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from whet.core.recipe import Recipe, Step
+from whet.core.settings import Precision, Settings
+from whet.search.naming import kind_of, name_of
+
+IR = Step("convert-ir")
+BASE = Settings(threads=2, fixed={"batch": 1})
+
+
+def with_settings(**changes: object) -> Recipe:
+    return Recipe((), "openvino", msgspec.structs.replace(BASE, **changes))
+
+
+@pytest.mark.parametrize(
+    ("steps", "precision", "kind"),
+    [
+        ((), "fp32", "fp32"),
+        ((), "bf16", "bf16"),
+        ((IR, Step("quantize-nncf-ir")), "fp32", "int8"),
+        ((IR, Step("quantize-nncf-ir")), "bf16", "int8 + bf16"),
+        ((Step("quantize-dynamic"),), "fp32", "int8 dynamic"),
+        ((IR, Step("quantize-weights-ir", {"bits": 4})), "fp32", "weights int4"),
+        ((Step("cast", {"to": "fp16"}),), "fp32", "weights fp16"),
+        ((Step("fuse"),), "fp32", "fused"),
+    ],
+)
+def test_kinds(steps: tuple[Step, ...], precision: str, kind: str) -> None:
+    assert kind_of(steps, precision) == kind
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"threads": 1}, "openvino fp32 (1 thread)"),
+        ({"fixed": {}}, "openvino fp32 (any size)"),
+        ({"pin": True}, "openvino fp32 (pin)"),
+        ({"spin": False}, "openvino fp32 (no spin)"),
+        ({"precision": Precision.BF16}, "openvino bf16"),
+    ],
+)
+def test_only_what_sets_it_apart_is_added(changes: dict[str, object], name: str) -> None:
+    first = with_settings()
+    assert name_of(first, {}) == "openvino fp32"
+    assert name_of(with_settings(**changes), {"openvino fp32": first}) == name
+
+
+def test_options_set_apart_too() -> None:
+    first = Recipe((IR, Step("quantize-nncf-ir", {"bias": "fast"})), "openvino", BASE)
+    other = Recipe((IR, Step("quantize-nncf-ir", {"ignored": ["a", "b"]})), "openvino", BASE)
+    taken = {"openvino int8": first}
+    assert name_of(other, taken) == "openvino int8 (ignored 2 layers, default bias)"
+
+
+def test_a_probe_leaves_the_plain_name_to_others() -> None:
+    recipe = Recipe((IR, Step("quantize-nncf-ir")), "openvino", BASE)
+    assert name_of(recipe, {}, probe=True) == "openvino int8 probe"
+
+
+def test_names_never_repeat() -> None:
+    taken: dict[str, Recipe] = {}
+    for threads in range(1, 5):
+        for pin in (True, False):
+            recipe = with_settings(threads=threads, pin=pin)
+            name = name_of(recipe, taken)
+            assert name not in taken
+            taken[name] = recipe
