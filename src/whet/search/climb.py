@@ -21,7 +21,7 @@ from whet.errors import RuntimeUnavailableError
 from whet.search import rungs
 from whet.search.decide import promising
 from whet.search.feasibility import assess
-from whet.search.figures import is_untouched, speed
+from whet.search.figures import speed
 from whet.search.refine import refine
 from whet.search.setup import Setup
 from whet.search.trials import Trials
@@ -29,7 +29,6 @@ from whet.search.trials import Trials
 __all__ = ["Climbed", "climb"]
 
 _SLACK = 0.9  # a limit is kept with slack below this share of it
-_RETUNED = 2  # quantised graphs whose runtime settings are tuned
 _LATE = 2  # trials that are judged after the climb
 # Shares of the time left that a wave may take, so that those after it have their turn.
 _TUNING = 0.2
@@ -77,26 +76,28 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
 
 
 def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
-    """Rung 2: recipes first, then the algorithm and restore if needed, then settings."""
-    settings = _settings_by_runtime(trials.untouched())
-    _wave(
-        trials,
-        2,
-        rungs.int8_recipes(setup.kind, setup.runtimes, settings, axes["flags"]),
-        stop=setup,
+    """Rung 2: a recipe per runtime, settings, other algorithms, and rescue where it is needed."""
+    settings, flags = _settings_by_runtime(trials.untouched()), axes["flags"]
+    first = _wave(
+        trials, 2, rungs.int8_first(setup.kind, setup.runtimes, settings, flags), stop=setup
     )
+    _retune(setup, trials, axes)
+    _wave(trials, 2, rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not _enough(setup, trials):
         refine(setup, trials)
+    _retune(setup, trials, axes)
+
+
+def _retune(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
+    """Other settings for the fastest quantised graph that is good."""
     good = [
         t
         for t in trials.all.values()
-        if not is_untouched(t)
-        and t.recipe.steps
-        and promising(t, setup.contract, setup.certify.samples)
+        if t.recipe.steps and promising(t, setup.contract, setup.certify.samples)
     ]
-    for trial in sorted(good, key=speed, reverse=True)[:_RETUNED]:
-        if not _enough(setup, trials):
-            _wave(trials, 2, rungs.retuned(trial, **axes), stop=setup)
+    if good:
+        best = max(good, key=speed)
+        _wave(trials, 2, rungs.retuned(best, **axes), share=_TUNING, stop=setup)
 
 
 def _judge_the_fast(setup: Setup, trials: Trials) -> None:

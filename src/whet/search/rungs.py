@@ -21,8 +21,9 @@ from whet.search.figures import speed
 __all__ = [
     "Axes",
     "fused",
+    "int8_first",
     "int8_probe",
-    "int8_recipes",
+    "int8_rest",
     "reduced_precision",
     "retuned",
     "untouched_first",
@@ -31,6 +32,9 @@ __all__ = [
 
 # A runtime whose first try is slower than this share of the best is not tuned further.
 _HOPELESS = 0.6
+
+# Of quantised runtimes, only those this near to the best get more algorithms tried.
+_NEAR = 0.85
 
 # Further settings tried per runtime; each of Inductor's costs half a minute of C++.
 _MORE = {"inductor": 1}
@@ -107,10 +111,10 @@ def int8_probe(kind: str, best: dict[str, Settings], flags: frozenset[str]) -> I
         return
 
 
-def int8_recipes(
+def int8_first(
     kind: str, runtimes: Sequence[str], best: dict[str, Settings], flags: frozenset[str]
-) -> Iterator[Recipe]:
-    """Rung 2, first wave: the quantisation recipes to try first, the most promising first.
+) -> tuple[Recipe, ...]:
+    """Rung 2, first wave: on each runtime the quantisation recipe that wins most often.
 
     Args:
         kind: ``"cnn"`` or ``"transformer"``.
@@ -118,13 +122,26 @@ def int8_recipes(
         best: the fastest lossless settings of each runtime that ran at rung 1.
         flags: what the CPU can do; some need no head-room in the sums.
     """
-    queues = [
-        [
-            Recipe(steps, runtime, best[runtime])
-            for steps in first_recipes(kind, runtime, flags=flags)
-        ]
+    return tuple(
+        Recipe(steps, runtime, best[runtime])
         for runtime in runtimes
         if runtime in best
+        for steps in first_recipes(kind, runtime, flags=flags)[:1]
+    )
+
+
+def int8_rest(
+    kind: str, first: Iterable[Trial], best: dict[str, Settings], flags: frozenset[str]
+) -> Iterator[Recipe]:
+    """Rung 2, later wave: other algorithms on the runtimes whose first int8 was near the best."""
+    ranked = sorted((t for t in first if speed(t) > 0), key=speed, reverse=True)
+    near = [t for t in ranked if speed(t) >= _NEAR * speed(ranked[0])]
+    queues = [
+        [
+            Recipe(steps, t.recipe.runtime, best[t.recipe.runtime])
+            for steps in first_recipes(kind, t.recipe.runtime, flags=flags)[1:]
+        ]
+        for t in near
     ]
     for place in range(max((len(q) for q in queues), default=0)):
         for queue in queues:
@@ -139,7 +156,7 @@ def int8_recipes(
 def retuned(
     trial: Trial, *, cores: int, fixed: dict[str, int], flags: frozenset[str]
 ) -> Iterator[Recipe]:
-    """Rung 2, last wave: other settings for a quantised graph that is good already.
+    """Rung 2, second wave: other settings for a quantised graph that is good already.
 
     What is left in float may be computed in bf16, and threads, streams and
     static shapes weigh differently once the arithmetic is cheap.
