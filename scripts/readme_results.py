@@ -17,20 +17,29 @@ START, END = "<!-- results -->", "<!-- /results -->"
 
 Row = Mapping[str, object]
 
-# What a column may be called in the JSON, and its head in the table; others are left out.
-COLUMNS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("network", "model"), "network"),
-    (("contender", "name"), "contender"),
-    (("p50_ms",), "p50, ms"),
-    (("p99_ms",), "p99, ms"),
-    (("speedup", "speedup_untouched", "ratio"), "× best untouched"),
-    (("speedup_eager",), "× eager"),
-    (("size_bytes", "disk_bytes", "bytes"), "size, MB"),
-    (("metric",), "metric"),
-    (("quality", "value"), "quality"),
-    (("drop",), "drop"),
-    (("drop_bound", "bound"), "drop at most"),
+# The head of each column, and where its value lies in a row of benchmarks/main_job.py.
+COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("network", ("network",)),
+    ("contender", ("contender",)),
+    ("p50, ms", ("p50_ms", "value")),
+    ("p99, ms", ("p99_ms", "value")),
+    ("× eager", ("speedup_over_eager", "value")),
+    ("× best untouched", ("speedup_over_untouched", "value")),
+    ("size, MB", ("size_bytes",)),
+    ("metric", ("quality", "metric")),
+    ("value", ("quality", "candidate")),
+    ("drop", ("quality", "drop")),
+    ("drop at most (95 %)", ("quality", "bound")),
 )
+
+
+def value_at(row: object, path: Sequence[str]) -> object:
+    """The value at a path of keys; ``None`` where one is missing."""
+    for key in path:
+        if not isinstance(row, Mapping):
+            return None
+        row = row.get(key)
+    return row
 
 
 def cell(head: str, value: object) -> str:
@@ -55,17 +64,9 @@ def table(heads: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
 
 
 def rows_table(rows: Sequence[Row]) -> str:
-    """The rows with the known columns that any of them has."""
-    found: list[tuple[str, tuple[str, ...]]] = [
-        (head, names)
-        for names, head in COLUMNS
-        if any(row.get(n) is not None for row in rows for n in names)
-    ]
-    lines = [
-        [next((row[n] for n in names if row.get(n) is not None), None) for _, names in found]
-        for row in rows
-    ]
-    return table([head for head, _ in found], lines) if found else ""
+    """One line per contender of each network."""
+    lines = [[value_at(row, path) for _, path in COLUMNS] for row in rows]
+    return table([head for head, _ in COLUMNS], lines) if lines else ""
 
 
 def goals_table(goals: Sequence[Row]) -> str:

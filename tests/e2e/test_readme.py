@@ -100,7 +100,14 @@ def test_the_results_are_spliced_between_the_marks_and_only_there() -> None:
     readme = "a\n<!-- results -->\nold\n<!-- /results -->\nb\n"
     result = {
         "machine": {"cpu": "Some CPU", "cores": 2},
-        "rows": [{"network": "n", "contender": "c|d", "p50_ms": 1.23456, "size_bytes": 25_300_000}],
+        "rows": [
+            {
+                "network": "n",
+                "contender": "c|d",
+                "p50_ms": {"value": 1.23456},
+                "size_bytes": 25_300_000,
+            }
+        ],
         "goals": [
             {"name": "fast", "goal": 12, "reached": 13.04, "unit": "×", "met": True},
             {"name": "lost", "goal": 1, "reached": None, "unit": "pt", "met": False},
@@ -110,7 +117,7 @@ def test_the_results_are_spliced_between_the_marks_and_only_there() -> None:
     assert text.startswith("a\n<!-- results -->\n")
     assert text.endswith("<!-- /results -->\nb\n")
     assert "old" not in text
-    assert "| n | c\\|d | 1.23 | 25.3 |" in text
+    assert "| n | c\\|d | 1.23 | – | – | – | 25.3 | – |" in text
     assert "| fast | 12 × | 13 × | yes |" in text
     assert "| lost | 1 pt | – | **no** |" in text
     assert names["spliced"](text, names["render"](result, "r.json")) == text

@@ -48,7 +48,6 @@ def answers_of(
         beside = place.with_name(place.name + ".part")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
-        began = time.monotonic()
         with ContenderProcess(
             contender,
             part.ref(),
@@ -57,14 +56,16 @@ def answers_of(
             timeout_s=_TIMEOUT_S,
             cores=cores,
         ) as process:
+            began = time.monotonic()
             process.outputs(part.ref(), beside, batch=rows or _rows(contender, part))
-        (beside / _SECONDS).write_text(f"{time.monotonic() - began:.3f}")
+            seconds = time.monotonic() - began
+        (beside / _SECONDS).write_text(f"{seconds:.3f}")
         beside.replace(place)
     return load_outputs(place)
 
 
 def seconds_of(place: Path) -> float:
-    """How long it took to compute the answers that are kept at ``place``."""
+    """How long the answers kept at ``place`` took, without the start of the process."""
     return float((place / _SECONDS).read_text())
 
 

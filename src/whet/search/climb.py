@@ -62,7 +62,7 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
         judge=False,
     )
     feasibility = _feasibility(setup, trials)
-    trials.remark("feasibility", feasibility.sentence)
+    trials.tell.remark("feasibility", feasibility.sentence)
     _wave(trials, 1, rungs.untouched_rest(first, **axes), judge=False, share=_TUNING)
     _wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False, share=_COMPILING)
     _wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes), share=_TUNING)
@@ -137,7 +137,7 @@ def _wave(
             runtime that compiles in seconds nobody can say "never slower".
         stop: end the wave when a candidate of this search keeps the contract.
     """
-    trials.enter(rung)
+    trials.tell.rung(rung)
     most_s = trials.time_share_s(share)
     tried: list[Trial] = []
     for recipe in recipes:
@@ -173,7 +173,9 @@ def _say_what_was_left_out(setup: Setup, trials: Trials) -> None:
     tried = {t.recipe.runtime for t in trials.all.values()}
     for runtime in setup.runtimes:
         if runtime not in tried:
-            trials.remark(runtime, "It was not tried: the time left didn't allow its compilation.")
+            trials.tell.remark(
+                runtime, "It was not tried: the time left didn't allow its compilation."
+            )
 
 
 def _axes(setup: Setup) -> rungs.Axes:

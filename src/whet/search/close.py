@@ -57,10 +57,10 @@ class Closed:
 def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     """Certify, time again, choose, and say of every other trial why it lost."""
     contract = setup.contract
-    trials.phase("certifying the finalists")
+    trials.tell.phase("certifying the finalists")
     order = certify_order(trials.all.values(), contract, setup.certify.samples, _FINALISTS)
     certified = _certify(setup, trials, order)
-    trials.phase("timing the finalists against the original")
+    trials.tell.phase("timing the finalists against the original")
     quick = baseline.speedup
     eager, notes = _time_in_full(setup, trials, [baseline, *certified])
     baseline = trials.all[baseline.id]

@@ -31,6 +31,7 @@ __all__ = [
 Clause = tuple[str, Verdict, str]
 
 _NOISE = 1.1  # a speed-up above this isn't made by a restless machine
+_PLAUSIBLE = 2  # risky finalists at the end of the sequence
 _LEVEL = 0.02  # speeds within this share of each other count as equal
 
 
@@ -123,16 +124,33 @@ def certify_order(
     They are certified in this fixed order and the sequence stops at the first
     that fails, so that the confidence holds for all of them together without
     a correction (fixed-sequence testing; Maurer, Hothorn and Lehmacher 1995).
-    The fastest promising trials are taken; where there are none, the one that
-    comes closest to the floor stands in, so that the miss is certified too.
+
+    The fastest promising trials come first, in order of their expected bound.
+    Behind them stand faster ones that are merely plausible: on the few select
+    samples a good candidate can look worse than it is, and at the end of the
+    sequence a failure costs nothing. Where there are none of either, the trial
+    nearest to the floor stands in, so that the miss is certified too.
     """
     known = [
         t for t in trials if t.status is Status.OK and not is_untouched(t) and t.select is not None
     ]
-    good = sorted((t for t in known if promising(t, contract, certify_n)), key=speed, reverse=True)
-    if not good:
-        return tuple(sorted(known, key=lambda t: expected_bound(t, certify_n))[:1])
-    return tuple(sorted(good[:most], key=lambda t: (expected_bound(t, certify_n), -speed(t))))
+
+    def risk(trial: Trial) -> tuple[float, float]:
+        return expected_bound(trial, certify_n), -speed(trial)
+
+    good = [t for t in known if promising(t, contract, certify_n)]
+    good = sorted(good, key=speed, reverse=True)[:most]
+    fastest = max((speed(t) for t in good), default=0.0)
+    plausible = [
+        t
+        for t in known
+        if t not in good
+        and t.select is not None
+        and t.select.drop <= t.select.allowed
+        and speed(t) > (1 + _LEVEL) * fastest
+    ]
+    order = (*sorted(good, key=risk), *sorted(plausible, key=risk)[:_PLAUSIBLE])
+    return order or tuple(sorted(known, key=risk)[:1])
 
 
 def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tuple[Trial, Verdict]:

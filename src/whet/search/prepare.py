@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from whet.core.contract import Contract
 from whet.core.spec import Arrays
@@ -31,6 +32,7 @@ from whet.search.workspace import Workspace
 __all__ = ["prepare"]
 
 _WORKER_S = 900.0
+_LOOK = 64
 _CLASS_METRICS = frozenset({"top1", "top5", "f1"})
 
 
@@ -61,7 +63,11 @@ def prepare(
     references = References(exported, space.folder / "reference", cores, memory_bytes)
     say("asking the original")
     task = exported.task or (described.task if described is not None else None)
-    metric = _metric(contract, references.outputs(parts.select), store, parts.select, task)
+    # A few answers tell which metric fits; the others wait until a candidate is judged.
+    look = parts.select.subset(
+        np.arange(min(_LOOK, parts.select.samples)), space.folder / "look.npy"
+    )
+    metric = _metric(contract, references.outputs(look), store, look, task)
     say("measuring what this machine can do")
     machine = fingerprint(ceilings=True, cache=space.engines.parent)
     concrete = msgspec.structs.replace(contract, metric=metric, threads=threads)
@@ -80,6 +86,7 @@ def prepare(
         samples=parts.summary,
         references=references,
         machine=machine,
+        original_ms=references.ms_per_row(look),
         cores=cores,
         threads=threads,
         macs=exported.macs,

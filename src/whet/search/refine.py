@@ -110,7 +110,7 @@ def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | Non
     kept = trials.ledger.get_as(key, Sensitivity)
     if kept is not None:
         return kept
-    trials.phase(f"finding the layers that cost {base.name} its quality")
+    trials.tell.phase(f"finding the layers that cost {base.name} its quality")
     place = base.recipe.steps.index(step)
     job = SensitivityJob(
         before=base.recipe.steps[:place],
@@ -136,7 +136,7 @@ def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | Non
     except StorageError:
         raise
     except WhetError as error:
-        trials.remark(base.name, f"Its layers could not be ranked: {error.message}")
+        trials.tell.remark(base.name, f"Its layers could not be ranked: {error.message}")
         return None
     trials.ledger.put(key, found)
     return found
@@ -160,7 +160,7 @@ def _layers(setup: Setup, trials: Trials, trial: Trial) -> tuple[LayerTime, ...]
         ) as process:
             return process.layers()
     except WhetError as error:
-        trials.remark(trial.name, f"Its layers could not be timed: {error.message}")
+        trials.tell.remark(trial.name, f"Its layers could not be timed: {error.message}")
         return ()
 
 

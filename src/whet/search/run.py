@@ -17,13 +17,14 @@ from whet.search.budget import Budget
 from whet.search.climb import Climbed, climb
 from whet.search.close import Closed, close, expected_seconds
 from whet.search.decide import next_step, outcome_sentence
-from whet.search.events import Event, Phase, Started
+from whet.search.events import Event, Started
 from whet.search.given import Given
 from whet.search.identity import SearchInputs, machine_digest
 from whet.search.ledger import Ledger
 from whet.search.pack import draft_of, variant_names, with_names
 from whet.search.prepare import prepare
 from whet.search.setup import Setup
+from whet.search.teller import Teller
 from whet.search.trials import Trials
 from whet.search.workspace import Workspace
 
@@ -57,19 +58,16 @@ def search(
     began = time.monotonic()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     budget = Budget(began, budget_s)
-
-    def say(title: str) -> None:
-        emit(Phase(elapsed_s=time.monotonic() - began, budget_s=budget_s, title=title))
-
+    tell = Teller(emit, budget)
     inputs = given.identity()
     space = Workspace(inputs, ledger=ledger)
-    setup = prepare(given, contract.checked(), space, say)
+    setup = prepare(given, contract.checked(), space, tell.phase)
     with Ledger.open(space.ledger, _key(setup, inputs)) as book:
         emit(_started(setup, began, budget_s))
-        trials = Trials(setup, book, _reserving(budget, setup), emit, cancel)
+        trials = Trials(setup, book, _reserving(budget, setup), tell, cancel)
         climbed = climb(setup, trials)
         closed = close(setup, trials, climbed.baseline)
-        say("packing the bundle")
+        tell.phase("packing the bundle")
         evidence = _evidence(
             trials.setup,
             climbed,
@@ -78,7 +76,7 @@ def search(
             time.monotonic() - began,
             given.seed,
             command,
-            (*trials.remarks, *_over(time.monotonic() - began, budget_s)),
+            (*tell.remarks, *_over(time.monotonic() - began, budget_s)),
         )
         evidence = with_names(evidence, variant_names(closed.finalists))
         draft = draft_of(setup, trials, closed, evidence, started)
@@ -108,8 +106,7 @@ def _started(setup: Setup, began: float, budget_s: float | None) -> Started:
 
 def _reserving(budget: Budget, setup: Setup) -> Budget:
     """Hold back the time that closing will take, from what the original took on the select part."""
-    original_ms = setup.references.ms_per_row(setup.select)
-    return budget.reserving(expected_seconds(setup, original_ms, budget.total_s))
+    return budget.reserving(expected_seconds(setup, setup.original_ms, budget.total_s))
 
 
 def _evidence(

@@ -29,6 +29,7 @@ class Setup:
         macs, parameters, bytes_moved: of one row.
         kind: ``"cnn"`` or ``"transformer"``, which decides the recipes to try first.
         memory_bytes: limit of each worker.
+        original_ms: what the original takes for a row.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Setup:
     samples: SampleSummary
     references: References
     machine: Machine
+    original_ms: float
     cores: tuple[int, ...]
     threads: int
     macs: int

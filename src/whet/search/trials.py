@@ -8,28 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from whet.core.evidence import Footprint, Latency, Status, Trial
-from whet.core.note import Note
 from whet.core.recipe import Recipe
 from whet.errors import MeasurementError, WhetError
 from whet.measure.machine import fingerprint, higher
 from whet.search.assay import contender_of, judge_on, quick_plan, time_all
 from whet.search.budget import Budget
 from whet.search.endings import ended
-from whet.search.events import (
-    Event,
-    Phase,
-    Remark,
-    RungStarted,
-    Stopped,
-    TrialDone,
-    TrialStarted,
-)
+from whet.search.events import Stopped
 from whet.search.figures import is_untouched, speed
 from whet.search.footing import complete
 from whet.search.isolate import run_isolated
@@ -37,15 +27,9 @@ from whet.search.jobs import Made, MakeJob
 from whet.search.ledger import Ledger
 from whet.search.naming import name_of
 from whet.search.setup import Setup
+from whet.search.teller import Teller
 
-__all__ = ["TITLES", "Stopped", "Trials"]
-
-TITLES = {
-    0: "what is reachable",
-    1: "the untouched graph on every runtime",
-    2: "post-training quantisation",
-}
-
+__all__ = ["Trials"]
 
 # How often a ceiling that a result passed is measured again before the result is refused.
 _SECOND_LOOKS = 3
@@ -60,24 +44,21 @@ class Trials:
 
     Attributes:
         anchor: the first untouched trial; all quick timings are ratios to it.
+        all: the trials by id, in the order in which they were tried.
         made: the engine of each trial that was made in this run.
         doubted: trials whose figures can't be believed; they are tried again by the
             next search, so the ledger doesn't keep them.
-        entered: rungs that were announced.
-        remarks: what the user was told; it goes into the evidence too.
     """
 
     setup: Setup
     ledger: Ledger
     budget: Budget
-    emit: Callable[[Event], None]
+    tell: Teller
     cancel: threading.Event
     anchor: Trial | None = None
     all: dict[str, Trial] = field(default_factory=dict)
     made: dict[str, Made] = field(default_factory=dict)
     doubted: set[str] = field(default_factory=set)
-    entered: set[int] = field(default_factory=set)
-    remarks: list[Note] = field(default_factory=list)
 
     def attempt(
         self,
@@ -112,16 +93,13 @@ class Trials:
             if now + usual > until_s or not self.budget.affords(now, usual):
                 return None
         taken = {t.name: t.recipe for t in self.all.values()}
-        name = remembered.name if remembered else name_of(recipe, taken, probe=rung == 0)
-        self.emit(
-            TrialStarted(
-                elapsed_s=self._elapsed(),
-                budget_s=self.budget.total_s,
-                name=name,
-                number=len(self.all) + 1,
-            )
-        )
-        trial = remembered if remembered is not None else self._fresh(recipe, name, rung, judge)
+        free = remembered is not None and remembered.name not in taken
+        name = remembered.name if remembered and free else name_of(recipe, taken, probe=rung == 0)
+        self.tell.trying(name, len(self.all) + 1)
+        if remembered is not None:
+            trial = msgspec.structs.replace(remembered, name=name)
+        else:
+            trial = self._fresh(recipe, name, rung, judge)
         self._keep(trial, new=remembered is None)
         return trial
 
@@ -137,29 +115,6 @@ class Trials:
         """When ``share`` of the time left for climbing will be used up, on the monotonic clock."""
         now = time.monotonic()
         return now + share * self.budget.climbing_s(now)
-
-    def enter(self, rung: int) -> None:
-        """Say that a rung begins, once per rung."""
-        if rung not in self.entered:
-            self.entered.add(rung)
-            self.emit(
-                RungStarted(
-                    elapsed_s=self._elapsed(),
-                    budget_s=self.budget.total_s,
-                    rung=rung,
-                    title=TITLES[rung],
-                )
-            )
-
-    def phase(self, title: str) -> None:
-        """Say that a part of the run begins that tries no candidate."""
-        self.emit(Phase(elapsed_s=self._elapsed(), budget_s=self.budget.total_s, title=title))
-
-    def remark(self, where: str, reason: str) -> None:
-        """Tell the user something that matters while the search runs."""
-        note = Note(where, reason)
-        self.remarks.append(note)
-        self.emit(Remark(elapsed_s=self._elapsed(), budget_s=self.budget.total_s, note=note))
 
     def untouched(self) -> list[Trial]:
         """The trials of the untouched graph in full precision that ran."""
@@ -303,14 +258,7 @@ class Trials:
             self.ledger.record(trial)
         if self.anchor is None and trial.status is Status.OK:
             self.anchor = trial
-        self.emit(
-            TrialDone(
-                elapsed_s=self._elapsed(),
-                budget_s=self.budget.total_s,
-                trial=trial,
-                best=self.best(),
-            )
-        )
+        self.tell.tried(trial, self.best())
 
     def best(self) -> Trial | None:
         """The fastest trial that looks good so far."""
@@ -326,6 +274,3 @@ class Trials:
             and t.status is Status.OK
         ]
         return max(like) if like else _GUESS_S.get(recipe.runtime, 10.0)
-
-    def _elapsed(self) -> float:
-        return self.budget.elapsed_s(time.monotonic())

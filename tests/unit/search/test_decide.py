@@ -129,6 +129,16 @@ def test_finalists_go_from_the_safest_to_the_fastest() -> None:
     assert [t.name for t in order] == ["safe", "fast"]
 
 
+def test_plausible_finalists_stand_at_the_end_where_a_failure_costs_nothing() -> None:
+    safe = trial("safe", 2.0, select=quality(0.000))
+    risky = trial("risky", 4.0, select=quality(0.009, width=0.02, n=100))
+    riskier = trial("riskier", 5.0, select=quality(0.0095, width=0.03, n=100))
+    slow = trial("slow", 1.5, select=quality(0.009, width=0.02, n=100))
+    lossy = trial("lossy", 9.0, select=quality(0.02))
+    order = certify_order([riskier, lossy, risky, slow, safe], FASTEST, 200, most=3)
+    assert [t.name for t in order] == ["safe", "risky", "riskier"]
+
+
 def test_with_nothing_promising_the_nearest_miss_is_certified() -> None:
     bad = trial("bad", 9.0, select=quality(0.03))
     worse = trial("worse", 9.0, select=quality(0.05))

@@ -1,0 +1,86 @@
+"""Tells the listener what happens, with the time that has passed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from whet.core.evidence import Trial
+from whet.core.note import Note
+from whet.search.budget import Budget
+from whet.search.events import Event, Phase, Remark, RungStarted, TrialDone, TrialStarted
+
+__all__ = ["TITLES", "Teller"]
+
+TITLES = {
+    0: "what is reachable",
+    1: "the untouched graph on every runtime",
+    2: "post-training quantisation",
+}
+
+
+@dataclass
+class Teller:
+    """Turns what the search does into events.
+
+    Attributes:
+        emit: takes them.
+        budget: says how much time has passed.
+        entered: rungs that were announced.
+        remarks: what the user was told on the way; it goes into the evidence too.
+    """
+
+    emit: Callable[[Event], None]
+    budget: Budget
+    entered: set[int] = field(default_factory=set)
+    remarks: list[Note] = field(default_factory=list)
+
+    def phase(self, title: str) -> None:
+        """A part of the run begins that tries no candidate."""
+        self.emit(Phase(title=title, elapsed_s=self._elapsed_s(), budget_s=self.budget.total_s))
+
+    def rung(self, rung: int) -> None:
+        """A rung begins; told once per rung."""
+        if rung in self.entered:
+            return
+        self.entered.add(rung)
+        self.emit(
+            RungStarted(
+                rung=rung,
+                title=TITLES[rung],
+                elapsed_s=self._elapsed_s(),
+                budget_s=self.budget.total_s,
+            )
+        )
+
+    def remark(self, where: str, reason: str) -> None:
+        """Something that matters while the search runs, and afterwards."""
+        note = Note(where, reason)
+        self.remarks.append(note)
+        self.emit(Remark(note=note, elapsed_s=self._elapsed_s(), budget_s=self.budget.total_s))
+
+    def trying(self, name: str, number: int) -> None:
+        """A candidate is being tried."""
+        self.emit(
+            TrialStarted(
+                name=name,
+                number=number,
+                elapsed_s=self._elapsed_s(),
+                budget_s=self.budget.total_s,
+            )
+        )
+
+    def tried(self, trial: Trial, best: Trial | None) -> None:
+        """A candidate has been tried, or was remembered."""
+        self.emit(
+            TrialDone(
+                trial=trial,
+                best=best,
+                elapsed_s=self._elapsed_s(),
+                budget_s=self.budget.total_s,
+            )
+        )
+
+    def _elapsed_s(self) -> float:
+        return self.budget.elapsed_s(time.monotonic())
