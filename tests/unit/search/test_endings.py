@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+from trial_factory import trial
+
+from whet.core.evidence import Status
+from whet.errors import (
+    EngineError,
+    LedgerError,
+    OptionError,
+    RequirementError,
+    TrialCrashedError,
+    TrialMemoryError,
+    TrialTimeoutError,
+    UnsupportedOperatorError,
+    WhetError,
+)
+from whet.search.endings import ended
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RequirementError("no"), Status.REFUSED),
+        (UnsupportedOperatorError("no"), Status.REFUSED),
+        (EngineError("no"), Status.REFUSED),
+        (OptionError("no"), Status.REFUSED),
+        (TrialTimeoutError("no"), Status.TIMED_OUT),
+        (TrialMemoryError("no"), Status.OUT_OF_MEMORY),
+        (TrialCrashedError("no"), Status.CRASHED),
+        (WhetError("no"), Status.CRASHED),
+    ],
+)
+def test_an_error_costs_the_candidate_and_leaves_its_reason(
+    error: WhetError, status: Status
+) -> None:
+    found = ended(trial("t", 1.0), error)
+    assert found.status is status
+    assert found.notes[-1].reason == "no"
+
+
+def test_a_full_disk_ends_the_search() -> None:
+    with pytest.raises(LedgerError):
+        ended(trial("t", 1.0), LedgerError("full"))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import msgspec
+from trial_factory import trial
+
+from whet.core.evidence import Trial
+from whet.core.recipe import Recipe
+from whet.core.settings import Precision, Settings
+from whet.search import rungs
+from whet.search.rungs import Axes
+
+AXES = Axes(cores=2, fixed={"batch": 1}, flags=frozenset({"avx512_vnni", "avx512_bf16"}))
+PLAIN = Settings(threads=2, fixed={"batch": 1})
+
+
+def ran(runtime: str, speedup: float, recipe: Recipe | None = None) -> Trial:
+    recipe = recipe if recipe is not None else Recipe((), runtime, PLAIN)
+    return msgspec.structs.replace(trial(runtime, speedup), id=recipe.digest(), recipe=recipe)
+
+
+def test_each_runtime_runs_once_untouched_and_lossless() -> None:
+    found = rungs.untouched_first(("openvino", "onnxruntime"), **AXES)
+    assert [r.runtime for r in found] == ["openvino", "onnxruntime"]
+    assert all(not r.steps and r.settings.precision is Precision.FP32 for r in found)
+
+
+def test_a_hopeless_runtime_is_not_tuned_further() -> None:
+    first = [ran("openvino", 1.0), ran("onnxruntime", 0.5)]
+    assert {r.runtime for r in rungs.untouched_rest(first, **AXES)} == {"openvino"}
+
+
+def test_a_near_runtime_is_tuned_too_and_the_faster_one_first() -> None:
+    first = [ran("openvino", 0.9), ran("onnxruntime", 1.0)]
+    found = list(rungs.untouched_rest(first, **AXES))
+    assert found[0].runtime == "onnxruntime"
+    assert {r.runtime for r in found} == {"openvino", "onnxruntime"}
+    assert len({r.digest() for r in found}) == len(found)
+
+
+def test_reduced_precision_only_where_the_cpu_has_it() -> None:
+    assert all(
+        r.settings.precision is not Precision.FP32
+        for r in rungs.reduced_precision(("openvino", "onnxruntime"), **AXES)
+    )
+    without = Axes(cores=2, fixed={}, flags=frozenset())
+    assert list(rungs.reduced_precision(("openvino",), **without)) == []
+
+
+def test_the_probe_is_the_first_recipe_with_a_handful_of_samples() -> None:
+    (probe,) = rungs.int8_probe("cnn", {"openvino": PLAIN}, AXES["flags"])
+    (first,) = rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, AXES["flags"])
+    assert [s.name for s in probe.steps] == [s.name for s in first.steps]
+    assert probe.steps[-1].options["subset_size"] == 8
+    assert list(rungs.int8_probe("cnn", {}, AXES["flags"])) == []
+
+
+def test_other_algorithms_only_on_runtimes_that_are_near() -> None:
+    best = {"openvino": PLAIN, "onnxruntime": PLAIN}
+    tried = [
+        ran(r.runtime, 3.0 if r.runtime == "openvino" else 1.5, r)
+        for r in rungs.int8_first("cnn", ("openvino", "onnxruntime"), best, AXES["flags"])
+    ]
+    rest = list(rungs.int8_rest("cnn", tried, best, AXES["flags"]))
+    assert {r.runtime for r in rest} == {"openvino"}
+    assert rest[-1].steps[-1].name == "quantize-weights-ir"
+    assert not {r.digest() for r in rest} & {t.id for t in tried}
+
+
+def test_fused_operators_are_for_transformers_on_onnx_runtime() -> None:
+    best = {"openvino": PLAIN, "onnxruntime": PLAIN}
+    (found,) = rungs.fused("transformer", best)
+    assert (found.runtime, found.steps[0].options) == ("onnxruntime", {"target": "onnxruntime"})
+    assert list(rungs.fused("cnn", best)) == []
+    assert list(rungs.fused("transformer", {"openvino": PLAIN})) == []
+
+
+def test_retuning_keeps_the_passes() -> None:
+    recipe = rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, AXES["flags"])[0]
+    found = list(rungs.retuned(ran("openvino", 3.0, recipe), **AXES))
+    assert found
+    assert all(r.steps == recipe.steps for r in found)

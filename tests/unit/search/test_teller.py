@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import time
+
+from trial_factory import trial
+
+from whet.search.budget import Budget
+from whet.search.events import Event, Phase, Remark, RungStarted, TrialDone, TrialStarted
+from whet.search.teller import TITLES, Teller
+
+
+def test_it_tells_in_order_with_the_time_that_has_passed() -> None:
+    events: list[Event] = []
+    tell = Teller(events.append, Budget(time.monotonic() - 5.0, 60.0))
+    tell.phase("export")
+    tell.rung(1)
+    tell.rung(1)
+    tell.trying("a", 1)
+    tell.tried(trial("a", 1.0), None)
+    tell.remark("here", "look")
+    kinds = [type(e) for e in events]
+    assert kinds == [Phase, RungStarted, TrialStarted, TrialDone, Remark]
+    assert all(5.0 <= e.elapsed_s < 10.0 and e.budget_s == 60.0 for e in events)
+    assert [n.reason for n in tell.remarks] == ["look"]
+
+
+def test_every_rung_has_a_title() -> None:
+    assert sorted(TITLES) == list(range(len(TITLES)))
