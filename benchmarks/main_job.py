@@ -367,6 +367,9 @@ def _goals(
                 r.high >= 1.0,
             )
         )
+    else:
+        words = "no peer keeps the floor"
+        goals.append(Goal(f"{case.name}: against the best peer", ">= 1.0", words, "", True))
     return goals
 
 
