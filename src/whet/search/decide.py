@@ -171,7 +171,12 @@ def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tupl
         group = [t for t, verdict in rows if verdict is level]
         if not group:
             continue
-        fast = [t for t in group if t.id == baseline.id or _clearly_faster(t)]
+        fast = [
+            t
+            for t in group
+            if t.id == baseline.id
+            or (_clearly_faster(t) and not _slower_at(contract.percentile, t, baseline))
+        ]
         return _simplest(fast or group, baseline), level
     return baseline, keeps(baseline, contract)
 
@@ -193,6 +198,10 @@ def why_lost(trial: Trial, chosen: Trial, contract: Contract, baseline: Trial) -
     if trial.certify is not None and trial.certify.verdict is Verdict.UNDECIDED:
         words = next(text for name, _, text in clauses(trial, contract) if name == "quality")
         return f"Not proven: {words}."
+    if _slower_at(contract.percentile, trial, baseline):
+        return (
+            f"Slower than {baseline.name} at p{contract.percentile:g}, which the contract is about."
+        )
     if trial.id == baseline.id:
         return f"Slower than {chosen.name}, which keeps the quality floor."
     if trial.speedup is not None and chosen.speedup is not None and speed(trial) <= speed(chosen):
@@ -254,6 +263,19 @@ def _clearly_faster(trial: Trial) -> bool:
     if trial.speedup is None:
         return False
     return trial.speedup.low > (_NOISE if trial.speedup.noisy else 1.0)
+
+
+def _slower_at(percentile: float, trial: Trial, baseline: Trial) -> bool:
+    """Whether the contract's own percentile is clearly worse than the baseline's.
+
+    Speed-ups are ratios of medians, which settle soonest; an engine that is
+    recompiled now and then wins by its median and loses by its tail.
+    """
+    own = trial.latency.at(percentile) if trial.latency is not None else None
+    its = baseline.latency.at(percentile) if baseline.latency is not None else None
+    if own is None or its is None or own.low_ms is None or its.high_ms is None:
+        return False
+    return own.low_ms > its.high_ms
 
 
 def _simplest(level: list[Trial], baseline: Trial) -> Trial:

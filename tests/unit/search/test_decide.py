@@ -74,6 +74,16 @@ def test_never_slower_the_baseline_wins_against_noise() -> None:
     assert verdict is Verdict.PASSED
 
 
+def test_never_slower_holds_at_the_contracts_own_percentile() -> None:
+    tail = trial("tail", 3.0, certify=quality(0.0), select=quality(0.0), p99_ms=30.0)
+    chosen, verdict = choose([BASE, tail], FASTEST, BASE)
+    assert (chosen.id, verdict) == (BASE.id, Verdict.PASSED)
+    assert "at p99" in why_lost(tail, chosen, FASTEST, BASE)
+    by_median = Contract(percentile=50.0, max_drop=Drop(0.01))
+    quick = msgspec.structs.replace(tail, latency=latency(5.0))
+    assert choose([BASE, quick], by_median, BASE)[0].name == "tail"
+
+
 def test_a_large_speed_up_is_believed_on_a_restless_machine() -> None:
     noisy = trial("noisy", 1.3, certify=quality(0.0), noisy=True)
     assert choose([BASE, noisy], FASTEST, BASE)[0].name == "noisy"
