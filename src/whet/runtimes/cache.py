@@ -141,7 +141,7 @@ class EngineCache:
         for lost in self.root.glob(f"{_UNFINISHED}*"):
             if now - _used(lost) > _LOST_AFTER_S:
                 shutil.rmtree(lost, ignore_errors=True)
-        entries = sorted(self.root.glob("*/*/"), key=_used, reverse=True)
+        entries = sorted(_entries(self.root), key=_used, reverse=True)
         total = _size_bytes(keep)
         for entry in (entry for entry in entries if entry != keep):
             total += _size_bytes(entry)
@@ -160,6 +160,15 @@ def _intact(entry: Path, runtime: Runtime, graph: Artifact, settings: Settings) 
     return None
 
 
+def _entries(root: Path) -> Iterator[Path]:
+    """The finished entries; folders that other writers take away meanwhile are left out."""
+    for group in root.iterdir():
+        if group.name.startswith(_UNFINISHED):
+            continue
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            yield from [entry for entry in group.iterdir() if entry.is_dir()]
+
+
 def _used(folder: Path) -> float:
     try:
         return folder.stat().st_mtime
@@ -169,9 +178,10 @@ def _used(folder: Path) -> float:
 
 def _size_bytes(folder: Path) -> int:
     total = 0
-    for file in folder.glob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            total += file.stat().st_size
+    with contextlib.suppress(FileNotFoundError):  # another process evicts too
+        for file in list(folder.iterdir()):
+            with contextlib.suppress(FileNotFoundError):
+                total += file.stat().st_size
     return total
 
 
