@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whet.core.contract import Contract
-from whet.core.evidence import Quality, Trial
+from whet.core.evidence import LayerTime, Quality, Trial
 from whet.data.store import SampleStore
 from whet.measure.clock import ClockPlan, Race, race
 from whet.measure.contender import Contender
+from whet.measure.process import ContenderProcess
 from whet.measure.quality import judge
 from whet.search.answers import answers_of
 from whet.search.jobs import Made
 from whet.search.setup import Setup
 
-__all__ = ["contender_of", "judge_on", "quick_plan", "time_all"]
+__all__ = ["contender_of", "judge_on", "layers_of", "quick_plan", "time_all"]
 
 
 # A slow network answers some hundred queries in this time; a fast one is done long before.
@@ -75,3 +76,20 @@ def judge_on(
         task=setup.task,
         seed=setup.seed,
     )
+
+
+def layers_of(setup: Setup, trial: Trial, made: Made) -> tuple[LayerTime, ...]:
+    """Where a trial's time goes, layer by layer, in a fresh process.
+
+    Raises:
+        TrialError, EngineError: as the process ended.
+    """
+    with ContenderProcess(
+        contender_of(trial, made),
+        setup.select.ref(),
+        batch=setup.contract.batch,
+        memory_bytes=setup.memory_bytes,
+        timeout_s=120.0,
+        cores=setup.cores,
+    ) as process:
+        return process.layers()

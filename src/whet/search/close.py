@@ -18,8 +18,7 @@ from whet.core.note import Note
 from whet.errors import WhetError
 from whet.measure.clock import ClockPlan
 from whet.measure.footprint import measure_footprint
-from whet.measure.process import ContenderProcess
-from whet.search.assay import contender_of, judge_on, time_all
+from whet.search.assay import contender_of, judge_on, layers_of, time_all
 from whet.search.decide import certify_order, choose, why_lost
 from whet.search.frontier import frontier
 from whet.search.setup import Setup
@@ -232,14 +231,6 @@ def _layers(
     setup: Setup, trials: Trials, chosen: Trial
 ) -> tuple[tuple[LayerTime, ...], tuple[Note, ...]]:
     try:
-        with ContenderProcess(
-            contender_of(chosen, trials.made_for(chosen)),
-            setup.select.ref(),
-            batch=setup.contract.batch,
-            memory_bytes=setup.memory_bytes,
-            timeout_s=120.0,
-            cores=setup.cores,
-        ) as process:
-            return process.layers(), ()
+        return layers_of(setup, chosen, trials.made_for(chosen)), ()
     except WhetError as error:
         return (), (Note("layers", error.message),)

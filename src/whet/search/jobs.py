@@ -15,7 +15,6 @@ import msgspec
 
 from whet.core.artifact import Artifact
 from whet.core.context import Context
-from whet.core.evidence import LayerTime
 from whet.core.note import Note
 from whet.core.recipe import Step
 from whet.core.settings import Settings
@@ -121,7 +120,6 @@ class Made(_Message, frozen=True):
     build_s: float
     compile_s: float
     notes: tuple[Note, ...]
-    layers: tuple[LayerTime, ...] = ()
 
 
 class SensitivityJob(_Message, frozen=True):

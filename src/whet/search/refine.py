@@ -12,12 +12,11 @@ import time
 from whet.core.evidence import LayerTime, Status, Trial
 from whet.core.recipe import Recipe, Step
 from whet.errors import StorageError, WhetError
-from whet.measure.process import ContenderProcess
 from whet.optimize.graph.quantize.groups import group_ms
 from whet.optimize.graph.quantize.plan import RestoreSearch
 from whet.optimize.graph.quantize.sensitivity import Sensitivity
 from whet.optimize.graph.quantize.space import restored, suggest
-from whet.search.assay import contender_of
+from whet.search.assay import layers_of
 from whet.search.decide import expected_bound, promising
 from whet.search.figures import damage, is_untouched, speed
 from whet.search.isolate import run_isolated
@@ -150,15 +149,7 @@ def _float_of(trials: Trials, base: Trial) -> Trial:
 
 def _layers(setup: Setup, trials: Trials, trial: Trial) -> tuple[LayerTime, ...]:
     try:
-        with ContenderProcess(
-            contender_of(trial, trials.made_for(trial)),
-            setup.select.ref(),
-            batch=setup.contract.batch,
-            memory_bytes=setup.memory_bytes,
-            timeout_s=120.0,
-            cores=setup.cores,
-        ) as process:
-            return process.layers()
+        return layers_of(setup, trial, trials.made_for(trial))
     except WhetError as error:
         trials.tell.remark(trial.name, f"Its layers could not be timed: {error.message}")
         return ()

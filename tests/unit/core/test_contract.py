@@ -52,7 +52,7 @@ def test_nonsense_is_refused_with_an_example(parse: object, text: str) -> None:
 def test_parsers_either_answer_or_refuse(text: str) -> None:
     for parse in (parse_ms, parse_drop, parse_bytes):
         with contextlib.suppress(ContractError):
-            parse(text)
+            assert parse(text) is not None
 
 
 def test_all_errors_come_together_each_with_its_remedy() -> None:
