@@ -30,6 +30,7 @@ if sys.platform != "win32":
 __all__ = [
     "check_room",
     "copy_file",
+    "locked",
     "place_of",
     "replace_file",
     "staged",
@@ -156,7 +157,7 @@ def staged(where: Path, *, replace: bool) -> Iterator[Path]:
     except OSError as error:
         raise storage_error(error, where) from error
     try:
-        with _locked(partial):
+        with locked(partial):
             yield partial
             for folder, _, _ in os.walk(partial, topdown=False):
                 _sync_folder(Path(folder))
@@ -219,8 +220,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a lock that dies with this process."""
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; the kernel gives it back when this process dies."""
     if sys.platform == "win32":
         yield
         return

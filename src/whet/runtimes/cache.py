@@ -3,10 +3,11 @@
 An entry is a folder ``<runtime>/<key>`` that holds what `Runtime.compile`
 wrote and its seal. The key is a digest of the graph, the settings that the
 runtime bakes in, the CPU's instruction set and the runtime's version. Folders
-are written under another name and renamed, so an entry is whole or absent,
-whoever else is writing: of two processes that compile the same engine at once,
-the first to finish wins and the other takes its result. A damaged entry is
-found by its seal, set aside and rebuilt.
+are written under another name and renamed, so an entry is whole or absent.
+Names change hands under a lock on the cache's folder, while compiling needs
+none: of two processes that compile the same engine at once, the first to
+finish wins and the other takes its result. A damaged entry is found by its
+seal and replaced.
 
 The size is bounded: when an entry is added, those not used for longest go.
 """
@@ -14,19 +15,19 @@ The size is bounded: when an entry is added, those not used for longest go.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 import msgspec
 
+from whet.bundle.disk import locked
 from whet.core.artifact import Artifact
 from whet.core.settings import Settings
 from whet.errors import EngineError, StorageError
@@ -40,7 +41,6 @@ DEFAULT_LIMIT_BYTES = 8 << 30
 _UNFINISHED = ".unfinished-"
 # An unfinished folder this old has lost its writer: no compilation takes a day.
 _LOST_AFTER_S = 86_400.0
-_ATTEMPTS = 5
 
 
 def engine_key(runtime: Runtime, graph: Artifact, settings: Settings) -> str:
@@ -87,18 +87,19 @@ class EngineCache:
             raise EngineError(
                 f"The graph {graph.path} can't be read: {error.strerror}.", "Check its files."
             ) from error
-        found = _intact(entry, runtime, graph, settings)
-        if found is not None:
-            os.utime(entry)
-            return found
+        with contextlib.suppress(FileNotFoundError):  # replaced or evicted while we look
+            found = _intact(entry, runtime, graph, settings)
+            if found is not None:
+                os.utime(entry)
+                return found
         with _storage(self.root), self._unfinished() as folder:
             engine = runtime.compile(graph, settings, folder)
             if engine.parent != folder:
                 return engine
-            self._publish(
-                folder, entry, lambda: _intact(entry, runtime, graph, settings) is not None
-            )
-            self._evict(keep=entry)
+            with locked(self.root):
+                if _intact(entry, runtime, graph, settings) is None:
+                    self._replace(entry, folder)
+                self._evict(keep=entry)
         return entry / engine.name
 
     @contextlib.contextmanager
@@ -111,25 +112,12 @@ class EngineCache:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _publish(self, folder: Path, entry: Path, intact: Callable[[], bool]) -> None:
-        """Give a finished folder its name, unless another process has put its own there."""
+    def _replace(self, entry: Path, folder: Path) -> None:
+        """Give a finished folder its name; what has it now is damaged or absent."""
         entry.parent.mkdir(parents=True, exist_ok=True)
-        for _ in range(_ATTEMPTS):
-            try:
-                folder.rename(entry)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                if intact():
-                    return
-                # Damaged. Another process may see the same and be faster; then try again.
-                with contextlib.suppress(FileNotFoundError):
-                    self._set_aside(entry)
-            else:
-                return
-        raise EngineError(
-            f"The cache entry {entry} is damaged again and again.", "Remove the folder."
-        )
+        if entry.exists():
+            self._set_aside(entry)
+        folder.rename(entry)
 
     def _set_aside(self, entry: Path) -> None:
         """Remove an entry; renamed first, so that no reader finds half of one."""
@@ -146,8 +134,7 @@ class EngineCache:
         for entry in (entry for entry in entries if entry != keep):
             total += _size_bytes(entry)
             if total > self.limit_bytes:
-                with contextlib.suppress(FileNotFoundError):  # another process evicts too
-                    self._set_aside(entry)
+                self._set_aside(entry)
 
 
 def _intact(entry: Path, runtime: Runtime, graph: Artifact, settings: Settings) -> Path | None:
@@ -161,28 +148,20 @@ def _intact(entry: Path, runtime: Runtime, graph: Artifact, settings: Settings) 
 
 
 def _entries(root: Path) -> Iterator[Path]:
-    """The finished entries; folders that other writers take away meanwhile are left out."""
-    for group in root.iterdir():
-        if group.name.startswith(_UNFINISHED):
-            continue
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            yield from [entry for entry in group.iterdir() if entry.is_dir()]
+    """The finished entries; files that aren't ours are left alone."""
+    groups = [g for g in root.iterdir() if g.is_dir() and not g.name.startswith(_UNFINISHED)]
+    return (entry for group in groups for entry in group.iterdir() if entry.is_dir())
 
 
 def _used(folder: Path) -> float:
     try:
         return folder.stat().st_mtime
-    except FileNotFoundError:
+    except FileNotFoundError:  # an unfinished folder whose writer is just done
         return 0.0
 
 
 def _size_bytes(folder: Path) -> int:
-    total = 0
-    with contextlib.suppress(FileNotFoundError):  # another process evicts too
-        for file in list(folder.iterdir()):
-            with contextlib.suppress(FileNotFoundError):
-                total += file.stat().st_size
-    return total
+    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 @contextlib.contextmanager

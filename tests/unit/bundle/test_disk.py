@@ -92,7 +92,7 @@ def test_what_a_killed_writer_left_is_removed_but_not_what_a_living_one_writes(
         (folder / "x").write_text("x")
         old = time.time() - 3600
         os.utime(folder, (old, old))
-    with disk._locked(living):
+    with disk.locked(living):
         make_bundle(tmp_path / "b")
     assert hidden(tmp_path) == [living.name, other.name]
 
