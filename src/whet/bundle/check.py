@@ -54,6 +54,7 @@ DTYPES = {
 _FILE_FIELDS = ("tokenizer",)
 _MAX_SIZE = 1 << 31
 _MAX_PARALLEL = 4096
+_MAX_ROUND_UP = 4096  # rounding up allocates: a short text must not become a gigabyte
 _REMEDY = "The manifest was changed; get the bundle again from where it was made."
 
 
@@ -178,8 +179,9 @@ def _check_settings(settings: Settings) -> None:
     _need(
         0 < settings.threads <= _MAX_PARALLEL
         and 0 < settings.streams <= _MAX_PARALLEL
-        and all(0 < size <= _MAX_SIZE for size in settings.fixed.values()),
-        "Threads, streams or fixed sizes of a variant can't be used.",
+        and all(0 < size <= _MAX_SIZE for size in settings.fixed.values())
+        and all(0 < size <= _MAX_ROUND_UP for size in settings.round_up.values()),
+        "Threads, streams, fixed or rounded-up sizes of a variant can't be used.",
     )
 
 

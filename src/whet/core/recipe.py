@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from whet.core.settings import Settings
+from whet.core.settings import Precision, Settings
 
 __all__ = ["Recipe", "Step"]
 
@@ -39,6 +39,16 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """As `digest`, over the passes only: recipes that share their graph share it."""
         canonical = msgspec.json.encode(self.steps, order="deterministic")
         return hashlib.sha256(canonical).hexdigest()[:16]
+
+    @property
+    def untouched(self) -> bool:
+        """No pass, full precision, inputs as they come: the original on some runtime.
+
+        Padding may change answers (of a network that doesn't heed its mask), so a
+        padded original has to be judged like any other candidate.
+        """
+        full = self.settings.precision is Precision.FP32
+        return full and not self.steps and not self.settings.round_up
 
     def brief(self) -> str:
         passes = " + ".join(step.brief() for step in self.steps) or "untouched"

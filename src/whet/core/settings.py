@@ -48,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         level: graph optimisation level.
         fixed: sizes for symbols of the signature, e.g. ``{"batch": 1}``;
             symbols that are not named stay dynamic.
+        round_up: symbols whose size is rounded up to a multiple by padding with
+            zeros, e.g. ``{"sequence": 8}``; outputs are cut back.
         flush_denormals: treat denormal numbers as zero.
         arena: let the runtime keep a memory arena.
         spin: let idle worker threads spin while they wait.
@@ -61,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     layout: Layout = Layout.AUTO
     level: GraphLevel = GraphLevel.ALL
     fixed: dict[str, int] = {}
+    round_up: dict[str, int] = {}
     flush_denormals: bool = False
     arena: bool = True
     spin: bool = True
@@ -79,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         parts += [f"{self.streams} streams"] if self.streams != 1 else []
         parts += [str(self.precision)] if self.precision is not Precision.FP32 else []
         parts += [f"{name}={size}" for name, size in self.fixed.items()]
-        other = self.changed() - {"threads", "streams", "precision", "fixed"}
+        parts += [f"{name} in {multiple}s" for name, multiple in self.round_up.items()]
+        other = self.changed() - {"threads", "streams", "precision", "fixed", "round_up"}
         parts += [f"{name}={getattr(self, name)}" for name in sorted(other)]
         return ", ".join(parts)

@@ -13,6 +13,8 @@ What each field of `Settings` becomes:
 ``precision``          ``INFERENCE_PRECISION_HINT``; always set, since the plugin
                        silently computes in bf16 where the CPU can (baked)
 ``fixed``              ``Model.reshape`` before compiling (baked)
+``round_up``           zeros at the end of the inputs, outputs cut back
+                       (`whet.runtimes.padding`)
 ``flush_denormals``    ``CPU_DENORMALS_OPTIMIZATION``; at one thread it also holds for
                        what the calling thread computes afterwards
 =====================  =======================================================
@@ -43,6 +45,8 @@ from whet.runtimes.base import Availability, check_settings
 from whet.runtimes.failure import engine_error
 from whet.runtimes.guard import Guard, Port, check_ports, fix_symbols, widen_bfloat16
 from whet.runtimes.ov_session import Loaded, OpenVinoSession
+from whet.runtimes.ov_sizes import SizeCheck
+from whet.runtimes.padding import Padding
 from whet.runtimes.seal import check_seal, is_graph_itself, seal_engine
 from whet.runtimes.versions import availability
 
@@ -65,7 +69,7 @@ class OpenVinoRuntime:
     name: ClassVar[str] = "openvino"
     reads: ClassVar[frozenset[Format]] = frozenset({Format.ONNX, Format.OPENVINO})
     honours: ClassVar[frozenset[str]] = frozenset(
-        {"threads", "streams", "pin", "precision", "fixed", "flush_denormals"}
+        {"threads", "streams", "pin", "precision", "fixed", "round_up", "flush_denormals"}
     )
     bakes: ClassVar[frozenset[str]] = frozenset({"precision", "fixed"})
 
@@ -103,7 +107,15 @@ class OpenVinoRuntime:
         model = loaded.model
         check_ports(self.name, signature, *map(_ports, (model.inputs, model.outputs)))
         _check_precision(model, settings)
-        return OpenVinoSession(loaded, Guard(signature), settings.streams, load)
+        padding = Padding(signature, settings.round_up) if settings.round_up else None
+        return OpenVinoSession(
+            loaded,
+            Guard(signature),
+            settings.streams,
+            load,
+            padding=padding,
+            sizes=_size_check(graph, signature, settings),
+        )
 
 
 @functools.cache
@@ -161,6 +173,17 @@ def _import_blob(engine: Path, settings: Settings, *, profile: bool = False) -> 
     except (RuntimeError, ValueError, OSError) as error:
         remedy = "Compile it again."
         raise engine_error(OpenVinoRuntime.name, f"open {engine.name}", error, remedy) from error
+
+
+def _size_check(graph: Artifact, signature: Signature, settings: Settings) -> SizeCheck | None:
+    """Needed where the plugin would lose an error: one thread, and sizes that differ.
+
+    An engine whose graph is gone is opened all the same, without the check.
+    """
+    dynamic = any(isinstance(dim, str) for spec in signature.inputs for dim in spec.shape)
+    if not dynamic or settings.threads * settings.streams > 1 or not graph.file.is_file():
+        return None
+    return SizeCheck(functools.partial(_core().read_model, graph.path), signature)
 
 
 def _shapes(signature: Signature) -> dict[str, list[int]]:

@@ -6,6 +6,10 @@ shapes are fixed, the request's own input tensors are bound once and small
 inputs are copied into them, which is cheaper. **Outputs** are always copied,
 so that the caller owns them and the next request can't overwrite them.
 
+**Sizes.** The plugin prepares a graph with dynamic sizes anew whenever a size
+changes; `Padding` keeps the sizes few. A size that can't be rounded up because
+the network ends there (the last position of an embedding) runs as it is.
+
 **Threads.** Each infer request serves one caller at a time; there are as many
 as the engine has streams, and further callers wait for one.
 """
@@ -25,6 +29,8 @@ from whet.core.spec import Arrays, Signature
 from whet.errors import EngineError
 from whet.runtimes.failure import engine_error
 from whet.runtimes.guard import Guard
+from whet.runtimes.ov_sizes import SizeCheck
+from whet.runtimes.padding import Padding
 
 if TYPE_CHECKING:
     import openvino
@@ -100,10 +106,20 @@ class _Request:
 class OpenVinoSession:
     """A loaded engine; see the module for how it answers."""
 
-    def __init__(self, loaded: Loaded, guard: Guard, streams: int, load: Load) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        guard: Guard,
+        streams: int,
+        load: Load,
+        padding: Padding | None = None,
+        sizes: SizeCheck | None = None,
+    ) -> None:
         self.signature: Signature = guard.signature
         self._guard = guard
         self._load = load
+        self._padding = padding
+        self._sizes = sizes
         self._pool: queue.SimpleQueue[_Request] | None = queue.SimpleQueue()
         for _ in range(streams):
             self._pool.put(_Request(loaded.model, self.signature))
@@ -123,18 +139,36 @@ class OpenVinoSession:
         arrays = self._guard.admit(inputs)
         request = pool.get()
         try:
-            return request.answer(arrays)
+            return self._answer(request, arrays)
         except (RuntimeError, ValueError) as error:
             remedy = "Check the graph on these inputs."
             raise engine_error("openvino", "run", error, remedy) from error
         finally:
             pool.put(request)
 
+    def _answer(self, request: _Request, arrays: list[NDArray[np.generic]]) -> Arrays:
+        padding = self._padding
+        sizes = padding.sizes(arrays) if padding is not None else None
+        if padding is None or sizes is None:
+            return self._checked(request, arrays)
+        try:
+            return padding.crop(self._checked(request, padding.pad(arrays)), sizes)
+        except (RuntimeError, ValueError):
+            return self._checked(request, arrays)  # says what is wrong, unless padding alone was
+
+    def _checked(self, request: _Request, arrays: list[NDArray[np.generic]]) -> Arrays:
+        if self._sizes is not None:
+            self._sizes.admit(arrays)
+        return request.answer(arrays)
+
     def layers(self, inputs: Mapping[str, NDArray[np.generic]]) -> tuple[LayerTime, ...]:
         """Profile in a second copy of the engine, loaded for it; means of a few requests."""
         if self._pool is None:
             raise EngineError("The session is closed.", "Open the engine again.")
         arrays = self._guard.admit(inputs)
+        self.run(inputs)  # refuses what the graph can't take
+        if self._padding is not None:
+            arrays = self._padding.pad(arrays)
         loaded = self._load(profile=True)
         request = _Request(loaded.model, self.signature)
         try:

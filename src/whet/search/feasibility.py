@@ -1,9 +1,9 @@
 """Rung 0: can the limit be met at all, and by what; pure.
 
 Three kinds of evidence, cheapest first. The *roofline* bound is arithmetic:
-no run can be shorter than its operations at this machine's measured peak, nor
-than its weights at the measured read bandwidth (Williams, Waterman and
-Patterson 2009). The *probes* are measured: the graph as it is on each
+no run can be shorter than its operations at this machine's measured peak, nor,
+where no cache could hold them, than its weights at the measured read
+bandwidth (Williams, Waterman and Patterson 2009). The *probes* are measured: the graph as it is on each
 runtime, and int8 with ranges from a handful of samples, whose answers may be
 poor but whose speed is real. *Width scaling* is an estimate: the share of
 the channels that would have to stay, since the work falls with the square of
@@ -21,6 +21,9 @@ from whet.core.evidence import Ceilings, Feasibility
 __all__ = ["assess", "roofline_ms"]
 
 _BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
+# Weights up to here may stay in a last-level cache between requests, where memory bandwidth
+# bounds nothing. No CPU has more; "out of reach" must never be said of what can be reached.
+_LARGEST_CACHE = 1 << 30
 
 
 def roofline_ms(macs: int, parameters: int, precision: str, ceilings: Ceilings) -> float | None:
@@ -40,11 +43,9 @@ def roofline_ms(macs: int, parameters: int, precision: str, ceilings: Ceilings) 
     if peak is None:
         return None
     compute = 2 * macs / peak
-    stream = (
-        parameters * _BYTES[precision] / ceilings.read_bytes_per_s
-        if ceilings.read_bytes_per_s
-        else 0.0
-    )
+    weights = parameters * _BYTES[precision]
+    read = ceilings.read_bytes_per_s if weights > _LARGEST_CACHE else None
+    stream = weights / read if read else 0.0
     return max(compute, stream) * 1e3
 
 

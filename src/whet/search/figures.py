@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from whet.core.evidence import Quality, Trial
-from whet.core.settings import Precision
+from collections.abc import Iterable
 
-__all__ = ["damage", "is_untouched", "speed"]
+from whet.core.evidence import Quality, Trial
+
+__all__ = ["damage", "is_untouched", "plainest", "speed"]
 
 
 def is_untouched(trial: Trial) -> bool:
-    """No pass and full precision: the original on some runtime."""
-    return not trial.recipe.steps and trial.recipe.settings.precision is Precision.FP32
+    """The original on some runtime; see `Recipe.untouched`."""
+    return trial.recipe.untouched
 
 
 def speed(trial: Trial) -> float:
     """Speed-up against the search's anchor; 0 where it wasn't measured."""
     return trial.speedup.value if trial.speedup is not None else 0.0
+
+
+def plainest(trials: Iterable[Trial], *, within: float) -> Trial:
+    """Of trials about as fast as the fastest, the one with the fewest passes and settings.
+
+    Quick timings differ by a few per cent from one search to the next. What is
+    tried further must not hang on that, or a search that is started again goes
+    another way: where nothing but chance tells trials apart, a fixed order does.
+
+    Args:
+        trials: at least one.
+        within: share of the fastest's speed by which a trial may be slower.
+    """
+    known = list(trials)
+    best = max(speed(t) for t in known)
+    near = [t for t in known if speed(t) >= (1 - within) * best]
+    return min(
+        near,
+        key=lambda t: (len(t.recipe.steps), len(t.recipe.settings.changed()), t.recipe.digest()),
+    )
 
 
 def damage(trial: Trial) -> float:

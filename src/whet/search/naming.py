@@ -24,7 +24,7 @@ def kind_of(steps: tuple[Step, ...], precision: str) -> str:
         kind = f"weights int{options.get('bits', 8)}"
     elif "cast" in names:
         options = next(step.options for step in steps if step.name == "cast")
-        kind = f"weights {options.get('to', 'fp16')}"
+        kind = f"weights {options.get('weights', 'fp16')}"
     elif "fuse" in names:
         kind = "fused"
     if not kind:
@@ -62,6 +62,8 @@ def _settings_apart(recipe: Recipe, other: Recipe) -> list[str]:
             words.append(f"{value} thread{'s' if value != 1 else ''}")
         elif field == "fixed":
             words.append(", ".join(f"{k} {v}" for k, v in value.items()) or "any size")
+        elif field == "round_up":
+            words.append(", ".join(f"{k} in {v}s" for k, v in value.items()) or "not padded")
         elif isinstance(value, bool):
             words.append(_plain(field) if value else f"no {_plain(field)}")
         else:

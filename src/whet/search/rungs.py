@@ -24,6 +24,8 @@ __all__ = [
     "int8_first",
     "int8_probe",
     "int8_rest",
+    "lighter",
+    "padded",
     "reduced_precision",
     "retuned",
     "untouched_first",
@@ -90,11 +92,25 @@ def reduced_precision(
             yield Recipe((), runtime, settings)
 
 
+def padded(trial: Trial, choices: Iterable[dict[str, int]]) -> Iterator[Recipe]:
+    """A trial's own recipe with sizes rounded up; quality is judged."""
+    recipe = trial.recipe
+    for choice in choices:
+        settings = msgspec.structs.replace(recipe.settings, round_up=choice)
+        yield Recipe(recipe.steps, recipe.runtime, settings)
+
+
 def fused(kind: str, best: dict[str, Settings]) -> Iterator[Recipe]:
     """Rung 1, fourth wave: transformers with ONNX Runtime's own fused operators."""
     if kind == "transformer" and "onnxruntime" in best:
         step = Step("fuse", {"target": "onnxruntime"})
         yield Recipe((step,), "onnxruntime", best["onnxruntime"])
+
+
+def lighter(best: dict[str, Settings]) -> Iterator[Recipe]:
+    """Rung 1, where size is limited: weights stored in 16 bits, computed with in 32."""
+    for runtime in sorted(best.keys() - {"inductor"}):  # it compiles the program, not the graph
+        yield Recipe((Step("cast", {"weights": "fp16"}),), runtime, best[runtime])
 
 
 def int8_probe(kind: str, best: dict[str, Settings], flags: frozenset[str]) -> Iterator[Recipe]:
@@ -164,4 +180,5 @@ def retuned(
     recipe = trial.recipe
     space = settings_space(recipe.runtime, cores=cores, fixed=fixed, flags=flags, lossless=False)
     for settings in space[: _MORE.get(recipe.runtime, 4)]:
-        yield Recipe(recipe.steps, recipe.runtime, settings)
+        same = msgspec.structs.replace(settings, round_up=recipe.settings.round_up)
+        yield Recipe(recipe.steps, recipe.runtime, same)

@@ -13,8 +13,12 @@ PEAKS = Ceilings(
 
 def test_roofline_is_the_larger_of_compute_and_stream() -> None:
     assert roofline_ms(10**9, 0, "fp32", PEAKS) == pytest.approx(20.0)
-    assert roofline_ms(0, 10**9, "int8", PEAKS) == pytest.approx(100.0)
+    assert roofline_ms(0, 2 * 10**9, "int8", PEAKS) == pytest.approx(200.0)
     assert roofline_ms(10**9, 10**6, "bf16", PEAKS) is None
+
+
+def test_weights_that_a_cache_may_hold_are_not_bound_by_memory() -> None:
+    assert roofline_ms(0, 10**9, "int8", PEAKS) == 0.0
 
 
 def test_a_limit_below_the_roofline_is_out_of_reach() -> None:

@@ -79,3 +79,27 @@ def test_retuning_keeps_the_passes() -> None:
     found = list(rungs.retuned(ran("openvino", 3.0, recipe), **AXES))
     assert found
     assert all(r.steps == recipe.steps for r in found)
+
+
+def test_half_of_the_size_on_every_runtime() -> None:
+    found = list(rungs.lighter({"openvino": PLAIN, "inductor": PLAIN, "onnxruntime": PLAIN}))
+    assert [r.runtime for r in found] == ["onnxruntime", "openvino"]
+    assert all(step.name == "cast" for r in found for step in r.steps)
+
+
+def test_padding_changes_nothing_but_the_sizes() -> None:
+    base = ran("openvino", 2.0)
+    found = list(rungs.padded(base, ({"sequence": 8}, {"sequence": 16})))
+    assert [r.settings.round_up for r in found] == [{"sequence": 8}, {"sequence": 16}]
+    for recipe in found:
+        plain = msgspec.structs.replace(recipe.settings, round_up={})
+        assert msgspec.structs.replace(recipe, settings=plain) == base.recipe
+        assert not recipe.untouched
+
+
+def test_what_is_padded_stays_padded_when_it_is_tuned() -> None:
+    settings = msgspec.structs.replace(PLAIN, round_up={"sequence": 8})
+    base = ran("openvino", 2.0, Recipe((), "openvino", settings))
+    found = list(rungs.retuned(base, **AXES))
+    assert found
+    assert all(r.settings.round_up == {"sequence": 8} for r in found)
