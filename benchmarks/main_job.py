@@ -104,7 +104,7 @@ def run_case(case: Case, *, budget_s: float, quick: bool) -> Found:
             for name, contender in contenders.items()
             if name in timed.latency
         }
-    rows = _rows(case, timed, judged)
+    rows = _rows(case, timed, judged, _floor_ms(evidence))
     _print(rows)
     return Found(rows, _goals(case, evidence, timed, judged, peak_bytes), evidence)
 
@@ -240,7 +240,9 @@ def _judge_one(setup: Setup, metric: str, reference: Any, got: Any) -> Quality:
     )
 
 
-def _rows(case: Case, timed: Race, judged: dict[str, Row]) -> list[dict[str, Any]]:
+def _rows(
+    case: Case, timed: Race, judged: dict[str, Row], floor_ms: float | None
+) -> list[dict[str, Any]]:
     rows = []
     for name, row in judged.items():
         latency = timed.latency[name]
@@ -253,6 +255,7 @@ def _rows(case: Case, timed: Race, judged: dict[str, Row]) -> list[dict[str, Any
                 "speedup_over_eager": _ratio(timed, "eager", name),
                 "speedup_over_untouched": _ratio(timed, "best untouched", name),
                 "size_bytes": row.size_bytes,
+                "int8_peak_floor_ms": floor_ms,
                 "quality": msgspec.to_builtins(row.quality) if row.quality else None,
                 "extra": {k: msgspec.to_builtins(v) for k, v in row.extra.items()},
                 "settings": row.contender.settings.brief(),
@@ -320,7 +323,7 @@ def _goals(
             return
         r: Ratio = timed.ratio(against, "whet")
         # A goal stated for a CPU with AMX is still measured elsewhere, and said so.
-        suffix = "" if decidable else " (goal is for AMX; none here)"
+        suffix = "" if decidable else _without_amx(evidence, timed, against)
         goals.append(
             Goal(f"{case.name}: {name}{suffix}", f">= {least:g}", r.value, "x", r.value >= least)
         )
@@ -371,6 +374,22 @@ def _goals(
         words = "no peer keeps the floor"
         goals.append(Goal(f"{case.name}: against the best peer", ">= 1.0", words, "", True))
     return goals
+
+
+def _without_amx(evidence: Evidence, timed: Race, against: str) -> str:
+    """What the goal would ask of this CPU: the whole network at its measured int8 peak."""
+    words = " (goal is for AMX; none here"
+    floor_ms = _floor_ms(evidence)
+    point = timed.latency[against].at(50.0)
+    if floor_ms is None or point is None:
+        return f"{words})"
+    most = point.value_ms / floor_ms
+    return f"{words}: at 100 % of the measured int8 peak {floor_ms:.3g} ms, {most:.3g}x)"
+
+
+def _floor_ms(evidence: Evidence) -> float | None:
+    """The shortest time that this machine's measured int8 peak allows for the network."""
+    return evidence.feasibility.bounds_ms.get("roofline int8") if evidence.feasibility else None
 
 
 def _best_peer(timed: Race, judged: dict[str, Row]) -> str | None:

@@ -12,11 +12,11 @@ from typing import Any
 from whet.core.contract import Contract, Drop
 from whet.data.transform import ImageTransform, Transform
 
-__all__ = ["CASES", "Case"]
+__all__ = ["CASES", "NETWORKS", "Case"]
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
-_NETWORKS = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "networks"
+NETWORKS = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "networks"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def resnet50(data: Path) -> Case:
     """ResNet-50 with non-commercial weights: for measuring only."""
     return Case(
         name="ResNet-50",
-        network=f"{_NETWORKS / 'resnet.py'}:resnet50",
+        network=f"{NETWORKS / 'resnet.py'}:resnet50",
         weights=str(data / "weights" / "noncommercial" / "resnet50_imagenet.npz"),
         samples=str(data / "imagenet_sample"),
         transform=_pictures("image", _IMAGENET_MEAN, _IMAGENET_STD),

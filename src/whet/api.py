@@ -18,6 +18,7 @@ from whet.search.events import Event, Finished
 from whet.search.given import Given
 from whet.search.outcome import Outcome
 from whet.search.run import search
+from whet.search.stop import Stop
 from whet.serve.bench import Bench
 from whet.serve.bench import bench as _bench
 from whet.serve.inspect import Inspection, inspection_of
@@ -80,7 +81,8 @@ def optimize(
         seed: for splits and searches.
         runtimes: those to search; by default all that can be used here.
         on_event: told what happens.
-        cancel: set it to stop; the ledger keeps everything so far.
+        cancel: set it to end the search early. What it has found by then is
+            certified and packed, and the ledger keeps every finished trial.
         command: how to reproduce the search, for the report.
 
     Returns:
@@ -91,6 +93,7 @@ def optimize(
         InputError: the network, samples or contract can't be used.
         HostError: a runtime or an extra is missing.
         StorageError: something can't be written; the ledger keeps what was measured.
+        Stopped: ``cancel`` was set before anything was measured.
     """
     emit = on_event if on_event is not None else _ignore
     place = Path(out) if out is not None else None
@@ -115,7 +118,7 @@ def optimize(
         budget_s=budget_s,
         ledger=Path(ledger) if ledger is not None else None,
         emit=emit,
-        cancel=cancel if cancel is not None else threading.Event(),
+        stop=Stop(cancel) if cancel is not None else Stop(),
         command=command,
     )
     if place is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import runpy
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,15 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 @pytest.mark.parametrize("line", sorted(set(commands())))
 def test_every_command_line_that_is_shown_parses(line: str) -> None:
     from whet.cli.main import parser
+    from whet.cli.words import attached
 
-    parser().parse_args(line.split()[1:])
+    words = shlex.split(line)[1:]
+    parsed = parser().parse_args(attached(words))
+    assert parsed.verb == words[0]
+    # Every option that is shown was taken as one, not as the value of another.
+    taken = {f"--{name.replace('_', '-')}" for name, value in vars(parsed).items() if value}
+    taken |= {"--data"} if parsed.verb == "optimize" else set()
+    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= taken
 
 
 def test_the_command_line_reference_is_what_the_parser_takes() -> None:

@@ -97,6 +97,15 @@ def test_the_script_runs_and_the_table_can_be_sorted(browser: Browser) -> None:
     assert re.search(r'<th scope="col" class="num"><button type="button">p99</button></th>', dom)
 
 
+def test_the_footprint_is_no_table_to_sort(browser: Browser) -> None:
+    dom, console = browser.open(render(factory.evidence()), "--dump-dom")
+    assert console == []
+    table = re.search(r'<table class="takes">.*?</table>', dom, re.DOTALL)
+    assert table is not None
+    assert "cold start" in table[0]
+    assert "<button" not in table[0], "its rows have different units"
+
+
 def test_hostile_names_run_nothing_and_fetch_nothing(browser: Browser) -> None:
     for payload in (
         "<script>document.title='owned'</script>",

@@ -1,4 +1,4 @@
-"""A search that is killed half-way goes on where it was, and ends with the same choice."""
+"""A search that is killed half-way goes on where it was, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from stripes import Job
 
@@ -40,22 +41,47 @@ def finished(ledger: Path) -> dict[str, str]:
             return {}
 
 
-def test_nothing_that_was_finished_is_tried_again(job: Job, tmp_path: Path) -> None:
-    environment = {**os.environ, "WHET_CACHE": str(tmp_path / "cache")}
-    ledger = tmp_path / "ledger.sqlite"
-    first = subprocess.Popen(
-        command(job, tmp_path),
+def alive(cache: Path) -> list[psutil.Process]:
+    """Processes that were started by a search with this cache."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mine = process.environ().get("WHET_CACHE") == str(cache)
+            if mine and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def kill_after(job: Job, place: Path, environment: dict[str, str], trials: int) -> None:
+    """Start the search in a group of its own and kill the group once so many trials are done."""
+    search = subprocess.Popen(
+        command(job, place),
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + _BUDGET_S
-    while len(finished(ledger)) < 4 and time.monotonic() < deadline:
+    while len(finished(place / "ledger.sqlite")) < trials and time.monotonic() < deadline:
         time.sleep(0.2)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    before = finished(ledger)
+    os.killpg(search.pid, signal.SIGKILL)
+    assert search.wait() == -signal.SIGKILL
+
+
+def test_nothing_that_was_finished_is_tried_again(job: Job, tmp_path: Path) -> None:
+    cache, scratch = tmp_path / "cache", tmp_path / "tmp"
+    scratch.mkdir()
+    environment = {**os.environ, "WHET_CACHE": str(cache), "TMPDIR": str(scratch)}
+    kill_after(job, tmp_path, environment, 4)
+    deadline = time.monotonic() + 10
+    while alive(cache) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(cache)
+    before = finished(tmp_path / "ledger.sqlite")
     assert len(before) >= 4
+
     second = subprocess.run(
         command(job, tmp_path), env=environment, capture_output=True, text=True, check=False
     )
@@ -65,3 +91,4 @@ def test_nothing_that_was_finished_is_tried_again(job: Job, tmp_path: Path) -> N
         kept = json.loads(body)
         assert trials[recipe]["seconds"] == kept["seconds"]
     assert (tmp_path / "out.whet" / "manifest.json").exists()
+    assert not list(scratch.glob("*whet-*"))

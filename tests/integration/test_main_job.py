@@ -73,6 +73,34 @@ def test_time_is_kept(evidence: Evidence) -> None:
     assert evidence.seconds <= 110.0
 
 
+def test_what_the_search_and_the_chosen_took_is_known(evidence: Evidence) -> None:
+    assert evidence.peak_bytes is not None
+    assert evidence.peak_bytes > 100_000_000, "this process and its workers"
+    chosen = next(t for t in evidence.trials if t.id == evidence.chosen)
+    assert chosen.footprint is not None
+    assert chosen.footprint.cold_start_ms is not None
+    assert chosen.footprint.load_ms is not None
+    assert chosen.footprint.energy_mj is not None or any(
+        note.where == "energy" for note in chosen.footprint.notes
+    )
+
+
+def test_bytes_moved_and_ceiling_are_the_candidates_own(evidence: Evidence) -> None:
+    ran = [t for t in evidence.trials if t.footprint is not None and t.status is Status.OK]
+    floats = {t.footprint.bytes_moved for t in ran if is_untouched(t) and t.footprint}
+    assert len(floats) == 1
+    (float_bytes,) = floats
+    int8 = [t.footprint for t in ran if "int8" in t.name and "weights" not in t.name]
+    assert int8
+    for taken in int8:
+        assert taken is not None
+        assert taken.ceiling in {"int8", None}
+        assert taken.bytes_moved is not None
+        assert float_bytes is not None
+        assert taken.bytes_moved < 0.7 * float_bytes
+        assert not any(note.where == "bytes moved" for note in taken.notes), "counted, not guessed"
+
+
 def test_events_tell_the_story(done: tuple[Outcome, list[Event]]) -> None:
     events = done[1]
     kinds = [type(e) for e in events]

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from whet.bundle.manifest import FileEntry
+from whet.core.room import is_full
 from whet.errors import BundleError, StorageError
 
 if sys.platform != "win32":
@@ -39,7 +40,6 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 20
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # A partial folder is made and locked within moments; one older than this without a lock is dead.
 _YOUNG_S = 60.0
 _AT_FDCWD = -100
@@ -48,7 +48,7 @@ _RENAME_EXCHANGE = 2
 
 def storage_error(error: OSError, where: Path) -> StorageError:
     """The one sentence for a write that the system refused."""
-    if error.errno in _FULL:
+    if is_full(error):
         return StorageError(
             f"'{where}' can't be written: no space is left ({error.strerror}).",
             "Free some space, or write to another disk. Nothing was left behind.",
@@ -82,7 +82,7 @@ def check_room(where: Path, size_bytes: int) -> None:
         raise storage_error(error, where) from error
     if free < size_bytes:
         raise StorageError(
-            f"'{where}' has {free / 1e6:.0f} MB free; {size_bytes / 1e6:.0f} MB are needed.",
+            f"'{where}' has {free / 1e6:.3g} MB free; {size_bytes / 1e6:.3g} MB are needed.",
             "Free some space, or write to another disk. Nothing was left behind.",
         )
 

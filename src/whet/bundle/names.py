@@ -31,15 +31,8 @@ def check_segment(segment: str, *, remedy: str = _REMEDY) -> str:
     Raises:
         BundlePathError: it doesn't.
     """
-    if (
-        _SEGMENT.fullmatch(segment) is None
-        or segment.endswith(".")
-        or segment.partition(".")[0].lower() in _DEVICES
-    ):
-        raise BundlePathError(
-            f"The name {segment[:200]!r} is not allowed in a bundle (letters, digits, '.', '_', '-').",
-            remedy,
-        )
+    if not _is_segment(segment):
+        raise _not_allowed(segment, remedy)
     return segment
 
 
@@ -47,7 +40,7 @@ def check_name(name: str, *, remedy: str = _REMEDY) -> str:
     """Return a relative file name if it follows the grammar.
 
     Raises:
-        BundlePathError: it doesn't.
+        BundlePathError: it doesn't; it is told in full, so that an attack is recognised.
     """
     # Bounded before it is split: a name of a million slashes is refused cheaply.
     segments = name.split("/", _MAX_SEGMENTS)
@@ -55,9 +48,24 @@ def check_name(name: str, *, remedy: str = _REMEDY) -> str:
         raise BundlePathError(
             f"The name {name[:200]!r} has more than {_MAX_SEGMENTS} segments.", remedy
         )
-    for segment in segments:
-        check_segment(segment, remedy=remedy)
+    if not all(_is_segment(segment) for segment in segments):
+        raise _not_allowed(name, remedy)
     return name
+
+
+def _is_segment(segment: str) -> bool:
+    return (
+        _SEGMENT.fullmatch(segment) is not None
+        and not segment.endswith(".")
+        and segment.partition(".")[0].lower() not in _DEVICES
+    )
+
+
+def _not_allowed(name: str, remedy: str) -> BundlePathError:
+    return BundlePathError(
+        f"The name {name[:200]!r} is not allowed in a bundle (letters, digits, '.', '_', '-').",
+        remedy,
+    )
 
 
 def check_names(names: Iterable[str], *, remedy: str = _REMEDY) -> None:

@@ -19,6 +19,10 @@ _SIGNS = {
     Verdict.UNDECIDED: ("?", "yellow"),
 }
 _NAME = 36
+_LEAST_NAME = 24
+_BETWEEN = 2
+# Left out one after another on a terminal that is too narrow for all; the report has them.
+_SPARE = ("p50", "size", "lost", "at most")
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
@@ -68,13 +72,13 @@ def _contenders(facts: Facts, columns: int, paint: Paint) -> list[str]:
     shown = facts.contenders
     if not shown:
         return ["No candidate could be measured."]
-    q = fmt.percentile(facts.evidence.contract.percentile)
+    asked = _percentile(facts, shown)
+    q = fmt.percentile(asked)
     heads = ["", "candidate", q, "p50", "speed-up", "size", "lost", "at most", ""]
-    rows = [_row(facts, trial) for trial in shown]
+    rows = [_row(facts, trial, asked) for trial in shown]
     if q == "p50":
-        heads.pop(3)
-        for row in rows:
-            row.pop(3)
+        heads, rows = _without(3, heads, rows)
+    heads, rows = _fitted(heads, rows, (*(s for s in _SPARE if s != q), q), columns)
     lines = [clip(line, columns) for line in table(heads, rows, left=2)]
     lines[0] = paint(lines[0], "dim")
     for number, trial in enumerate(shown, start=1):
@@ -87,9 +91,45 @@ def _contenders(facts: Facts, columns: int, paint: Paint) -> list[str]:
     return lines
 
 
-def _row(facts: Facts, trial: Trial) -> list[str]:
+def _fitted(
+    heads: list[str], rows: list[list[str]], spare: Sequence[str], columns: int
+) -> tuple[list[str], list[list[str]]]:
+    """The table without the columns that don't fit, and names as long as there is room for.
+
+    The last column, the verdict, stays whatever the width.
+    """
+    for left_out in ("", *spare):
+        if left_out in heads[2:-1]:
+            heads, rows = _without(heads.index(left_out), heads, rows)
+        cells = [heads, *rows]
+        others = [max(width_of(row[k]) for row in cells) for k in range(len(heads)) if k != 1]
+        room = columns - sum(others) - _BETWEEN * len(others)
+        if room >= min(_LEAST_NAME, max(width_of(row[1]) for row in cells)):
+            break
+    most = max(min(_NAME, room), 1)
+    return heads, [[row[0], clip(row[1], most), *row[2:]] for row in rows]
+
+
+def _without(
+    column: int, heads: list[str], rows: list[list[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """The table without one column."""
+    kept = [[*row[:column], *row[column + 1 :]] for row in (heads, *rows)]
+    return kept[0], kept[1:]
+
+
+def _percentile(facts: Facts, shown: Sequence[Trial]) -> float:
+    """The contract's; where too few queries ran for it in any, the highest that all have."""
+    asked = facts.evidence.contract.percentile
+    have = [{p.q for p in t.latency.percentiles} for t in shown if t.latency is not None]
+    if not have or any(asked in known for known in have):
+        return asked
+    return max((q for q in set.intersection(*have) if q < asked), default=asked)
+
+
+def _row(facts: Facts, trial: Trial, asked: float) -> list[str]:
     latency = trial.latency
-    point = latency.at(facts.evidence.contract.percentile) if latency is not None else None
+    point = latency.at(asked) if latency is not None else None
     median = latency.at(50.0) if latency is not None else None
     untouched = facts.untouched(trial)
     quality = facts.quality(trial)
@@ -99,9 +139,12 @@ def _row(facts: Facts, trial: Trial) -> list[str]:
         if trial.id == facts.evidence.baseline
         else fmt.ratio(trial.speedup.value if trial.speedup else None)
     )
+    if trial.speedup is not None and trial.id != facts.evidence.baseline:
+        # As in the lines told during the search: the interval doesn't settle it.
+        speed = f"≈{speed}" if fmt.certainty(trial.speedup) else speed
     return [
         "▸" if trial.id == facts.evidence.chosen else " ",
-        clip(plain(trial.name), _NAME),
+        plain(trial.name),
         fmt.ms(point.value_ms if point is not None else None),
         fmt.ms(median.value_ms if median is not None else None),
         speed,

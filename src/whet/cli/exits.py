@@ -28,5 +28,5 @@ TABLE: dict[Exit, str] = {
     Exit.HOST: "this machine lacks something",
     Exit.BUNDLE: "the bundle is refused, or answers otherwise here",
     Exit.STORAGE: "something can't be written",
-    Exit.INTERRUPTED: "interrupted; everything so far is kept",
+    Exit.INTERRUPTED: "interrupted before there was a result; every finished trial is kept",
 }

@@ -14,9 +14,11 @@ from typing import NoReturn
 from whet import __version__
 from whet.cli import bench, demo, inspect, optimize, report, verify
 from whet.cli.console import Console, plain
+from whet.cli.document import error_document, stopped_document
 from whet.cli.exits import TABLE, Exit
 from whet.cli.ports import GetApi, the_api
-from whet.errors import ContractError, OptionError, WhetError
+from whet.cli.words import attached, refusal
+from whet.errors import ContractError, WhetError
 
 __all__ = ["main", "parser"]
 
@@ -28,9 +30,7 @@ class _Parser(argparse.ArgumentParser):
     """A wrong command line is wrong input like any other: one sentence, exit code 3."""
 
     def error(self, message: str) -> NoReturn:
-        raise OptionError(
-            f"{message[:1].upper()}{message[1:]}.", f"'{self.prog} --help' lists what can be given."
-        )
+        raise refusal(message, self.prog)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,7 +77,7 @@ def main(
     out.json = out.json or "--json" in given
     debug = "--debug" in given
     try:
-        parsed = parser().parse_args(given)
+        parsed = parser().parse_args(attached(given))
         parsed.command_line = given
         return int(parsed.run(parsed, out, api))
     except SystemExit as end:  # argparse after --help and --version
@@ -86,6 +86,7 @@ def main(
         return _refused(error, out)
     except KeyboardInterrupt:
         out.tell(out.paint_err("Interrupted.", "yellow"))
+        stopped_document(out, "", Exit.INTERRUPTED)
         return Exit.INTERRUPTED
     except BrokenPipeError:
         return _unread()
@@ -104,7 +105,7 @@ def _refused(error: WhetError, console: Console) -> int:
         console.tell(paint(plain(error.message), "red"))
         if error.remedy:
             console.tell(plain(error.remedy))
-    _as_document(console, error, error.exit_code)
+    error_document(console, error, error.exit_code)
     return error.exit_code
 
 
@@ -121,7 +122,7 @@ def _unexpected(error: Exception, console: Console, *, debug: bool) -> int:
         console.tell(f"The traceback is in {where}. {_REPORTS}")
     elif not debug:
         console.tell("The traceback could not be written; --debug shows it.")
-    _as_document(console, error, Exit.INTERNAL)
+    error_document(console, error, Exit.INTERNAL)
     return Exit.INTERNAL
 
 
@@ -135,29 +136,6 @@ def _keep_traceback(error: Exception) -> str:
             return file.name
     except OSError:
         return ""
-
-
-def _as_document(console: Console, error: Exception, code: int) -> None:
-    if not console.json:
-        return
-    import msgspec
-
-    issues = error.issues if isinstance(error, ContractError) else ()
-    console.document(
-        msgspec.json.encode(
-            {
-                "error": {
-                    "kind": type(error).__name__,
-                    "message": error.message if isinstance(error, WhetError) else str(error),
-                    "remedy": error.remedy if isinstance(error, WhetError) else "",
-                    "issues": [
-                        {"where": i.where, "message": i.message, "remedy": i.remedy} for i in issues
-                    ],
-                },
-                "exit_code": int(code),
-            }
-        )
-    )
 
 
 def _unread() -> int:

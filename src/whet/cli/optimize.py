@@ -14,9 +14,11 @@ import msgspec
 from whet.cli import options
 from whet.cli.closing import closing
 from whet.cli.console import Console
+from whet.cli.contract import add_contract, contract_of
 from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Outcome, Verbs
 from whet.cli.watch import watch
+from whet.measure.cgroup import allowed_cores
 from whet.search.events import Event
 
 __all__ = ["add", "default_out", "report_outcome", "run"]
@@ -39,7 +41,7 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument("--weights", metavar="FILE", help="for a factory: .safetensors or .pt")
     options.add_samples(parser)
-    options.add_contract(parser)
+    add_contract(parser)
     options.add_transform(parser)
     search = parser.add_argument_group("search")
     search.add_argument(
@@ -62,7 +64,7 @@ def add(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
     """Carry it out."""
-    contract = options.contract_of(args)
+    contract = contract_of(args, cores=allowed_cores())
     transform = options.transform_of(args)
     budget_s = None if args.budget == "none" else options.parse_seconds("--budget", args.budget)
     runtimes = options.names_of("--runtimes", args.runtimes)

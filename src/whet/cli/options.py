@@ -1,76 +1,26 @@
-"""From the words of a command line to a contract and a transform."""
+"""From the words of a command line to samples and a transform."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from whet.core.contract import METRICS, Contract, parse_bytes, parse_drop, parse_ms
-from whet.errors import ContractError, Issue, OptionError
+from whet.errors import OptionError
 
 if TYPE_CHECKING:
     from whet.data.image import Channels
     from whet.data.transform import Transform
 
 __all__ = [
-    "add_contract",
     "add_samples",
     "add_transform",
-    "contract_of",
     "names_of",
     "parse_seconds",
     "transform_of",
 ]
 
-T = TypeVar("T")
-_PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9}
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-
-
-def add_contract(parser: argparse.ArgumentParser) -> None:
-    """The clauses of the contract; all are optional."""
-    group = parser.add_argument_group(
-        "contract", "what must be kept; without a limit: as fast as possible"
-    )
-    for name, q in _PERCENTILES.items():
-        words = (
-            f"limit of the {q:g}th percentile, such as 5ms" if name == "p99" else argparse.SUPPRESS
-        )
-        group.add_argument(f"--{name}", metavar="TIME", help=words)
-    group.add_argument(
-        "--percentile", type=float, metavar="N", help="percentile that is bounded (default 99)"
-    )
-    group.add_argument("--limit", metavar="TIME", help="its limit, such as 800us, 5ms or 0.2s")
-    group.add_argument(
-        "--max-drop",
-        metavar="DROP",
-        help="quality that may be lost: 1%% (of the original's value), 1pt or 0.01 (default 1pt)",
-    )
-    group.add_argument(
-        "--metric", default="auto", metavar="NAME", help=f"{', '.join(METRICS)} or file.py:function"
-    )
-    group.add_argument(
-        "--confidence",
-        type=float,
-        default=0.95,
-        metavar="P",
-        help="of bounds on quality (default 0.95)",
-    )
-    group.add_argument(
-        "--batch", type=int, default=1, metavar="N", help="rows per request (default 1)"
-    )
-    group.add_argument(
-        "--concurrency", type=int, default=1, metavar="N", help="requests at once (default 1)"
-    )
-    group.add_argument(
-        "--threads", type=int, metavar="N", help="compute threads (default: all that may be used)"
-    )
-    group.add_argument("--max-size", metavar="SIZE", help="limit on disk, such as 25MB")
-    group.add_argument(
-        "--max-memory", metavar="SIZE", help="limit of the peak memory, such as 500MB"
-    )
 
 
 def add_samples(parser: argparse.ArgumentParser) -> None:
@@ -116,71 +66,6 @@ def add_transform(parser: argparse.ArgumentParser) -> None:
     text.add_argument("--max-length", type=int, metavar="N", help="in tokens (default 128)")
     text.add_argument("--text-inputs", metavar="A,B", help="default input_ids,attention_mask")
     text.add_argument("--pad-id", type=int, metavar="N", help="default 0")
-
-
-def contract_of(args: argparse.Namespace) -> Contract:
-    """The contract, or one error that lists everything that is wrong with it.
-
-    Raises:
-        ContractError: every broken clause.
-    """
-    issues: list[Issue] = []
-
-    def read(flag: str, text: str | None, parse: Callable[[str], T], default: T) -> T:
-        if text is None:
-            return default
-        try:
-            return parse(text)
-        except ContractError as error:
-            issues.extend(Issue(flag, issue.message, issue.remedy) for issue in error.issues)
-            return default
-
-    percentile, flag, limit = _limit(args, issues)
-    fallback = Contract()
-    contract = Contract(
-        limit_ms=read(flag, limit, parse_ms, fallback.limit_ms),
-        percentile=percentile,
-        batch=args.batch,
-        concurrency=args.concurrency,
-        threads=args.threads,
-        metric=args.metric,
-        max_drop=read("--max-drop", args.max_drop, parse_drop, fallback.max_drop),
-        confidence=args.confidence,
-        max_bytes=read("--max-size", args.max_size, parse_bytes, fallback.max_bytes),
-        max_memory_bytes=read(
-            "--max-memory", args.max_memory, parse_bytes, fallback.max_memory_bytes
-        ),
-    )
-    try:
-        contract.checked()
-    except ContractError as error:
-        issues.extend(error.issues)
-    if issues:
-        raise ContractError(tuple(issues))
-    return contract
-
-
-def _limit(args: argparse.Namespace, issues: list[Issue]) -> tuple[float, str, str | None]:
-    """The percentile, and the flag and text of its limit."""
-    named = [name for name in _PERCENTILES if getattr(args, name) is not None]
-    given = [f"--{name}" for name in named] + (["--limit"] if args.limit is not None else [])
-    if len(given) > 1:
-        issues.append(
-            Issue(
-                given[1],
-                f"it bounds the latency a second time, after {given[0]}.",
-                "Give one of them.",
-            )
-        )
-    if named and args.percentile is not None:
-        issues.append(
-            Issue(
-                "--percentile", f"--{named[0]} names a percentile already.", "Give --limit with it."
-            )
-        )
-    if named:
-        return _PERCENTILES[named[0]], f"--{named[0]}", getattr(args, named[0])
-    return args.percentile if args.percentile is not None else 99.0, "--limit", args.limit
 
 
 def transform_of(args: argparse.Namespace) -> Transform | None:

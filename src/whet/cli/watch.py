@@ -1,7 +1,9 @@
-"""Runs a search under the eyes of the user, who may stop it.
+"""Runs a search under the eyes of the user, who may end it.
 
-The first Ctrl-C (or SIGTERM) asks the search to stop: it ends its workers and
-leaves the ledger whole. The second ends at once.
+The first Ctrl-C (or SIGTERM) ends the climb: the search certifies and packs the
+best so far, or stops where there is nothing to pack yet. The second ends at
+once; the ledger is whole at every moment. Workers and contenders run in sessions
+of their own, so that the terminal's Ctrl-C reaches this process alone.
 """
 
 from __future__ import annotations
@@ -14,24 +16,26 @@ from types import FrameType
 from typing import TypeVar
 
 from whet.cli.console import Console
+from whet.cli.document import stopped_document
+from whet.cli.exits import Exit
 from whet.cli.progress import Progress
-from whet.errors import StorageError, WhetError
 from whet.search.events import Event, Stopped
 
 __all__ = ["RESUME", "watch"]
 
 T = TypeVar("T")
+_AT_ONCE = 2  # signals
 RESUME = "Everything so far is kept: give the same command again and no finished trial is repeated."
-_STOPPING = "Stopping; everything so far is kept. Ctrl-C again ends at once."
+_STOPPING = "Stopping, and closing with the best so far if there is one. Ctrl-C again ends at once."
 
 
 def watch(
     console: Console, title: str, job: Callable[[Callable[[Event], None], threading.Event], T]
 ) -> T | None:
-    """Run ``job(listener, cancel)``; ``None`` when the user stopped it.
+    """Run ``job(listener, cancel)``; ``None`` when the user ended it before it had a result.
 
     Raises:
-        WhetError: as the job does, unless it is a consequence of stopping.
+        WhetError: as the job does.
     """
     cancel = threading.Event()
     progress = Progress(console, title)
@@ -39,26 +43,25 @@ def watch(
         with progress, _stoppable(cancel, progress):
             return job(progress, cancel)
     except (Stopped, KeyboardInterrupt):
-        pass
-    except WhetError as error:
-        # Stopping ends workers, and what they were doing then fails.
-        if not cancel.is_set() or isinstance(error, StorageError):
-            raise
-    paint = console.paint_err
-    console.tell(paint("Stopped.", "yellow") + f" {RESUME}")
-    return None
+        console.tell(console.paint_err("Stopped.", "yellow") + f" {RESUME}")
+        stopped_document(console, RESUME, Exit.INTERRUPTED)
+        return None
 
 
 @contextmanager
 def _stoppable(cancel: threading.Event, progress: Progress) -> Iterator[None]:
-    """Turn the first signal into ``cancel``."""
+    """Turn the first signal into ``cancel``, and the second into `KeyboardInterrupt`."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    heard: list[int] = []
 
-    def asked(_number: int, _frame: FrameType | None) -> None:
-        if cancel.is_set():
+    def asked(number: int, _frame: FrameType | None) -> None:
+        heard.append(number)
+        if len(heard) == _AT_ONCE:
             raise KeyboardInterrupt
+        if len(heard) > _AT_ONCE:
+            return  # what is being tidied up takes seconds; cut short, it would leave things behind
         cancel.set()
         # A handler may interrupt a write, so the words are written by another thread.
         threading.Thread(target=progress.note, args=(_STOPPING,), daemon=True).start()

@@ -78,9 +78,13 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_bytes: int | None = None
     max_memory_bytes: int | None = None
 
-    def checked(self) -> Contract:
-        """Return self, or raise one `ContractError` that lists every broken clause."""
-        issues = tuple(_issues(self))
+    def checked(self, cores: int | None = None) -> Contract:
+        """Return self, or raise one `ContractError` that lists every broken clause.
+
+        Args:
+            cores: that this process may use, where the contract is for this machine.
+        """
+        issues = tuple(_issues(self, cores))
         if issues:
             raise ContractError(issues)
         return self
@@ -101,7 +105,7 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-def _issues(c: Contract) -> list[Issue]:
+def _issues(c: Contract, cores: int | None) -> list[Issue]:
     found: list[Issue] = []
 
     def need(holds: bool, where: str, message: str, remedy: str) -> None:
@@ -135,6 +139,12 @@ def _issues(c: Contract) -> list[Issue]:
         "threads",
         f"{c.threads} threads can't compute.",
         "Give 1 or more, or leave it out for all that this process may use.",
+    )
+    need(
+        c.threads is None or cores is None or c.threads <= cores,
+        "threads",
+        f"{c.threads} threads were asked for and this process may use {cores} cores.",
+        f"Ask for at most {cores}, or give the process more cores.",
     )
     need(
         c.metric in METRICS or re.fullmatch(r"[^:]+:[A-Za-z_]\w*", c.metric) is not None,

@@ -93,10 +93,11 @@ class Footprint(_Record, frozen=True):
         disk_bytes: the engine's files.
         load_ms: from files to an open session, in a warm process.
         cold_start_ms: from exec to the first correct answer.
-        resident_bytes: memory of the process after warm-up.
-        peak_bytes: its peak.
-        ceiling_share: share of this machine's measured compute ceiling for the
-            precision used (0-1).
+        resident_bytes, peak_bytes: memory of the process after warm-up, and its peak.
+        parameters, macs: of the network; multiply-accumulates are those of one row.
+        bytes_moved: least memory traffic of one row, in the candidate's own datatypes.
+        ceiling_share: share of this machine's measured compute ceiling (0-1).
+        ceiling: which one: that of the fastest arithmetic it may use, e.g. ``"int8"``.
         energy_mj: energy per inference in millijoules.
     """
 
@@ -111,6 +112,7 @@ class Footprint(_Record, frozen=True):
     ceiling_share: float | None = None
     energy_mj: float | None = None
     notes: tuple[Note, ...] = ()
+    ceiling: str | None = None
 
 
 class Verdict(enum.StrEnum):
@@ -266,22 +268,33 @@ class Feasibility(_Record, frozen=True):
 
 
 class Evidence(_Record, frozen=True):
-    """The whole record of one search."""
+    """The whole record of one search.
+
+    Attributes:
+        baseline, chosen: ids of the best untouched trial and of the chosen one.
+        kept: the contract as a whole.
+        sentence: the outcome, the gap and the next thing to try.
+        started: ISO 8601, UTC.
+        seconds: of this run; trials that the ledger remembered took theirs in another.
+        eager, layers: the original in torch; where the chosen engine's time goes.
+        peak_bytes: most memory that the search and its workers held at once in this run.
+    """
 
     contract: Contract
     machine: Machine
     samples: SampleSummary
     network: str
-    baseline: str  # id of the best untouched trial
-    chosen: str  # id of the chosen trial
-    kept: Verdict  # the contract as a whole
-    sentence: str  # the outcome in words, with the gap and the next thing to try
+    baseline: str
+    chosen: str
+    kept: Verdict
+    sentence: str
     trials: tuple[Trial, ...]
     feasibility: Feasibility
-    started: str  # ISO 8601, UTC
+    started: str
     seconds: float
     seed: int
     command: str
     eager: Latency | None = None
     layers: tuple[LayerTime, ...] = ()
     notes: tuple[Note, ...] = ()
+    peak_bytes: int | None = None

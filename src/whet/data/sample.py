@@ -37,7 +37,9 @@ class Sample:
 class Reader(Protocol):
     """A source of samples.
 
-    `whet.data.readers.open_samples` finds the right one.
+    `whet.data.readers.open_samples` finds the right one. What every reader
+    promises (the same samples under the same names each time, bounded memory,
+    nothing left open, typed errors), `whet.testing.reader_contract` holds it to.
 
     Attributes:
         source: what was opened, for reports.
@@ -79,6 +81,7 @@ class Reader(Protocol):
                 ``count`` is known. Others are not decoded.
 
         Raises:
-            SamplesError: a sample can't be read, with its name.
+            SamplesError: a sample can't be read, with its name; there are not ``count``
+                samples any more; or the source can be read only once, and was.
         """
         ...

@@ -7,7 +7,7 @@ measured must not be charged for its input file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import final
 
@@ -28,12 +28,20 @@ from whet.errors import SamplesError, StorageError
 __all__ = ["SampleStore", "StoreRef", "open_ref", "write_store"]
 
 
-def write_store(reader: Reader, where: Path, *, limit: int, seed: int) -> SampleStore:
+def write_store(
+    reader: Reader,
+    where: Path,
+    *,
+    limit: int,
+    seed: int,
+    on_sample: Callable[[], None] | None = None,
+) -> SampleStore:
     """Decode samples into a new folder ``where``; atomic.
 
     Of more than ``limit`` samples a seeded uniform draw is kept, in their
     order: by index where the reader knows its count, else by a reservoir over
     the first ``4 * limit``, so that an endless generator comes to an end.
+    ``on_sample`` is called for each; what it raises ends the reading, and nothing is left.
 
     Raises:
         SamplesError: no sample, a damaged one, NaN or infinity, samples that
@@ -43,7 +51,7 @@ def write_store(reader: Reader, where: Path, *, limit: int, seed: int) -> Sample
     if limit < 1:
         raise SamplesError(f"At most {limit} samples were asked for.", "Ask for 1 or more.")
     with staged(where) as folder:
-        meta = fill(reader, folder, limit=limit, seed=seed)
+        meta = fill(reader, folder, limit=limit, seed=seed, on_sample=on_sample)
         with writing(where):
             (folder / META).write_bytes(msgspec.json.encode(meta))
     return SampleStore.open(where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import final
@@ -23,15 +24,24 @@ __all__ = ["SCAN_FACTOR", "fill"]
 SCAN_FACTOR = 4  # of an endless source, so many times the limit is looked at
 
 
-def fill(reader: Reader, folder: Path, *, limit: int, seed: int) -> Meta:
+def fill(
+    reader: Reader,
+    folder: Path,
+    *,
+    limit: int,
+    seed: int,
+    on_sample: Callable[[], None] | None = None,
+) -> Meta:
     """Write all files of a store but ``store.json``, and return what goes into that.
+
+    ``on_sample`` is called for each sample that is kept; it may raise to give up.
 
     Raises:
         SamplesError: see `whet.data.store.write_store`.
         StorageError: the disk is full.
     """
     rng = np.random.default_rng(seed)
-    draft = _Draft(reader, folder)
+    draft = _Draft(reader, folder, on_sample)
     with contextlib.closing(draft):
         if reader.count is None:
             keep, notes = _reservoir(reader, draft, limit, rng)
@@ -85,9 +95,9 @@ def _reservoir(
 class _Draft:
     """The growing files of a store, with labels and hashes in memory."""
 
-    def __init__(self, reader: Reader, folder: Path) -> None:
+    def __init__(self, reader: Reader, folder: Path, on_sample: Callable[[], None] | None) -> None:
         pads = pad_values(reader.transform)
-        self._reader, self._folder = reader, folder
+        self._reader, self._folder, self._on_sample = reader, folder, on_sample
         self._names = frozenset(spec.name for spec in reader.inputs)
         self._labels: list[Label] = []
         self._hashes: list[int] = []
@@ -97,6 +107,8 @@ class _Draft:
 
     def append(self, sample: Sample) -> int:
         """Add one sample; returns its position among those appended."""
+        if self._on_sample is not None:
+            self._on_sample()
         self._check_label(sample)
         if len(sample.rows) != self._reader.rows_per_sample:
             raise SamplesError(

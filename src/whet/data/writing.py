@@ -9,7 +9,6 @@ threw out again are dropped by copying the kept ones once.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import IO, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
+from whet.core.room import is_full
 from whet.core.spec import Arrays, Dim, TensorSpec
 from whet.data.layout import HEADER_BYTES, Column, npy_header, offsets_of
 from whet.errors import SamplesError, StorageError
@@ -27,7 +27,6 @@ __all__ = ["ColumnWriter", "row_hash", "staged", "writing"]
 
 _COPY_BYTES = 4 << 20
 _MOST_AXES = 8
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextlib.contextmanager
@@ -42,7 +41,7 @@ def writing(where: Path) -> Iterator[None]:
     except OSError as error:
         remedy = (
             "Free some space, or keep fewer samples."
-            if error.errno in _FULL
+            if is_full(error)
             else "Choose another folder."
         )
         raise StorageError(

@@ -28,6 +28,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from whet.core.room import full_disk, is_full
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore, open_ref
 from whet.errors import EngineError, TrialMemoryError, WhetError
@@ -191,6 +192,8 @@ def _failed(error: BaseException) -> Failed:
         return Failed(type(error).__name__, error.message, error.remedy)
     if isinstance(error, MemoryError):
         return Failed(TrialMemoryError.__name__, "It ran out of memory.", "Raise its limit.")
+    if is_full(error):
+        return _failed(full_disk(error))
     traceback.print_exception(error)
     return Failed("", f"{type(error).__name__}: {error}", "")
 

@@ -164,6 +164,7 @@ def _measure(cores: int) -> Ceilings:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
             timeout=_CEILING_TIMEOUT_S,
+            start_new_session=True,  # Ctrl-C at the terminal is for the search, not for its parts
             check=True,
         )
         return msgspec.json.decode(done.stdout.splitlines()[-1], type=Ceilings)

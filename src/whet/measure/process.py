@@ -13,6 +13,7 @@ import select
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from whet.core.evidence import Footprint, LayerTime
 from whet.core.note import Note
+from whet.core.scratch import scratch_folder
 from whet.core.spec import Arrays
 from whet.data.layout import StoreRef
 from whet.errors import (
@@ -88,6 +90,8 @@ class ContenderProcess:
         memory_bytes: limit on resident memory of the process and its children.
         timeout_s: limit on each command.
         cores: that it may run on; ``None`` leaves what this process may use.
+        while_waiting: called several times a second while a reply is awaited; what it raises
+            ends the process.
 
     Every verb raises `TrialCrashedError`, `TrialTimeoutError` or
     `TrialMemoryError` when the process ended, and the error that the runtime raised there
@@ -109,6 +113,7 @@ class ContenderProcess:
         memory_bytes: int | None = None,
         timeout_s: float = 120.0,
         cores: tuple[int, ...] | None = None,
+        while_waiting: Callable[[], None] | None = None,
     ) -> None:
         self.contender = contender
         self.load_ms = 0.0
@@ -116,6 +121,7 @@ class ContenderProcess:
         self.started_ns = 0
         self._feed, self._batch, self._concurrency = feed, batch, concurrency
         self._memory_bytes, self._timeout_s, self._cores = memory_bytes, timeout_s, cores
+        self._while_waiting = while_waiting
         self._process: subprocess.Popen[bytes] | None = None
         self._incoming = Incoming()
         self._scratch = ExitStack()  # what must go when the process has gone
@@ -216,12 +222,12 @@ class ContenderProcess:
     def _start(self) -> str:
         """Start the process; returns a folder that goes with it."""
         scratch = self._scratch
-        folder = tempfile.TemporaryDirectory(prefix="whet-", ignore_cleanup_errors=True)
+        folder = scratch.enter_context(scratch_folder())
         self._stderr = scratch.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
         self._incoming = Incoming()
         self.started_ns = time.perf_counter_ns()
         self._process = start(self.contender, self._stderr)
-        return scratch.enter_context(folder)
+        return str(folder)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -271,6 +277,8 @@ class ContenderProcess:
                 if complete is not None:
                     return complete
             self._check_limits(process, deadline, timeout_s)
+            if self._while_waiting is not None:
+                self._while_waiting()
 
     def _check_limits(
         self, process: subprocess.Popen[bytes], deadline: float, timeout_s: float

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING
 
 from whet._optional import require
 from whet.core.artifact import Artifact
+from whet.core.fit import misfit
 from whet.core.note import Note
 from whet.core.spec import Arrays, Dim, Signature, TensorSpec
-from whet.errors import EngineError, ExportError, NetworkError
+from whet.errors import (
+    EngineError,
+    ExportError,
+    NetworkError,
+    SamplesError,
+    UnsupportedOperatorError,
+)
 from whet.optimize.axes import BATCH, canonical_symbols, resized
 from whet.optimize.binding import match_names
 from whet.optimize.graph.io import read_onnx, signature_of, write_onnx
@@ -38,7 +45,8 @@ def adopt(
     """Write the normalised copy and check it on the example.
 
     Raises:
-        NetworkError: the samples don't fit the graph.
+        SamplesError: the samples don't fit the graph.
+        NetworkError: other names, or no graph.
         ExportError: the graph can't be converted or run.
     """
     if network.graph is None:
@@ -125,16 +133,9 @@ def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _need_fit(signature: Signature, inputs: tuple[TensorSpec, ...]) -> None:
     for want, have in zip(signature.inputs, inputs, strict=True):
-        sizes = [
-            (a, b)
-            for a, b in zip(want.shape[1:], have.shape[1:], strict=False)
-            if isinstance(a, int) and isinstance(b, int) and a != b
-        ]
-        if want.dtype != have.dtype or len(want.shape) != len(have.shape) or sizes:
-            raise NetworkError(
-                f"The network takes {want}, but the samples hold {have}.",
-                "Give samples of that shape and dtype, or a transform that makes them.",
-            )
+        found = misfit(have, want)
+        if found is not None:
+            raise SamplesError(found.message, found.remedy)
 
 
 def _small(signature: Signature) -> dict[str, int]:
@@ -154,9 +155,15 @@ def _compare(
         want = run_graph(
             network.graph, {original_names.get(name, name): array for name, array in arrays.items()}
         )
-    except EngineError as error:
+    except UnsupportedOperatorError as error:
         raise ExportError(
-            f"'{network.name}' can't be run on the samples: {error.message}", error.remedy
+            f"'{network.name}' can't be run: {error.message}", error.remedy
+        ) from error
+    except EngineError as error:
+        given = ", ".join(f"{name} {a.dtype}{list(a.shape)}" for name, a in arrays.items())
+        raise ExportError(
+            f"'{network.name}' can't be run on samples such as {given}: {error.message}",
+            "Check that the arrays have the sizes that the network was trained on.",
         ) from error
     difference = largest_difference(want, have)
     if not difference <= _TOLERANCE:

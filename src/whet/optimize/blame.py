@@ -9,7 +9,7 @@ from pathlib import Path
 
 from whet.errors import ExportError
 
-__all__ = ["export_error", "first_cause"]
+__all__ = ["export_error", "first_cause", "first_line", "users_line"]
 
 _OWN = str(Path(__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(key) for key in ("purelib", "platlib", "stdlib")})
@@ -28,7 +28,7 @@ def export_error(name: str, error: BaseException) -> ExportError:
     """Say why a network can't be exported, where in the user's code, and what to do."""
     chain = _chain(error)
     text = "\n".join(str(link) for link in chain)
-    where = next((at for link in chain if (at := _users_line(link))), "")
+    where = next((at for link in chain if (at := users_line(link))), "")
     kinds = {type(link).__name__ for link in chain}
     if "GuardOnDataDependentSymNode" in kinds or "data-dependent" in text:
         return ExportError(
@@ -43,11 +43,16 @@ def export_error(name: str, error: BaseException) -> ExportError:
             "Write it with other operators, or leave that part out of the network.",
         )
     root = first_cause(error)
-    line = (str(root).strip().splitlines() or [""])[0].rstrip(". ")[:300]
+    line = first_line(root)
     return ExportError(
         f"'{name}' can't be exported: {type(root).__name__}{f': {line}' if line else ''}{where}.",
         "Check that forward runs on the samples, with tensors in and out.",
     )
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, as a part of a sentence."""
+    return (str(error).strip().splitlines() or [""])[0].rstrip(". ")[:300]
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -60,7 +65,7 @@ def _chain(error: BaseException) -> list[BaseException]:
     return links[::-1]
 
 
-def _users_line(error: BaseException) -> str:
+def users_line(error: BaseException) -> str:
     """``" (net.py, line 12)"``: the deepest frame that is neither a library's nor ours."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         inside = (*_LIBRARIES, _OWN, "<")

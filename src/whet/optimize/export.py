@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whet._optional import require
-from whet.core.artifact import Artifact, Format
+from whet.core.artifact import Artifact
 from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.spec import Arrays, Signature, TensorSpec
 from whet.data.transform import TextTransform
-from whet.errors import EngineError, ExportError, StorageError
+from whet.errors import EngineError, ExportError
 from whet.optimize.adopt import adopt
 from whet.optimize.axes import BATCH, SEQUENCE, canonical_specs, resized
 from whet.optimize.binding import bind_module
@@ -29,6 +29,7 @@ from whet.optimize.graph.names import rename_symbols, rename_values
 from whet.optimize.graph.runs import largest_difference, run_graph
 from whet.optimize.intake.network import Kind, Network
 from whet.optimize.quiet import quiet
+from whet.optimize.saving import save_program
 from whet.optimize.tracing import Traced, symbols, trace
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def export(
 
     Raises:
         ExportError: with the first cause in one sentence.
-        NetworkError: the samples don't fit the network.
+        SamplesError: the samples don't fit the network.
+        NetworkError: their names don't.
     """
     folder = where.workdir if isinstance(where, Context) else where
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,9 +93,23 @@ def export(
     model = _translate(network.name, _graph_trace(network, traced, ordered, example, fixed_batch))
     signature = _finish(model, network, traced)
     graph = write_onnx(model, folder, "network", signature)
-    program = _save(traced, signature, folder)
+    program = save_program(traced.program, signature, folder)
     _compare(network.name, module, graph, traced, example, fixed_batch)
-    return Exported(graph, program, (*network.notes, *traced.notes))
+    return Exported(graph, program, (*network.notes, *_renamed(network, ordered), *traced.notes))
+
+
+def _renamed(network: Network, inputs: tuple[TensorSpec, ...]) -> tuple[Note, ...]:
+    """A single array of any name goes into the single input; what serves must know that name."""
+    known = network.input_names()
+    if len(inputs) != 1 or len(known) != 1 or inputs[0].name == known[0]:
+        return ()
+    return (
+        Note(
+            "export",
+            f"The network's only input, '{known[0]}', is called '{inputs[0].name}' from here on,"
+            " as in the samples.",
+        ),
+    )
 
 
 def _trace(
@@ -171,21 +187,6 @@ def _drop_traces(model: onnx.ModelProto) -> None:
         del tensor.metadata_props[:]
     del model.graph.metadata_props[:]
     del model.metadata_props[:]
-
-
-def _save(traced: Traced, signature: Signature, folder: Path) -> Artifact:
-    torch = require("torch", "export a network")
-    path, part = folder / "network.pt2", folder / "network.part.pt2"
-    try:
-        with quiet():
-            torch.export.save(traced.program, str(part))
-        part.replace(path)
-    except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(
-            f"'{path}' can't be written.", "Free some space or name another folder."
-        ) from error
-    return Artifact(str(path), Format.TORCH, signature)
 
 
 def _compare(

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 from whet._optional import require
 from whet.core.note import Note
 from whet.core.spec import Arrays, Dim, TensorSpec
-from whet.errors import ExportError
+from whet.errors import ExportError, WhetError
 from whet.optimize.axes import BATCH, resized
 from whet.optimize.blame import export_error
+from whet.optimize.misfit import misfit_error
 from whet.optimize.quiet import quiet
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def trace(
         fixed_batch: batch to fall back to when it can't be dynamic.
 
     Raises:
+        SamplesError: it can't take the example.
         ExportError: the network can't be traced at all.
     """
     torch = require("torch", "export a network")
@@ -156,12 +158,13 @@ def _output_names(
         value = _run(module, inputs, example)
     except Exception as error:  # whatever the user's code raises
         if BATCH not in symbols(inputs):
-            raise export_error(name, error) from error
+            raise _blamed(name, module, inputs, example, error) from error
+        # A network with its batch written into the code runs at that batch only.
+        fewer = resized(inputs, example, {BATCH: fixed_batch})
         try:
-            # A network with its batch written into the code runs at that batch only.
-            value = _run(module, inputs, resized(inputs, example, {BATCH: fixed_batch}))
+            value = _run(module, inputs, fewer)
         except Exception as again:
-            raise export_error(name, again) from again
+            raise _blamed(name, module, inputs, fewer, again) from again
     pairs = wrappers.named_outputs(value)
     if not pairs:
         raise ExportError(
@@ -172,6 +175,17 @@ def _output_names(
     for stem, _ in pairs:
         names.append(stem if stem not in names else f"{stem}_{len(names)}")
     return tuple(names)
+
+
+def _blamed(
+    name: str,
+    module: torch.nn.Module,
+    inputs: tuple[TensorSpec, ...],
+    example: Arrays,
+    error: Exception,
+) -> WhetError:
+    """The samples' fault where it can be told, else the network's."""
+    return misfit_error(name, module, inputs, example, error) or export_error(name, error)
 
 
 def _run(module: torch.nn.Module, inputs: tuple[TensorSpec, ...], example: Arrays) -> object:

@@ -9,6 +9,7 @@ from whet.core.evidence import SampleSummary
 from whet.core.note import Note
 from whet.report import format as fmt
 from whet.report.facts import Facts
+from whet.report.footprint import EXPLAINED
 from whet.report.html import Html, Node, el
 from whet.report.info import BundleInfo
 
@@ -183,7 +184,8 @@ def render_reproduce(facts: Facts) -> Html:
             [
                 ("seed", str(e.seed)),
                 ("started", e.started),
-                ("took", fmt.duration(e.seconds)),
+                ("search took", fmt.duration(e.seconds)),
+                ("memory held", _held(e.peak_bytes)),
                 ("candidates", f"{len(e.trials):,}"),
                 ("versions", versions),
             ]
@@ -191,12 +193,20 @@ def render_reproduce(facts: Facts) -> Html:
     )
 
 
+def _held(peak_bytes: int | None) -> str:
+    if peak_bytes is None:
+        return ""
+    return f"at most {fmt.bytes_text(peak_bytes)}, the search and its workers together"
+
+
 def render_notes(facts: Facts) -> Html | None:
     """Everything that the reader should know, of the search and of the chosen one."""
     chosen = facts.chosen
     extra: tuple[Note, ...] = ()
     if chosen is not None:
-        extra = chosen.notes + (chosen.footprint.notes if chosen.footprint is not None else ())
+        footprint = chosen.footprint.notes if chosen.footprint is not None else ()
+        # The others stand beside the figure that they explain.
+        extra = chosen.notes + tuple(n for n in footprint if n.where not in EXPLAINED)
     return _notes((*facts.evidence.notes, *extra))
 
 

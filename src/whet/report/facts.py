@@ -88,9 +88,7 @@ class Facts:
 
     def untouched(self, trial: Trial) -> bool:
         """The original in full precision, whose loss is none by definition."""
-        return trial.id == self.evidence.baseline or (
-            not trial.recipe.steps and trial.recipe.settings.precision == "fp32"
-        )
+        return trial.id == self.evidence.baseline or (trial.recipe.untouched)
 
     @property
     def against_eager(self) -> float | None:

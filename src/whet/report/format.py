@@ -18,6 +18,7 @@ __all__ = [
     "allowed",
     "big",
     "bytes_text",
+    "certainty",
     "decimals",
     "duration",
     "fixed",
@@ -27,6 +28,7 @@ __all__ = [
     "metric_label",
     "metric_unit",
     "metric_value",
+    "millijoules",
     "ms",
     "ms_interval",
     "percent",
@@ -122,6 +124,18 @@ def ratio_interval(speedup: Ratio) -> str:
     """``"5.02 to 5.40"``, with the decimals of the value."""
     places = decimals(speedup.value)
     return f"{fixed(speedup.low, places)} to {fixed(speedup.high, places)}"
+
+
+def certainty(speedup: Ratio) -> str:
+    """What keeps a speed-up from being a difference; empty where it is one."""
+    if speedup.noisy:
+        return "too noisy to call"
+    return "no clear difference" if speedup.low <= 1 <= speedup.high else ""
+
+
+def millijoules(value: float | None) -> str:
+    """``"3.20 mJ"``."""
+    return DASH if value is None or not math.isfinite(value) else f"{significant(value)} mJ"
 
 
 def bytes_text(value: float | None) -> str:

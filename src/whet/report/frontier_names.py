@@ -65,6 +65,8 @@ def render_names(plot: Plot) -> Html:
             plot.row(p),
             must=p.role in _BOLD,
             bold=p.role in _BOLD,
+            # In a crowd, lines to the least of the marks only tangle with the others'.
+            beside=p.role == "peer",
         )
         for p in named
     ]

@@ -63,8 +63,8 @@ def _speed_words(facts: Facts, trial: Trial) -> str:
     words = ""
     if trial.speedup is not None:
         words = f"runs {fmt.ratio(trial.speedup.value)} as fast as the best untouched runtime"
-        if trial.speedup.noisy:
-            words += " (too noisy to call)"
+        doubt = fmt.certainty(trial.speedup)
+        words += f" ({doubt})" if doubt else ""
     eager = facts.against_eager
     if eager is not None:
         words += f"{', ' if words else 'runs '}{fmt.ratio(eager)} as fast as eager PyTorch"

@@ -46,6 +46,7 @@ class Label:
     Attributes:
         key: the caller's own name for it.
         must: it may not be left out.
+        beside: it stands beside its mark or nowhere, never at the end of a line.
         bold: it is wider than plain text.
     """
 
@@ -55,6 +56,7 @@ class Label:
     y: float
     must: bool = False
     bold: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 def _tries(label: Label, size: float) -> list[Placed]:
     wide, high = text_width(label.text, size, bold=label.bold), size * 1.15
     found = []
-    for reach in (_NEAR, *_FAR):
+    for reach in (_NEAR, *(() if label.beside else _FAR)):
         for dx, dy in _AROUND:
             # The edge of the text that faces the mark stands exactly at the offset point.
             x = label.x + dx * reach

@@ -3,6 +3,7 @@
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0];
   if (!body || body.rows.length < 3) continue;
+  if (table.classList.contains("takes")) continue; // its rows have different units
   table.tHead.querySelectorAll("th").forEach((head, column) => {
     if (head.classList.contains("bar")) return;
     const button = document.createElement("button");

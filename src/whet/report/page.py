@@ -14,6 +14,7 @@ from importlib.resources import files
 from whet.core.evidence import Evidence
 from whet.report import cards
 from whet.report.facts import Facts
+from whet.report.footprint import render_footprint
 from whet.report.frontier import render_frontier
 from whet.report.headline import render_header, word
 from whet.report.html import Html, Node, el, join
@@ -54,6 +55,11 @@ def render(evidence: Evidence, bundle: BundleInfo | None = None) -> str:
             "Candidates",
             "All were timed interleaved in fresh processes; below each figure stands its interval or bound.",
             render_candidates(facts, rows) or el("p", "No candidate was tried.", class_="note"),
+        ),
+        _section(
+            "Footprint",
+            "What a process that serves it takes, and the work behind one answer.",
+            render_footprint(facts),
         ),
         el("div", cards.render_contract(facts), cards.render_machine(facts), class_="cards"),
         _section(

@@ -174,8 +174,8 @@ def _speed_cell(facts: Facts, trial: Trial) -> Html:
         return _num("1×", "by definition", sort=1.0)
     if trial.speedup is None:
         return _num(fmt.DASH, sort=None)
-    interval = fmt.ratio_interval(trial.speedup)
-    sub = join(interval, el("br"), "too noisy to call") if trial.speedup.noisy else interval
+    interval, doubt = fmt.ratio_interval(trial.speedup), fmt.certainty(trial.speedup)
+    sub = join(interval, el("br"), doubt) if doubt else interval
     says = f"against {trial.speedup.against}"
     return _num(fmt.ratio(trial.speedup.value), sub, sort=trial.speedup.value, title=says)
 
@@ -190,7 +190,7 @@ def _energy(trial: Trial) -> float | None:
 
 def _energy_cell(footprint: Footprint | None) -> Html:
     value = footprint.energy_mj if footprint is not None else None
-    return _num(f"{fmt.significant(value)} mJ" if value is not None else fmt.DASH, sort=value)
+    return _num(fmt.millijoules(value), sort=value)
 
 
 def _quality_cell(facts: Facts, trial: Trial, quality: Quality | None) -> Html:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from whet.core.spec import Arrays
@@ -12,7 +13,7 @@ from whet.measure.answers import load_outputs
 from whet.measure.contender import Contender
 from whet.measure.process import ContenderProcess
 
-__all__ = ["answers_of", "seconds_of"]
+__all__ = ["answers_of", "kept_answers", "seconds_of"]
 
 # Rows given at once where the batch axis is free: amortises the call, keeps memory small.
 _ROWS = 16
@@ -28,6 +29,7 @@ def answers_of(
     cores: tuple[int, ...],
     memory_bytes: int | None,
     rows: int | None = None,
+    while_waiting: Callable[[], None] | None = None,
 ) -> Arrays:
     """Run every row of ``part`` once and return the outputs by name, in order.
 
@@ -39,6 +41,7 @@ def answers_of(
         memory_bytes: limit of the process.
         rows: at once; by default what the engine's fixed batch asks for, else 16,
             or 1 where rows differ in length and padding could change the answer.
+        while_waiting: called several times a second; may raise to give up.
 
     Raises:
         TrialError, EngineError: as the process ended.
@@ -55,6 +58,7 @@ def answers_of(
             memory_bytes=memory_bytes,
             timeout_s=_TIMEOUT_S,
             cores=cores,
+            while_waiting=while_waiting,
         ) as process:
             began = time.monotonic()
             process.outputs(part.ref(), beside, batch=rows or _rows(contender, part))
@@ -62,6 +66,11 @@ def answers_of(
         (beside / _SECONDS).write_text(f"{seconds:.3f}")
         beside.replace(place)
     return load_outputs(place)
+
+
+def kept_answers(place: Path) -> Arrays | None:
+    """The answers kept at ``place``, if there are any."""
+    return load_outputs(place) if place.is_dir() else None
 
 
 def seconds_of(place: Path) -> float:

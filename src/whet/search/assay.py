@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from whet.core.contract import Contract
 from whet.core.evidence import LayerTime, Quality, Trial
@@ -11,7 +11,7 @@ from whet.measure.clock import ClockPlan, Race, race
 from whet.measure.contender import Contender
 from whet.measure.process import ContenderProcess
 from whet.measure.quality import judge
-from whet.search.answers import answers_of
+from whet.search.answers import answers_of, kept_answers
 from whet.search.jobs import Made
 from whet.search.setup import Setup
 
@@ -29,12 +29,26 @@ def contender_of(trial: Trial, made: Made) -> Contender:
     )
 
 
-def time_all(setup: Setup, contenders: Sequence[Contender], plan: ClockPlan) -> Race:
-    """Interleaved latency of several engines, on the select samples."""
+def time_all(
+    setup: Setup,
+    contenders: Sequence[Contender],
+    plan: ClockPlan,
+    *,
+    while_waiting: Callable[[], None] | None = None,
+) -> Race:
+    """Interleaved latency of several engines, on the select samples.
+
+    Args:
+        setup: of this search.
+        contenders: with different names.
+        plan: how often and how long.
+        while_waiting: called after each round; may raise to give up.
+    """
     return race(
         contenders,
         setup.select.ref(),
         plan,
+        on_round=(lambda *_: while_waiting()) if while_waiting is not None else None,
         cores=setup.cores,
         memory_bytes=setup.memory_bytes,
     )
@@ -52,21 +66,48 @@ def quick_plan(contract: Contract, seed: int) -> ClockPlan:
 
 
 def judge_on(
-    setup: Setup, trial: Trial, made: Made, part: SampleStore, *, per_class: bool = False
+    setup: Setup,
+    trial: Trial,
+    make: Callable[[], Made],
+    part: SampleStore,
+    *,
+    per_class: bool = False,
+    while_waiting: Callable[[], None] | None = None,
 ) -> Quality:
-    """Compare a trial's answers with the original's on one part of the samples."""
-    name = "certify" if part is setup.certify else "select"
-    place = setup.workdir / "answers" / name / trial.id
-    got = answers_of(
-        contender_of(trial, made),
-        part,
-        place,
-        cores=setup.cores,
-        memory_bytes=setup.memory_bytes,
+    """Compare a trial's answers with the original's on one part of the samples.
+
+    Answers are kept, so that the same samples under another floor or metric ask
+    nothing again: on the select part by recipe, which needs no engine then; on
+    the certify part by the very graph that is certified.
+
+    Args:
+        setup: of this search.
+        trial: whose recipe is judged.
+        make: gives its engine, where it is needed.
+        part: select or certify.
+        per_class: also compare class by class.
+        while_waiting: called several times a second; may raise to give up.
+    """
+    certify = part is setup.certify
+    answers = setup.workdir / "answers"
+    place = (
+        answers / "certify" / f"{trial.id}-{make().graph.digest()[:16]}"
+        if certify
+        else answers / "select" / trial.id
     )
+    got = kept_answers(place)
+    if got is None:
+        got = answers_of(
+            contender_of(trial, make()),
+            part,
+            place,
+            cores=setup.cores,
+            memory_bytes=setup.memory_bytes,
+            while_waiting=while_waiting,
+        )
     return judge(
         setup.metric,
-        setup.references.outputs(part),
+        setup.references.outputs(part, while_waiting),
         got,
         part.labels,
         rows_per_sample=part.rows_per_sample,

@@ -44,6 +44,11 @@ class Budget:
         """Whether something that should take ``expected_s`` still fits before closing."""
         return expected_s <= self.climbing_s(now_s)
 
+    def ended(self, now_s: float) -> Budget:
+        """The same budget for a climb that ends now: only the reserve for closing is left."""
+        left_s = min(self.left_s(now_s), self.closing_s)
+        return Budget(self.start_s, self.elapsed_s(now_s) + left_s, self.closing_s)
+
     def reserving(self, closing_s: float) -> Budget:
         """The same budget with another reserve, at most half of the total."""
         cap = closing_s if self.total_s is None else min(closing_s, self.total_s / 2)

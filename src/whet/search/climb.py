@@ -11,17 +11,19 @@ with slack; without one it goes on while anything promising is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from whet.core.evidence import Feasibility, Status, Trial
 from whet.core.recipe import Recipe
 from whet.core.settings import Settings
 from whet.errors import RuntimeUnavailableError
+from whet.runtimes.registry import get
 from whet.search import rungs
 from whet.search.decide import promising
 from whet.search.feasibility import assess
-from whet.search.figures import speed
+from whet.search.figures import plainest, speed
+from whet.search.lengths import masked_symbols, round_ups
 from whet.search.refine import refine
 from whet.search.setup import Setup
 from whet.search.trials import Trials
@@ -33,6 +35,8 @@ _LATE = 2  # trials that are judged after the climb
 # Shares of the time left that a wave may take, so that those after it have their turn.
 _TUNING = 0.2
 _COMPILING = 0.3
+_ALIKE = 0.05  # quick timings this near to each other may change places in the next search
+_ROWS_LOOKED_AT = 256
 
 
 @dataclass(frozen=True)
@@ -46,33 +50,50 @@ class Climbed:
 def climb(setup: Setup, trials: Trials) -> Climbed:
     """Go up the ladder; every result is in ``trials`` and in the ledger.
 
+    The user may stop it once an untouched trial ran; it then ends with what there is.
+
     Raises:
         RuntimeUnavailableError: no runtime could run the untouched graph.
-        Stopped: the user asked to stop.
+        Stopped: the user asked to stop before anything was measured.
     """
     axes = _axes(setup)
+    with trials.until_stopped():
+        _look(setup, trials, axes)
+    feasibility = _feasibility(setup, trials)
+    trials.tell.remark("feasibility", feasibility.sentence)
+    with trials.until_stopped():
+        _go_up(setup, trials, axes)
+    return Climbed(max(trials.untouched(), key=speed), feasibility)
+
+
+def _look(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
+    """The untouched graph where it compiles in seconds, and the int8 probe."""
     first = _wave(
         trials, 1, rungs.untouched_first(_quick_to_build(setup), **axes), judge=False, must=True
     )
-    _need_one(first)
+    _need_one(first, trials)
     _wave(
         trials,
         0,
         rungs.int8_probe(setup.kind, _settings_by_runtime(first), axes["flags"]),
         judge=False,
     )
-    feasibility = _feasibility(setup, trials)
-    trials.tell.remark("feasibility", feasibility.sentence)
+
+
+def _go_up(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
+    """Everything after rung 0, in order of cost."""
+    first = trials.untouched()
     _wave(trials, 1, rungs.untouched_rest(first, **axes), judge=False, share=_TUNING)
     _wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False, share=_COMPILING)
     _wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes), share=_TUNING)
     _wave(trials, 1, rungs.fused(setup.kind, _settings_by_runtime(trials.untouched())))
+    if setup.contract.max_bytes is not None:
+        _wave(trials, 1, rungs.lighter(_settings_by_runtime(trials.untouched())))
     _say_what_was_left_out(setup, trials)
-    baseline = max(trials.untouched(), key=speed)
     if not _enough(setup, trials):
         _int8(setup, trials, axes)
+    _pad(setup, trials, [t for t in trials.all.values() if _good(setup, t)])
     _judge_the_fast(setup, trials)
-    return Climbed(trials.all[baseline.id], feasibility)
 
 
 def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
@@ -90,22 +111,40 @@ def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
 
 def _retune(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     """Other settings for the fastest quantised graph that is good."""
-    good = [
-        t
-        for t in trials.all.values()
-        if t.recipe.steps and promising(t, setup.contract, setup.certify.samples)
-    ]
+    good = [t for t in trials.all.values() if t.recipe.steps and _good(setup, t)]
     if good:
-        best = max(good, key=speed)
+        best = plainest(good, within=_ALIKE)
+        _pad(setup, trials, [best])
         _wave(trials, 2, rungs.retuned(best, **axes), share=_TUNING, stop=setup)
+
+
+def _good(setup: Setup, trial: Trial) -> bool:
+    return promising(trial, setup.contract, setup.certify.samples)
+
+
+def _pad(setup: Setup, trials: Trials, bases: Sequence[Trial]) -> None:
+    """The fastest of some trials with its sizes rounded up, where that may help."""
+    able = [t for t in bases if "round_up" in get(t.recipe.runtime).honours]
+    if able:
+        best = max(able, key=speed)
+        if not best.recipe.settings.round_up:
+            choices = round_ups(_masked_sizes(setup))
+            _wave(trials, best.rung, rungs.padded(best, choices), stop=setup)
+
+
+def _masked_sizes(setup: Setup) -> dict[str, list[int]]:
+    """Sizes of what a mask covers, in the first select rows."""
+    signature = setup.graph.signature
+    symbols = masked_symbols(signature)
+    if not symbols:
+        return {}
+    sizes = [signature.bind(row) for row in setup.select.batches(1, limit=_ROWS_LOOKED_AT)]
+    return {symbol: [of[symbol] for of in sizes] for symbol in symbols}
 
 
 def _judge_the_fast(setup: Setup, trials: Trials) -> None:
     """Judge what is faster than everything safe but was only timed, while time allows."""
-    n = setup.certify.samples
-    safe = max(
-        (speed(t) for t in trials.all.values() if promising(t, setup.contract, n)), default=0
-    )
+    safe = max((speed(t) for t in trials.all.values() if _good(setup, t)), default=0)
     fast = [
         t
         for t in trials.all.values()
@@ -159,11 +198,7 @@ def _enough(setup: Setup, trials: Trials) -> bool:
         reach = None if point is None else (point.high_ms or point.value_ms)
         # Quick timings run too few queries for a high percentile: take their slowest query.
         reach = reach if reach is not None else (trial.latency.max_ms if trial.latency else None)
-        if (
-            reach is not None
-            and reach <= _SLACK * contract.limit_ms
-            and promising(trial, contract, setup.certify.samples)
-        ):
+        if reach is not None and reach <= _SLACK * contract.limit_ms and _good(setup, trial):
             return True
     return False
 
@@ -190,20 +225,21 @@ def _quick_to_build(setup: Setup) -> tuple[str, ...]:
 
 
 def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
-    """The fastest lossless settings of each runtime that ran."""
-    best: dict[str, Trial] = {}
+    """The fastest lossless settings of each runtime that ran; the plainest of those alike."""
+    ran: dict[str, list[Trial]] = {}
     for trial in untouched:
-        known = best.get(trial.recipe.runtime)
-        if known is None or speed(trial) > speed(known):
-            best[trial.recipe.runtime] = trial
-    return {runtime: trial.recipe.settings for runtime, trial in best.items()}
+        ran.setdefault(trial.recipe.runtime, []).append(trial)
+    return {
+        runtime: plainest(trials, within=_ALIKE).recipe.settings for runtime, trials in ran.items()
+    }
 
 
-def _need_one(first: list[Trial]) -> None:
+def _need_one(first: list[Trial], trials: Trials) -> None:
     if not first:
+        reasons = (t.notes[-1].reason for t in trials.all.values() if t.notes)
         raise RuntimeUnavailableError(
-            "No runtime could run the untouched graph.",
-            "The ledger holds why; try another --runtimes, or export the network differently.",
+            " ".join(("No runtime could run the untouched graph.", *dict.fromkeys(reasons))),
+            "Try other --runtimes, or export the network differently.",
         )
 
 

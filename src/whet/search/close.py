@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -19,8 +20,9 @@ from whet.errors import WhetError
 from whet.measure.clock import ClockPlan
 from whet.measure.footprint import measure_footprint
 from whet.search.assay import contender_of, judge_on, layers_of, time_all
-from whet.search.decide import certify_order, choose, why_lost
+from whet.search.decide import certify_order, choose
 from whet.search.frontier import frontier
+from whet.search.reasons import why_lost
 from whet.search.setup import Setup
 from whet.search.trials import Trials
 
@@ -107,7 +109,8 @@ def _certify(setup: Setup, trials: Trials, order: tuple[Trial, ...]) -> list[Tri
     done: list[Trial] = []
     for trial in order:
         try:
-            quality = judge_on(setup, trial, trials.made_for(trial), setup.certify, per_class=True)
+            make = partial(trials.made_for, trial)
+            quality = judge_on(setup, trial, make, setup.certify, per_class=True)
         except WhetError as error:
             note = Note(trial.name, f"Could not be certified: {error.message}")
             trials.update(
@@ -222,7 +225,7 @@ def _cold(setup: Setup, trials: Trials, chosen: Trial) -> tuple[Trial, tuple[Not
         chosen.footprint,
         cold_start_ms=found.cold_start_ms,
         energy_mj=found.energy_mj,
-        notes=found.notes,
+        notes=tuple(dict.fromkeys((*chosen.footprint.notes, *found.notes))),
     )
     return msgspec.structs.replace(chosen, footprint=footprint), ()
 

@@ -12,25 +12,28 @@ from collections.abc import Iterable
 
 from whet.core.contract import Contract
 from whet.core.evidence import Latency, Status, Trial, Verdict
+from whet.search.alike import engine_kind, safest_of_each_kind
 from whet.search.figures import damage, is_untouched, speed
 
 __all__ = [
+    "NOISE",
     "Clause",
     "certify_order",
     "choose",
     "clauses",
+    "clearly_faster",
     "expected_bound",
     "keeps",
     "kept_latency",
     "next_step",
     "outcome_sentence",
     "promising",
-    "why_lost",
+    "slower_at",
 ]
 
 Clause = tuple[str, Verdict, str]
 
-_NOISE = 1.1  # a speed-up above this isn't made by a restless machine
+NOISE = 1.1  # a speed-up above this isn't made by a restless machine
 _PLAUSIBLE = 2  # risky finalists at the end of the sequence
 _LEVEL = 0.02  # speeds within this share of each other count as equal
 
@@ -125,7 +128,8 @@ def certify_order(
     that fails, so that the confidence holds for all of them together without
     a correction (fixed-sequence testing; Maurer, Hothorn and Lehmacher 1995).
 
-    The fastest promising trials come first, in order of their expected bound.
+    The fastest promising trials come first, in order of their expected bound; of
+    those that only calibration tells apart (`whet.search.alike`), the safest.
     Behind them stand faster ones that are merely plausible: on the few select
     samples a good candidate can look worse than it is, and at the end of the
     sequence a failure costs nothing. Where there are none of either, the trial
@@ -138,13 +142,14 @@ def certify_order(
     def risk(trial: Trial) -> tuple[float, float]:
         return expected_bound(trial, certify_n), -speed(trial)
 
-    good = [t for t in known if promising(t, contract, certify_n)]
-    good = sorted(good, key=speed, reverse=True)[:most]
+    promise = [t for t in known if promising(t, contract, certify_n)]
+    good = safest_of_each_kind(promise, lambda t: expected_bound(t, certify_n))[:most]
+    kinds = {engine_kind(t.recipe) for t in good}
     fastest = max((speed(t) for t in good), default=0.0)
     plausible = [
         t
         for t in known
-        if t not in good
+        if engine_kind(t.recipe) not in kinds
         and t.select is not None
         and t.select.drop <= t.select.allowed
         and speed(t) > (1 + _LEVEL) * fastest
@@ -175,52 +180,24 @@ def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tupl
             t
             for t in group
             if t.id == baseline.id
-            or (_clearly_faster(t) and not _slower_at(contract.percentile, t, baseline))
+            or (clearly_faster(t) and not slower_at(contract.percentile, t, baseline))
         ]
         return _simplest(fast or group, baseline), level
     return baseline, keeps(baseline, contract)
 
 
-def why_lost(trial: Trial, chosen: Trial, contract: Contract, baseline: Trial) -> str:
-    """One sentence that says why ``trial`` wasn't chosen."""
-    if trial.status is not Status.OK:
-        reason = trial.notes[-1].reason if trial.notes else "no reason was given"
-        return f"{trial.status.value.capitalize()}: {reason}"
-    if trial.id == chosen.id:
-        return ""
-    failed = [(name, words) for name, v, words in clauses(trial, contract) if v is Verdict.FAILED]
-    if failed:
-        name, words = failed[0]
-        return f"Breaks the {name} clause: {words}."
-    if trial.select is not None and trial.select.verdict is Verdict.FAILED:
-        q = trial.select
-        return f"Loses too much quality: {q.metric} drops by {q.drop:.4f} on {q.n} samples, allowed {q.allowed:.4f}."
-    if trial.certify is not None and trial.certify.verdict is Verdict.UNDECIDED:
-        words = next(text for name, _, text in clauses(trial, contract) if name == "quality")
-        return f"Not proven: {words}."
-    if _slower_at(contract.percentile, trial, baseline):
-        return (
-            f"Slower than {baseline.name} at p{contract.percentile:g}, which the contract is about."
-        )
-    if trial.id == baseline.id:
-        return f"Slower than {chosen.name}, which keeps the quality floor."
-    if trial.speedup is not None and chosen.speedup is not None and speed(trial) <= speed(chosen):
-        return f"Slower than {chosen.name}: {speed(trial):.2f}× against {speed(chosen):.2f}×."
-    if trial.select is None:
-        return "Not fast enough to be worth judging its quality."
-    return (
-        f"Faster, but its quality isn't safe enough to certify: {trial.select.metric} drop"
-        f" {trial.select.drop:.4f} (at most {trial.select.bound:.4f}) on the select split,"
-        f" allowed {trial.select.allowed:.4f}."
-    )
-
-
 def outcome_sentence(chosen: Trial, verdict: Verdict, contract: Contract, baseline: Trial) -> str:
     """The outcome in words: what was chosen, the proof or the gap."""
-    words = "; ".join(text for _, _, text in clauses(chosen, contract) if text)
+    rows = clauses(chosen, contract)
+    words = "; ".join(text for _, _, text in rows if text)
     if verdict is Verdict.PASSED:
         if chosen.id == baseline.id:
-            return f"The untouched original ({chosen.name}) keeps the contract and nothing proven is faster: {words}."
+            limits = "; ".join(text for name, _, text in rows if text and name != "quality")
+            ending = f": {limits}" if limits else ""
+            return (
+                f"The untouched original ({chosen.name}) keeps the contract and nothing proven"
+                f" is faster{ending}."
+            )
         return f"{chosen.name} keeps the contract: {words}."
     gap = "; ".join(f"{n}: {w}" for n, v, w in clauses(chosen, contract) if v is not Verdict.PASSED)
     start = (
@@ -258,14 +235,14 @@ def next_step(chosen: Trial, verdict: Verdict, contract: Contract, trials: Itera
     return "Loosen the clause that is named, or give a smaller network."
 
 
-def _clearly_faster(trial: Trial) -> bool:
-    """The interval lies above one; on a noisy machine by a margin that noise doesn't make."""
+def clearly_faster(trial: Trial) -> bool:
+    """Whether the interval lies above one; on a noisy machine by a margin that noise doesn't make."""
     if trial.speedup is None:
         return False
-    return trial.speedup.low > (_NOISE if trial.speedup.noisy else 1.0)
+    return trial.speedup.low > (NOISE if trial.speedup.noisy else 1.0)
 
 
-def _slower_at(percentile: float, trial: Trial, baseline: Trial) -> bool:
+def slower_at(percentile: float, trial: Trial, baseline: Trial) -> bool:
     """Whether the contract's own percentile is clearly worse than the baseline's.
 
     Speed-ups are ratios of medians, which settle soonest; an engine that is
@@ -281,6 +258,8 @@ def _slower_at(percentile: float, trial: Trial, baseline: Trial) -> bool:
 def _simplest(level: list[Trial], baseline: Trial) -> Trial:
     """Of trials that are as fast as the fastest, the one with the fewest passes and settings.
 
+    Where those are equal, the one that loses less; then a fixed order.
+
     Differences below two per cent don't survive a restart: preferring the
     simpler keeps the choice the same from one search to the next.
     """
@@ -290,9 +269,13 @@ def _simplest(level: list[Trial], baseline: Trial) -> Trial:
 
     best = max(value(t) for t in level)
     near = [t for t in level if value(t) >= (1 - _LEVEL) * best]
-    return min(
-        near, key=lambda t: (len(t.recipe.steps), len(t.recipe.settings.changed()), -value(t))
-    )
+    return min(near, key=_complexity)
+
+
+def _complexity(trial: Trial) -> tuple[int, int, float, str]:
+    """What decides between equally fast trials: nothing that differs from run to run."""
+    recipe = trial.recipe
+    return len(recipe.steps), len(recipe.settings.changed()), damage(trial), trial.id
 
 
 def _latency_words(trial: Trial, contract: Contract) -> str:

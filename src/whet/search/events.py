@@ -6,7 +6,7 @@ order is::
 
     Phase*, Started, (Phase | RungStarted | TrialStarted, TrialDone | Remark)*, Finished
 
-A search that is stopped or fails ends without `Finished`.
+A search that fails, or is stopped before anything was measured, ends without `Finished`.
 """
 
 from __future__ import annotations
@@ -97,4 +97,4 @@ Event = Started | Phase | RungStarted | TrialStarted | TrialDone | Remark | Fini
 
 
 class Stopped(Exception):  # noqa: N818 - it isn't an error
-    """The user asked the search to stop; the ledger holds everything so far."""
+    """The user asked to stop; the ledger holds every finished trial."""

@@ -7,9 +7,14 @@ import signal
 import msgspec
 
 from whet import errors
+from whet.core.room import full_disk, is_full
 from whet.errors import ContractError, Issue, TrialCrashedError, WhetError
 
-__all__ = ["Failure", "ending", "failure_of", "revived"]
+__all__ = ["NO_ROOM", "Failure", "ending", "failure_of", "revived"]
+
+
+# What a worker ends with that had no room for its answer.
+NO_ROOM = 74
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,6 +35,8 @@ def failure_of(error: Exception) -> Failure:
     """What the parent shall know of an exception."""
     if isinstance(error, MemoryError):
         return Failure("TrialMemoryError", f"It ran out of memory ({str(error) or 'no details'}).")
+    if is_full(error):
+        return failure_of(full_disk(error))
     if not isinstance(error, WhetError):
         return Failure("", str(error), foreign=type(error).__name__)
     issues = error.issues if isinstance(error, ContractError) else ()

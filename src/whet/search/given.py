@@ -52,3 +52,7 @@ class Given:
                 self.seed,
             )
         )
+
+    def network_identity(self) -> str:
+        """As `identity`, of the network alone: what all searches of it share."""
+        return identity((self.network, self.weights))

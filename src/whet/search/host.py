@@ -40,18 +40,8 @@ def chosen_runtimes(asked: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def threads_for(contract: Contract) -> int:
-    """The contract's threads, or all cores that this process may use.
-
-    Raises:
-        OptionError: more threads than cores.
-    """
-    cores = allowed_cores()
-    if contract.threads is not None and contract.threads > cores:
-        raise OptionError(
-            f"{contract.threads} threads were asked for and this process may use {cores} cores.",
-            f"Ask for at most {cores}, or give the process more.",
-        )
-    return contract.threads if contract.threads is not None else cores
+    """The contract's threads, or all cores that this process may use."""
+    return contract.threads if contract.threads is not None else allowed_cores()
 
 
 def cores_for(threads: int) -> tuple[int, ...]:

@@ -31,15 +31,16 @@ from typing import Generic, TypeVar
 import msgspec
 
 import whet
+from whet.core.scratch import scratch_folder
 from whet.errors import (
     StorageError,
     TrialCrashedError,
-    TrialError,
     TrialMemoryError,
     TrialTimeoutError,
     WhetError,
 )
-from whet.search.failures import ending, revived
+from whet.search.events import Stopped
+from whet.search.failures import NO_ROOM, ending, revived
 from whet.search.process_tree import ProcessTree
 from whet.search.worker import Job, Reply
 
@@ -107,12 +108,12 @@ def run_isolated(
         TrialCrashedError: a signal, a foreign exception, or no answer.
         TrialMemoryError: over the memory limit.
         TrialTimeoutError: over the time limit.
-        TrialError: cancelled.
+        Stopped: cancelled.
         StorageError: the scratch folder can't be written.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="whet-job-", ignore_cleanup_errors=True) as scratch:
-            run = _Run(target, Path(scratch), timeout_s, memory_bytes, cancel)
+        with scratch_folder() as scratch:
+            run = _Run(target, scratch, timeout_s, memory_bytes, cancel)
             run.carry_out(argument, cores, dict(env or {}), worker)
             return run.conclude(result)
     except OSError as error:
@@ -188,6 +189,11 @@ class _Run:
 
     def conclude(self, result: type[T]) -> IsolatedResult[T]:
         """Read the reply of a worker that has ended."""
+        if self.status == NO_ROOM and not self.reply_file.exists():
+            raise StorageError(
+                f"The disk of '{tempfile.gettempdir()}' is full: a worker's answer can't be written.",
+                "Free some space there, or set TMPDIR to another folder.",
+            )
         if not self.reply_file.exists():
             raise self._told(
                 TrialCrashedError(
@@ -246,7 +252,7 @@ class _Run:
                     )
                 )
             if self.cancel is not None and self.cancel.is_set():
-                raise TrialError(f"'{self.target}' was cancelled.", "Start again to resume.")
+                raise Stopped
             self._trim_log()
 
     def _trim_log(self) -> None:

@@ -23,6 +23,7 @@ from whet.data.store import StoreRef, open_ref
 from whet.data.transform import Transform
 from whet.errors import RequirementError
 from whet.optimize.graph.quantize.sensitivity import Sensitivity
+from whet.optimize.graph.traffic import Traffic
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +84,8 @@ class ExportJob(_Message, frozen=True):
 class Exported(_Message, frozen=True):
     """The network as files: the graph, and the program where it came from torch.
 
-    ``macs`` and ``bytes_moved`` are those of one row.
+    ``macs``, ``bytes_moved`` and ``wide_bytes`` are those of one row, counted at ``sizes``
+    of the symbols; ``weight_bytes`` is the size of the weights.
     """
 
     name: str
@@ -95,10 +97,16 @@ class Exported(_Message, frozen=True):
     kind: str
     task: str | None
     notes: tuple[Note, ...]
+    wide_bytes: int = 0
+    weight_bytes: int = 0
+    sizes: dict[str, int] = {}
 
 
 class MakeJob(_Message, frozen=True):
-    """A recipe to carry out: passes over the graph, then the runtime's compiler."""
+    """A recipe to carry out: passes over the graph, then the runtime's compiler.
+
+    ``sizes`` are those of symbols to count the new graph's memory traffic at.
+    """
 
     steps: tuple[Step, ...]
     graph: Artifact
@@ -110,16 +118,21 @@ class MakeJob(_Message, frozen=True):
     workdir: str
     threads: int
     seed: int
+    sizes: dict[str, int] = {}
 
 
 class Made(_Message, frozen=True):
-    """The new graph and the compiled engine."""
+    """The new graph and the compiled engine.
+
+    ``traffic`` is that of a graph that passes made, where it could be counted.
+    """
 
     graph: Artifact
     engine: str
     build_s: float
     compile_s: float
     notes: tuple[Note, ...]
+    traffic: Traffic | None = None
 
 
 class SensitivityJob(_Message, frozen=True):
@@ -170,6 +183,9 @@ def export_source(source: str | torch.nn.Module, job: ExportJob) -> Exported:
         kind=front.kind,
         task=network.task.value if network.task is not None else None,
         notes=network.notes + front.notes,
+        wide_bytes=front.facts.wide_bytes,
+        weight_bytes=front.facts.weight_bytes,
+        sizes=front.facts.sizes,
     )
 
 
@@ -184,10 +200,14 @@ def make_engine(job: MakeJob) -> Made:
 
     began = time.monotonic()
     from_torch = job.program is not None and job.runtime in {"torch", "inductor"}
-    graph, notes = (job.program, ()) if from_torch and job.program else _built(job)
+    made = _BuiltGraph(job.program, ()) if from_torch and job.program else _built(job)
+    graph = made.graph
     built = time.monotonic()
     engine = EngineCache(Path(job.cache)).compiled(get(job.runtime), graph, job.settings)
-    return Made(graph, str(engine), built - began, time.monotonic() - built, notes)
+    compiled = time.monotonic()
+    return Made(
+        graph, str(engine), built - began, compiled - built, made.notes, traffic=made.traffic
+    )
 
 
 def sensitivity(job: SensitivityJob) -> Sensitivity:
@@ -202,6 +222,9 @@ def sensitivity(job: SensitivityJob) -> Sensitivity:
     from whet.optimize.graph.quantize.sensitivity import group_damage
 
     folder = Path(job.workdir)
+    done = folder / "sensitivity.json"
+    if done.exists():  # found by a search with another floor on the same samples
+        return msgspec.json.decode(done.read_bytes(), type=Sensitivity)
     folder.mkdir(parents=True, exist_ok=True)
     ctx = Context(folder, job.graph, open_ref(job.repair), job.threads, job.seed)
     graph = build(job.before, job.graph, ctx).model
@@ -210,7 +233,9 @@ def sensitivity(job: SensitivityJob) -> Sensitivity:
         raise RequirementError(
             f"The layers of '{job.quantiser.name}' can't be ranked.", "Quantise by NNCF."
         )
-    return group_damage(graph, quantiser, ctx, opener(job.runtime, job.threads))
+    found = group_damage(graph, quantiser, ctx, opener(job.runtime, job.threads))
+    _keep(done, found)
+    return found
 
 
 class _BuiltGraph(_Message, frozen=True):
@@ -218,18 +243,18 @@ class _BuiltGraph(_Message, frozen=True):
 
     graph: Artifact
     notes: tuple[Note, ...]
+    traffic: Traffic | None = None
 
 
-def _built(job: MakeJob) -> tuple[Artifact, tuple[Note, ...]]:
+def _built(job: MakeJob) -> _BuiltGraph:
     if not job.steps:
-        return job.graph, ()
+        return _BuiltGraph(job.graph, ())
     from whet.optimize.build import build
 
     folder = Path(job.workdir)
     done = folder / "built.json"
     if done.exists():
-        kept = msgspec.json.decode(done.read_bytes(), type=_BuiltGraph)
-        return kept.graph, kept.notes
+        return msgspec.json.decode(done.read_bytes(), type=_BuiltGraph)
     folder.mkdir(parents=True, exist_ok=True)
     ctx = Context(
         workdir=folder,
@@ -239,9 +264,23 @@ def _built(job: MakeJob) -> tuple[Artifact, tuple[Note, ...]]:
         seed=job.seed,
     )
     result = build(job.steps, job.graph, ctx)
-    kept = _BuiltGraph(result.model, result.notes)
-    # Written last and renamed: a build that was cut off is made again.
-    beside = folder / "built.json.part"
-    beside.write_bytes(msgspec.json.encode(kept))
+    kept = _BuiltGraph(result.model, result.notes, _traffic(result.model, job.sizes))
+    _keep(done, kept)
+    return kept
+
+
+def _keep(done: Path, value: msgspec.Struct) -> None:
+    """Written last and renamed: what was cut off is made again."""
+    beside = done.with_suffix(".part")
+    beside.write_bytes(msgspec.json.encode(value))
     beside.replace(done)
-    return kept.graph, kept.notes
+
+
+def _traffic(graph: Artifact, sizes: dict[str, int]) -> Traffic | None:
+    """Traffic of a built graph; ``None`` where it can't be counted, so that it is estimated."""
+    from whet.optimize.graph.traffic import traffic_of
+
+    try:
+        return traffic_of(graph, sizes)
+    except Exception:  # noqa: BLE001 - a figure on paper must not cost a candidate
+        return None

@@ -43,10 +43,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Past:
-    """A trial of another search on the same graph and machine."""
+    """A trial of another search on the same graph and machine.
+
+    ``started`` is when that search first began, in UTC (``"2026-01-31 12:00:00"``).
+    """
 
     inputs: SearchInputs
     trial: Trial
+    started: str
 
 
 class Ledger:
@@ -190,15 +194,13 @@ class Ledger:
     def reusable(self, graph: str, machine: str) -> tuple[Past, ...]:
         """Trials of other searches on this graph and this machine, newest search first.
 
-        Of such a trial still holds what the caller's own inputs share with
-        ``Past.inputs``: latency where batch, concurrency and threads agree,
-        quality where samples, seed, metric and allowed drop agree.
+        What of such a trial still holds, `whet.search.reuse` decides.
 
         Raises:
             LedgerError: a row is damaged.
         """
         rows = self._rows(
-            "SELECT t.body, t.digest, s.inputs FROM trials t JOIN searches s ON t.search = s.id"
+            "SELECT t.body, t.digest, s.inputs, s.started FROM trials t JOIN searches s ON t.search = s.id"
             " WHERE s.graph=? AND s.machine=? AND s.id<>? AND s.inputs IS NOT NULL"
             " ORDER BY s.id DESC, t.id",
             graph,
@@ -206,8 +208,10 @@ class Ledger:
             self._search,
         )
         return tuple(
-            Past(self._json(inputs, SearchInputs), self._decoded((body, digest), Trial))
-            for body, digest, inputs in rows
+            Past(
+                self._json(inputs, SearchInputs), self._decoded((body, digest), Trial), str(started)
+            )
+            for body, digest, inputs, started in rows
         )
 
     def close(self) -> None:

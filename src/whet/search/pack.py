@@ -85,7 +85,7 @@ def _variant(
     outputs: Arrays = answers_of(
         contender_of(trial, made),
         golden,
-        setup.workdir / "answers" / "golden" / trial.id,
+        setup.workdir / "answers" / golden.path.name / f"{trial.id}-{made.graph.digest()[:16]}",
         cores=setup.cores,
         memory_bytes=setup.memory_bytes,
         rows=per_run,
@@ -116,10 +116,10 @@ def _golden_part(setup: Setup) -> SampleStore:
     Rows of unequal length are padded to the longest, once and for all, and kept
     as a store of their own: a replay must see the very arrays that were recorded.
     """
-    where = setup.workdir / "golden"
+    batch = setup.contract.batch
+    where = setup.workdir / f"golden-{batch}"
     if where.is_dir():
         return SampleStore.open(where)
-    batch = setup.contract.batch
     rows = min(batch * max(1, _GOLDEN_ROWS // batch), len(setup.select) // batch * batch)
     picks = np.arange(max(rows, batch)) % len(setup.select)
     arrays = setup.select.rows(picks)

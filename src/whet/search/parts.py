@@ -17,6 +17,7 @@ from whet.data.store import SampleStore, write_store
 from whet.data.transform import ImageTransform, Transform
 from whet.search.given import Given
 from whet.search.jobs import Described
+from whet.search.stop import Stop
 from whet.search.workspace import Workspace
 
 __all__ = ["Parts", "decoded", "parts_of"]
@@ -32,11 +33,12 @@ class Parts:
     summary: SampleSummary
 
 
-def decoded(given: Given, described: Described | None, space: Workspace) -> SampleStore:
+def decoded(given: Given, described: Described | None, space: Workspace, stop: Stop) -> SampleStore:
     """The samples, decoded into the workspace; found there again by a search that goes on.
 
     Raises:
         SamplesError: they can't be read, or the network can't take them.
+        Stopped: the user asked to stop.
     """
     where = space.folder / "samples"
     if where.is_dir():
@@ -49,10 +51,10 @@ def decoded(given: Given, described: Described | None, space: Workspace) -> Samp
         transform=transform,
         label_key=given.label_key,
         text_keys=given.text_keys,
-        expect=_expected(described, transform),
+        expect=_expected(described, given.transform),
         label_offset=given.label_offset,
     )
-    return write_store(reader, where, limit=given.most, seed=given.seed)
+    return write_store(reader, where, limit=given.most, seed=given.seed, on_sample=stop.check)
 
 
 def _named(transform: Transform | None, described: Described | None) -> Transform | None:
@@ -68,7 +70,11 @@ def _named(transform: Transform | None, described: Described | None) -> Transfor
 def _expected(
     described: Described | None, transform: Transform | None
 ) -> tuple[TensorSpec, ...] | None:
-    """The network's inputs for a check of plain arrays; a transform has its own."""
+    """The network's inputs for a check of plain arrays; the user's own transform has its own.
+
+    A directory's transform is a suggestion: it comes with the inputs, so that
+    arrays that need no transform can be told apart.
+    """
     if described is None or transform is not None or not described.inputs:
         return None
     return described.inputs

@@ -20,6 +20,7 @@ from whet.data.store import SampleStore
 from whet.measure.machine import fingerprint
 from whet.measure.metrics import resolve_metric
 from whet.measure.quality import judge
+from whet.optimize.graph.traffic import Traffic
 from whet.search.given import Given
 from whet.search.host import chosen_runtimes, cores_for, threads_for, worker_memory_bytes
 from whet.search.isolate import run_isolated
@@ -27,6 +28,7 @@ from whet.search.jobs import Described, DescribeJob, Exported, ExportJob, export
 from whet.search.parts import decoded, parts_of
 from whet.search.reference import References
 from whet.search.setup import Setup
+from whet.search.stop import Stop
 from whet.search.workspace import Workspace
 
 __all__ = ["prepare"]
@@ -37,7 +39,7 @@ _CLASS_METRICS = frozenset({"top1", "top5", "f1"})
 
 
 def prepare(
-    given: Given, contract: Contract, space: Workspace, say: Callable[[str], None]
+    given: Given, contract: Contract, space: Workspace, say: Callable[[str], None], stop: Stop
 ) -> Setup:
     """Make everything that all trials share.
 
@@ -46,19 +48,21 @@ def prepare(
         contract: checked.
         space: where results are kept.
         say: told what is being done.
+        stop: the user's wish to end.
 
     Raises:
         InputError: the network, samples or contract can't be used.
         HostError: no runtime, or an extra is missing.
+        Stopped: the user asked to stop.
     """
     runtimes = chosen_runtimes(given.runtimes)
     threads = threads_for(contract)
     say("reading the samples")
-    described = _describe(given, space)
-    store = decoded(given, described, space)
+    described = _describe(given, space, stop)
+    store = decoded(given, described, space, stop)
     parts = parts_of(store, given, contract, space)
     say("exporting the network")
-    exported = _export(given, store, space)
+    exported = _export(given, store, space, stop)
     memory_bytes, cores = worker_memory_bytes(), cores_for(threads)
     references = References(exported, space.folder / "reference", cores, memory_bytes)
     say("asking the original")
@@ -67,7 +71,8 @@ def prepare(
     look = parts.select.subset(
         np.arange(min(_LOOK, parts.select.samples)), space.folder / "look.npy"
     )
-    metric = _metric(contract, references.outputs(look), store, look, task)
+    metric = _metric(contract, references.outputs(look, stop.check), store, look, task)
+    stop.check()
     say("measuring what this machine can do")
     machine = fingerprint(ceilings=True, cache=space.engines.parent)
     concrete = msgspec.structs.replace(contract, metric=metric, threads=threads)
@@ -91,7 +96,9 @@ def prepare(
         threads=threads,
         macs=exported.macs,
         parameters=exported.parameters,
-        bytes_moved=exported.bytes_moved,
+        traffic=Traffic(exported.bytes_moved, exported.wide_bytes),
+        weight_bytes=exported.weight_bytes,
+        sizes=exported.sizes,
         kind=exported.kind,
         workdir=space.folder,
         cache=space.engines,
@@ -139,7 +146,7 @@ def _usable(runtimes: tuple[str, ...], exported: Exported) -> tuple[str, ...]:
     return tuple(name for name in runtimes if name != "inductor" or exported.program is not None)
 
 
-def _describe(given: Given, space: Workspace) -> Described | None:
+def _describe(given: Given, space: Workspace, stop: Stop) -> Described | None:
     """What the file says of its inputs, where it is a kind that says something."""
     if not isinstance(given.network, str) or not _describes_itself(given.network):
         return None
@@ -148,7 +155,12 @@ def _describe(given: Given, space: Workspace) -> Described | None:
         return msgspec.json.decode(kept.read_bytes(), type=Described)
     job = DescribeJob(given.network, given.weights)
     found = run_isolated(
-        "whet.search.jobs:describe", job, Described, timeout_s=_WORKER_S, memory_bytes=None
+        "whet.search.jobs:describe",
+        job,
+        Described,
+        timeout_s=_WORKER_S,
+        memory_bytes=None,
+        cancel=stop.asked,
     ).value
     _keep(kept, found)
     return found
@@ -159,7 +171,7 @@ def _describes_itself(source: str) -> bool:
     return path.is_dir() or path.suffix.lower() in {".onnx", ".pt2"}
 
 
-def _export(given: Given, store: SampleStore, space: Workspace) -> Exported:
+def _export(given: Given, store: SampleStore, space: Workspace, stop: Stop) -> Exported:
     kept = space.folder / "exported.json"
     if kept.exists():
         return msgspec.json.decode(kept.read_bytes(), type=Exported)
@@ -181,6 +193,7 @@ def _export(given: Given, store: SampleStore, space: Workspace) -> Exported:
             Exported,
             timeout_s=_WORKER_S,
             memory_bytes=None,
+            cancel=stop.asked,
         ).value
     else:
         exported = export_source(given.network, job)

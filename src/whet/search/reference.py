@@ -7,6 +7,7 @@ computed once per part of the samples and kept on disk.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from whet.core.artifact import Artifact
@@ -38,14 +39,20 @@ class References:
         self._memory_bytes = memory_bytes
         self.original = _original(exported, len(cores))
 
-    def outputs(self, part: SampleStore) -> Arrays:
-        """The original's outputs on every row of ``part``, by name, in order."""
+    def outputs(self, part: SampleStore, while_waiting: Callable[[], None] | None = None) -> Arrays:
+        """The original's outputs on every row of ``part``, by name, in order.
+
+        Args:
+            part: the samples.
+            while_waiting: called several times a second; may raise to give up.
+        """
         return answers_of(
             self.original,
             part,
             self._place(part),
             cores=self._cores,
             memory_bytes=self._memory_bytes,
+            while_waiting=while_waiting,
         )
 
     def ms_per_row(self, part: SampleStore) -> float:

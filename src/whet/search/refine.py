@@ -130,7 +130,7 @@ def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | Non
             timeout_s=max(20.0, min(900.0, left)),
             memory_bytes=setup.memory_bytes,
             cores=setup.cores,
-            cancel=trials.cancel,
+            cancel=trials.stop.asked,
         ).value
     except StorageError:
         raise

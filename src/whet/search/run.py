@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from whet.bundle.draft import BundleDraft
 from whet.core.contract import Contract
 from whet.core.evidence import Evidence
 from whet.core.note import Note
+from whet.core.scratch import sweep
+from whet.measure.cgroup import allowed_cores
 from whet.search.budget import Budget
 from whet.search.climb import Climbed, climb
 from whet.search.close import Closed, close, expected_seconds
@@ -21,12 +24,15 @@ from whet.search.events import Event, Started
 from whet.search.given import Given
 from whet.search.identity import SearchInputs, machine_digest
 from whet.search.ledger import Ledger
+from whet.search.memory import MemoryWatch
 from whet.search.pack import draft_of, variant_names, with_names
 from whet.search.prepare import prepare
+from whet.search.reuse import Kept, same_shapes, still_holding
 from whet.search.setup import Setup
+from whet.search.stop import Stop
 from whet.search.teller import Teller
 from whet.search.trials import Trials
-from whet.search.workspace import Workspace
+from whet.search.workspace import Workspace, shared_ledger
 
 __all__ = ["Found", "search"]
 
@@ -46,42 +52,54 @@ def search(
     budget_s: float | None,
     ledger: Path | None,
     emit: Callable[[Event], None],
-    cancel: threading.Event,
+    stop: Stop,
     command: str,
 ) -> Found:
     """Prepare, climb, close, pack.
 
     Raises:
         InputError, HostError, StorageError: see `prepare`.
-        Stopped: ``cancel`` was set; the ledger holds everything so far.
+        Stopped: the user asked to stop before there was anything to close with.
     """
     began = time.monotonic()
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    budget = Budget(began, budget_s)
-    tell = Teller(emit, budget)
-    inputs = given.identity()
-    space = Workspace(inputs, ledger=ledger)
-    setup = prepare(given, contract.checked(), space, tell.phase)
-    with Ledger.open(space.ledger, _key(setup, inputs)) as book:
-        emit(_started(setup, began, budget_s))
-        trials = Trials(setup, book, _reserving(budget, setup), tell, cancel)
-        climbed = climb(setup, trials)
-        closed = close(setup, trials, climbed.baseline)
-        tell.phase("packing the bundle")
-        evidence = _evidence(
-            trials.setup,
-            climbed,
-            closed,
-            started,
-            time.monotonic() - began,
-            given.seed,
-            command,
-            (*tell.remarks, *_over(time.monotonic() - began, budget_s)),
+    sweep()  # what searches that were killed left behind
+    with MemoryWatch() as memory:
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        budget = Budget(began, budget_s)
+        tell = Teller(emit, budget)
+        contract = contract.checked(allowed_cores())
+        inputs = given.identity()
+        space = Workspace(inputs, ledger=ledger or shared_ledger(given.network_identity()))
+        setup = prepare(given, contract, space, tell.phase, stop)
+        key = _key(setup, inputs)
+        with Ledger.open(space.ledger, key) as book:
+            emit(_started(setup, began, budget_s))
+            for note in setup.notes:
+                tell.show(note)
+            trials = Trials(
+                setup, book, _reserving(budget, setup), tell, stop, past=_past(setup, key, book)
+            )
+            climbed = climb(setup, trials)
+            trials = trials.closing()
+            closed = close(setup, trials, climbed.baseline)
+            tell.phase("packing the bundle")
+            evidence = _evidence(
+                trials.setup,
+                climbed,
+                closed,
+                started,
+                time.monotonic() - began,
+                given.seed,
+                command,
+                (*tell.remarks, *_over(time.monotonic() - began, budget_s)),
+            )
+            evidence = with_names(evidence, variant_names(closed.finalists))
+            draft = draft_of(setup, trials, closed, evidence, started)
+        space.drop_built({t.recipe.build_digest() for t in closed.finalists})
+        evidence = msgspec.structs.replace(
+            evidence, seconds=time.monotonic() - began, peak_bytes=memory.peak_bytes()
         )
-        evidence = with_names(evidence, variant_names(closed.finalists))
-        draft = draft_of(setup, trials, closed, evidence, started)
-    space.drop_built({t.recipe.build_digest() for t in closed.finalists})
-    return Found(evidence, draft)
+    return Found(evidence, replace(draft, evidence=evidence))
 
 
 def _key(setup: Setup, inputs: str) -> SearchInputs:
@@ -92,6 +110,12 @@ def _key(setup: Setup, inputs: str) -> SearchInputs:
         contract=setup.contract,
         seed=setup.seed,
     )
+
+
+def _past(setup: Setup, key: SearchInputs, book: Ledger) -> Mapping[str, Kept]:
+    """What other searches in this ledger timed that holds for this one."""
+    pasts = book.reusable(key.graph, key.machine)
+    return still_holding(pasts, key, shapes=same_shapes(setup.graph.signature))
 
 
 def _started(setup: Setup, began: float, budget_s: float | None) -> Started:

@@ -11,6 +11,7 @@ from whet.core.evidence import Machine, SampleSummary
 from whet.core.note import Note
 from whet.data.store import SampleStore
 from whet.data.transform import Transform
+from whet.optimize.graph.traffic import Traffic
 from whet.search.reference import References
 
 __all__ = ["Setup"]
@@ -26,7 +27,10 @@ class Setup:
         repair, select, certify: the three disjoint parts.
         metric: concrete, never ``"auto"``.
         cores: the cores that every contender is pinned to.
-        macs, parameters, bytes_moved: of one row.
+        macs, parameters: of one row.
+        traffic: of one row of the untouched graph.
+        weight_bytes: of the untouched graph.
+        sizes: of symbols, at which macs and traffic are counted.
         kind: ``"cnn"`` or ``"transformer"``, which decides the recipes to try first.
         memory_bytes: limit of each worker.
         original_ms: what the original takes for a row.
@@ -51,7 +55,9 @@ class Setup:
     threads: int
     macs: int
     parameters: int
-    bytes_moved: int
+    traffic: Traffic
+    weight_bytes: int
+    sizes: dict[str, int]
     kind: str
     workdir: Path
     cache: Path

@@ -58,7 +58,16 @@ class Teller:
         """Something that matters while the search runs, and afterwards."""
         note = Note(where, reason)
         self.remarks.append(note)
+        self.show(note)
+
+    def show(self, note: Note) -> None:
+        """A note that is kept elsewhere and should be seen now."""
         self.emit(Remark(note=note, elapsed_s=self._elapsed_s(), budget_s=self.budget.total_s))
+
+    def once(self, where: str, reason: str) -> None:
+        """A remark that is told only the first time."""
+        if Note(where, reason) not in self.remarks:
+            self.remark(where, reason)
 
     def trying(self, name: str, number: int) -> None:
         """A candidate is being tried."""

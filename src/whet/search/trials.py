@@ -6,13 +6,14 @@ status and a note; only the user's own mistakes and a full disk end the search.
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from whet.core.evidence import Footprint, Latency, Status, Trial
+from whet.core.evidence import Footprint, Latency, Quality, Status, Trial
 from whet.core.recipe import Recipe
 from whet.errors import MeasurementError, WhetError
 from whet.measure.machine import fingerprint, higher
@@ -26,13 +27,20 @@ from whet.search.isolate import run_isolated
 from whet.search.jobs import Made, MakeJob
 from whet.search.ledger import Ledger
 from whet.search.naming import name_of
+from whet.search.reuse import Kept, carried, origin
 from whet.search.setup import Setup
+from whet.search.stop import Stop
 from whet.search.teller import Teller
 
 __all__ = ["Trials"]
 
 # How often a ceiling that a result passed is measured again before the result is refused.
 _SECOND_LOOKS = 3
+
+_STOPPED = (
+    "The search was stopped early: what it had found by then was certified and packed. The same"
+    " command goes on from there."
+)
 
 # What a first trial is taken to need: Inductor compiles C++.
 _GUESS_S = {"inductor": 60.0}
@@ -43,8 +51,10 @@ class Trials:
     """The candidates of one search so far, and how to try another.
 
     Attributes:
+        stop: the user's wish that trying end.
         anchor: the first untouched trial; all quick timings are ratios to it.
         all: the trials by id, in the order in which they were tried.
+        past: trials of other searches whose speed holds here, by recipe digest.
         made: the engine of each trial that was made in this run.
         doubted: trials whose figures can't be believed; they are tried again by the
             next search, so the ledger doesn't keep them.
@@ -54,7 +64,8 @@ class Trials:
     ledger: Ledger
     budget: Budget
     tell: Teller
-    cancel: threading.Event
+    stop: Stop
+    past: Mapping[str, Kept] = field(default_factory=dict)
     anchor: Trial | None = None
     all: dict[str, Trial] = field(default_factory=dict)
     made: dict[str, Made] = field(default_factory=dict)
@@ -71,6 +82,8 @@ class Trials:
     ) -> Trial | None:
         """Try one candidate, or take it from the ledger; ``None`` where there is no time for it.
 
+        Of another search's trial the speed is taken; its quality is judged here.
+
         Args:
             recipe: what to try.
             rung: of the ladder.
@@ -82,26 +95,49 @@ class Trials:
             Stopped: the user asked to stop.
             StorageError: nothing can be written any more.
         """
-        if self.cancel.is_set():
-            raise Stopped
+        self.stop.check()
         known = self.all.get(recipe.digest())
         if known is not None:
             return known
         remembered = self._remembered(recipe)
-        if remembered is None and not must:
-            now, usual = time.monotonic(), self._usual_s(recipe)
-            if now + usual > until_s or not self.budget.affords(now, usual):
-                return None
         taken = {t.name: t.recipe for t in self.all.values()}
         free = remembered is not None and remembered.name not in taken
         name = remembered.name if remembered and free else name_of(recipe, taken, probe=rung == 0)
+        reused = self._reused(recipe, name, rung) if remembered is None else None
+        now, usual = time.monotonic(), self._usual_s(recipe)
+        time_left = now + usual <= until_s and self.budget.affords(now, usual)
+        if not (remembered or reused or must or time_left):
+            return None
         self.tell.trying(name, len(self.all) + 1)
         if remembered is not None:
             trial = msgspec.structs.replace(remembered, name=name)
+        elif reused is not None:
+            worth = judge and time_left and self._worth_judging(reused)
+            trial = self._judged(reused) if worth else reused
         else:
             trial = self._fresh(recipe, name, rung, judge)
         self._keep(trial, new=remembered is None)
         return trial
+
+    @contextmanager
+    def until_stopped(self) -> Iterator[None]:
+        """What stands in here ends where the user asks to stop.
+
+        Raises:
+            Stopped: there is no untouched trial yet, so nothing to close with.
+        """
+        try:
+            yield
+        except Stopped:
+            if not self.untouched():
+                raise
+            self.tell.once("search", _STOPPED)
+
+    def closing(self) -> Trials:
+        """The same trials for the end of the search, which no wish to stop cuts short."""
+        asked = self.stop.asked.is_set()
+        budget = self.budget.ended(time.monotonic()) if asked else self.budget
+        return replace(self, budget=budget, stop=Stop())
 
     def _remembered(self, recipe: Recipe) -> Trial | None:
         """The ledger's trial, if its speed-up is against the engine that this search compares with."""
@@ -110,6 +146,17 @@ class Trials:
             return trial
         anchor = self.anchor.name if self.anchor is not None else trial.name
         return trial if trial.speedup.against == anchor else None
+
+    def _reused(self, recipe: Recipe, name: str, rung: int) -> Trial | None:
+        """Another search's trial of this recipe, if its speed says something here."""
+        kept = self.past.get(recipe.digest())
+        trial = None if kept is None else carried(kept, name, rung, self.anchor)
+        if trial is not None:
+            self.tell.once(
+                "reused",
+                f"{origin(trial)} It only screens here: finalists are timed and certified afresh.",
+            )
+        return trial
 
     def time_share_s(self, share: float) -> float:
         """When ``share`` of the time left for climbing will be used up, on the monotonic clock."""
@@ -141,12 +188,7 @@ class Trials:
         """Judge a trial's quality on the select split, if that isn't done yet."""
         if trial.select is not None or trial.status is not Status.OK:
             return trial
-        try:
-            select = judge_on(self.setup, trial, self.made_for(trial), self.setup.select)
-        except WhetError as error:
-            judged = ended(trial, error)
-        else:
-            judged = msgspec.structs.replace(trial, select=select)
+        judged = self._judged(trial)
         self.update(judged)
         return judged
 
@@ -176,14 +218,21 @@ class Trials:
 
     # -- inside --
 
+    def _judged(self, trial: Trial) -> Trial:
+        try:
+            select = self._select(trial, lambda: self.made_for(trial))
+        except WhetError as error:
+            self.stop.check()
+            return ended(trial, error)
+        return msgspec.structs.replace(trial, select=select)
+
     def _fresh(self, recipe: Recipe, name: str, rung: int, judge: bool) -> Trial:
         began = time.monotonic()
         trial = Trial(recipe.digest(), name, recipe, rung, Status.OK, 0.0)
         try:
             trial = self._measured(trial, judge)
         except WhetError as error:
-            if self.cancel.is_set():
-                raise Stopped from error
+            self.stop.check()
             if isinstance(error, MeasurementError):
                 self.doubted.add(trial.id)
             trial = ended(trial, error)
@@ -194,9 +243,8 @@ class Trials:
         self.made[trial.id] = made
         anchor = self.anchor if self.anchor is not None else trial
         pair = {t.id: contender_of(t, self.made_for(t)) for t in (anchor, trial)}
-        result = time_all(
-            self.setup, tuple(pair.values()), quick_plan(self.setup.contract, self.setup.seed)
-        )
+        plan = quick_plan(self.setup.contract, self.setup.seed)
+        result = time_all(self.setup, tuple(pair.values()), plan, while_waiting=self.stop.check)
         if trial.name in result.failures:
             raise result.failures[trial.name]
         latency = result.latency[trial.name]
@@ -209,9 +257,12 @@ class Trials:
             notes=made.notes + result.notes,
         )
         if judge and self._worth_judging(trial):
-            select = judge_on(self.setup, trial, made, self.setup.select)
-            trial = msgspec.structs.replace(trial, select=select)
+            trial = msgspec.structs.replace(trial, select=self._select(trial, lambda: made))
         return trial
+
+    def _select(self, trial: Trial, make: Callable[[], Made]) -> Quality:
+        part = self.setup.select
+        return judge_on(self.setup, trial, make, part, while_waiting=self.stop.check)
 
     def _worth_judging(self, trial: Trial) -> bool:
         """Latency first: quality is judged only for those that can still win."""
@@ -240,6 +291,7 @@ class Trials:
             workdir=str(setup.workdir / "built" / recipe.build_digest()),
             threads=setup.threads,
             seed=setup.seed,
+            sizes=setup.sizes,
         )
         left = self.budget.left_s(time.monotonic())
         return run_isolated(
@@ -249,7 +301,7 @@ class Trials:
             timeout_s=max(20.0, min(600.0, left)),
             memory_bytes=setup.memory_bytes,
             cores=setup.cores,
-            cancel=self.cancel,
+            cancel=self.stop.asked,
         ).value
 
     def _keep(self, trial: Trial, *, new: bool) -> None:

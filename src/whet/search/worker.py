@@ -32,8 +32,9 @@ from types import FunctionType
 import msgspec
 import psutil
 
+from whet.core.room import is_full
 from whet.errors import OptionError
-from whet.search.failures import Failure, failure_of
+from whet.search.failures import NO_ROOM, Failure, failure_of
 
 __all__ = ["Job", "Reply", "main", "resolve"]
 
@@ -90,14 +91,24 @@ def main(arguments: list[str], packages: tuple[str, ...] = ("whet",)) -> None:
     except Exception as error:  # noqa: BLE001 - every failure travels to the parent
         traceback.print_exc()
         reply = Reply(msgspec.Raw(b"null"), failure_of(error), _peak_bytes())
-    partial = Path(job.reply + ".partial")
-    partial.write_bytes(msgspec.json.encode(reply))
-    partial.replace(job.reply)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    status = _answer(reply, job.reply)
     _end_children(guardian)
     # The reply is out: the teardown of native libraries may neither hang nor crash any more.
-    os._exit(0)
+    os._exit(status)
+
+
+def _answer(reply: Reply, where: str) -> int:
+    """Write the reply; returns the status to end with."""
+    partial = Path(where + ".partial")
+    try:
+        partial.write_bytes(msgspec.json.encode(reply))
+        partial.replace(where)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError as error:
+        # Its log may have no room either, so the status must tell.
+        return NO_ROOM if is_full(error) else 1
+    return 0
 
 
 def _call(job: Job, packages: tuple[str, ...]) -> msgspec.Raw:

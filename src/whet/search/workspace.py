@@ -1,9 +1,14 @@
 """Where a search keeps what it makes, and how it recognises the same search again.
 
-Everything lies below one folder whose name is a digest of what was given: the
-network's bytes, the samples, the transform, the seed. A stopped search that is
-started again with the same inputs finds its exported graph, its decoded
-samples, its built graphs and its ledger there.
+Everything lies below one folder whose name is a digest of what was given (the
+network's bytes, the samples, the transform, the seed) and of the machine with
+the versions of its runtimes: an answer that was computed elsewhere, or by an
+older runtime, proves nothing here. A stopped search that is started again with
+the same inputs finds its exported graph, its decoded samples, its built graphs
+and its answers there.
+
+The ledger is shared by all searches of one network, whatever their samples, so
+that each finds what the others measured.
 """
 
 from __future__ import annotations
@@ -20,8 +25,10 @@ import numpy as np
 
 from whet.core.places import cache_home, engines_home
 from whet.errors import StorageError
+from whet.measure.machine import fingerprint
+from whet.search.identity import machine_digest
 
-__all__ = ["Workspace", "identity"]
+__all__ = ["Workspace", "identity", "shared_ledger"]
 
 
 class Workspace:
@@ -29,13 +36,14 @@ class Workspace:
 
     Args:
         inputs: what `identity` gave for the network, the samples and options.
-        ledger: where the user wants the ledger; by default inside the folder.
+        ledger: where the ledger lies; by default inside the folder.
         home: root of all searches; by default below `cache_home`.
     """
 
     def __init__(self, inputs: str, *, ledger: Path | None, home: Path | None = None) -> None:
         root = home if home is not None else cache_home() / "searches"
-        self.folder = root / inputs[:32]
+        here = machine_digest(fingerprint(ceilings=False, cache=None))
+        self.folder = root / f"{inputs[:32]}-{here[:8]}"
         self.ledger = ledger if ledger is not None else self.folder / "ledger.sqlite"
         self.engines = engines_home()
         try:
@@ -44,7 +52,7 @@ class Workspace:
         except OSError as error:
             raise StorageError(
                 f"The folder '{error.filename}' can't be made: {error.strerror}.",
-                "Free some space or set WHET_CACHE to a folder that you may write to.",
+                "Free some space, or name another place with --ledger or WHET_CACHE.",
             ) from error
 
     def drop_built(self, keep: set[str]) -> None:
@@ -53,6 +61,15 @@ class Workspace:
         for folder in built.iterdir() if built.is_dir() else ():
             if folder.name not in keep:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def shared_ledger(network: str) -> Path:
+    """Where the ledger of a network's searches lies, unless the user names another file.
+
+    Args:
+        network: its identity, as `identity` gives it.
+    """
+    return cache_home() / "ledgers" / f"{network[:32]}.sqlite"
 
 
 def identity(value: Any) -> str:

@@ -118,8 +118,12 @@ def test_a_bundle_is_replaced_only_when_asked_and_at_once(bundle: Bundle, tmp_pa
 
 def test_a_damaged_bundle_can_be_replaced(bundle: Bundle, tmp_path: Path) -> None:
     (bundle.folder / "report.html").write_text("cut")
-    write_bundle(bundle.folder, draft(tmp_path / "s"), replace=True)
-    read_bundle(bundle.folder)
+    with pytest.raises(BundleCorruptError):
+        read_bundle(bundle.folder)
+    new = draft(tmp_path / "s", name="mended")
+    write_bundle(bundle.folder, new, replace=True)
+    assert read_bundle(bundle.folder).manifest.name == "mended"
+    assert (bundle.folder / "report.html").read_text() != "cut"
 
 
 def test_files_of_the_user_inside_a_bundle_are_never_lost(bundle: Bundle, tmp_path: Path) -> None:

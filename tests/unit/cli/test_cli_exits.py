@@ -113,6 +113,10 @@ def test_interrupted() -> None:
     code, out, err = call(*OPTIMIZE, api=FakeApi(fails=KeyboardInterrupt()))
     assert (code, out) == (130, "")
     assert "give the same command again" in err
+    for words in (OPTIMIZE, ("inspect", "b")):
+        code, out, _ = call(*words, "--json", api=FakeApi(fails=KeyboardInterrupt()))
+        assert code == json.loads(out)["exit_code"] == 130
+        assert json.loads(out)["error"]["kind"] == "Stopped"
 
 
 def test_errors_are_documents_too_where_json_is_wanted() -> None:
@@ -132,7 +136,7 @@ def test_errors_are_documents_too_where_json_is_wanted() -> None:
     code, out, _ = call("optimize", "--json")
     assert json.loads(out)["exit_code"] == code == 3
     code, out, _ = call(*OPTIMIZE, "--json", "--batch", "0")
-    assert json.loads(out)["error"]["issues"][0]["where"] == "batch"
+    assert json.loads(out)["error"]["issues"][0]["where"] == "--batch"
 
 
 def test_a_failing_verification_refuses_the_bundle() -> None:

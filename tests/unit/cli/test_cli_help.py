@@ -78,4 +78,4 @@ def test_python_dash_m() -> None:
         [sys.executable, "-m", "whet", "frob"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 3
-    assert "invalid choice" in done.stderr
+    assert "'frob' is no verb of whet" in done.stderr

@@ -195,11 +195,7 @@ def test_the_first_signal_asks_the_second_ends() -> None:
     assert watch(console(io.StringIO()), "n", job_that(stubborn)) is None
 
 
-def test_what_stopping_breaks_is_no_error_but_a_full_disk_is() -> None:
-    def crashed(cancel: threading.Event) -> object:
-        cancel.set()
-        raise TrialCrashedError("The worker was ended.")
-
+def test_an_error_stays_one_after_the_wish_to_stop() -> None:
     def full(cancel: threading.Event) -> object:
         cancel.set()
         raise StorageError("The disk is full.")
@@ -207,7 +203,6 @@ def test_what_stopping_breaks_is_no_error_but_a_full_disk_is() -> None:
     def plainly(_: threading.Event) -> object:
         raise TrialCrashedError("The worker died.")
 
-    assert watch(console(io.StringIO()), "n", job_that(crashed)) is None
     with pytest.raises(StorageError):
         watch(console(io.StringIO()), "n", job_that(full))
     with pytest.raises(TrialCrashedError):
@@ -216,3 +211,30 @@ def test_what_stopping_breaks_is_no_error_but_a_full_disk_is() -> None:
 
 def test_a_job_that_ends_is_handed_on() -> None:
     assert watch(console(io.StringIO()), "n", job_that(lambda _: 7)) == 7
+
+
+def test_what_a_stopped_search_closed_with_is_handed_on() -> None:
+    def closes(cancel: threading.Event) -> object:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert cancel.wait(5.0)
+        return "the best so far"
+
+    assert watch(console(io.StringIO()), "n", job_that(closes)) == "the best so far"
+
+
+def test_more_signals_than_two_do_not_cut_the_tidying_short() -> None:
+    tidied = []
+
+    def hurried(_: threading.Event) -> object:
+        try:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.1)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            tidied.append(True)
+        raise AssertionError("the second signal ends it")
+
+    assert watch(console(io.StringIO()), "n", job_that(hurried)) is None
+    assert tidied == [True]

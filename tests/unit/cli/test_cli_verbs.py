@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import evidence_factory as factory
@@ -71,6 +72,8 @@ def test_json_is_one_document_and_nothing_else() -> None:
     assert document["exit_code"] == code == 0
     assert document["kept"] == "passed"
     assert document["bundle"] == "n.whet"
+    assert document["evidence"]["seconds"] == 611.0
+    assert document["evidence"]["peak_bytes"] == 3_180_000_000
     assert msgspec.convert(document["evidence"], Evidence).trials == factory.evidence().trials
     assert "Rung 1" in err, "progress goes to stderr"
 
@@ -171,6 +174,57 @@ def test_the_closing_table_fits(make: object, columns: int) -> None:
     lines = closing(make(), bundle="b", columns=columns, paint=Paint(False))
     assert all(width_of(line) <= columns for line in lines)
     assert any(line.startswith(("✓", "✕", "?")) for line in lines)
+
+
+@pytest.mark.parametrize("make", [factory.evidence, factory.undecided, factory.many])
+def test_the_verdicts_are_readable_at_eighty_columns(make: Callable[[], Evidence]) -> None:
+    evidence = make()
+    lines = closing(evidence, bundle="b", columns=80, paint=Paint(False))
+    rows = [line for line in lines if line.startswith(("▸", "   openvino"))]
+    assert rows[0].endswith("  chosen")
+    assert any(row.endswith("  best untouched") for row in rows)
+    assert not any("…" in row[-14:] for row in rows), "no verdict is cut"
+    heads = lines[1].split()
+    assert heads[:3] == ["candidate", "p99", "speed-up"]
+    assert heads[-2:] == ["at", "most"]
+    wide = closing(evidence, bundle="b", columns=140, paint=Paint(False))[1]
+    assert wide.split()[1:6] == ["p99", "p50", "speed-up", "size", "lost"]
+
+
+def test_long_names_give_way_to_figures_and_verdicts() -> None:
+    evidence = factory.evidence()
+    name = "openvino int8 (ranges minmax, bias correction off, preset mixed)"
+    trials = tuple(
+        msgspec.structs.replace(t, name=name) if t.id == evidence.chosen else t
+        for t in evidence.trials
+    )
+    long = msgspec.structs.replace(evidence, trials=trials)
+    row = closing(long, bundle="b", columns=80, paint=Paint(False))[2]
+    assert row.startswith("▸  openvino int8 (ranges m")
+    assert "…  6.08 ms" in row
+    assert row.endswith("  chosen")
+
+
+def test_a_percentile_that_nobody_has_gives_way_to_one_that_all_have() -> None:
+    evidence = factory.evidence()
+    trials = tuple(
+        msgspec.structs.replace(t, latency=factory.latency(5.0, queries=100)) if t.latency else t
+        for t in evidence.trials
+    )
+    few = msgspec.structs.replace(evidence, trials=trials)
+    head, first = closing(few, bundle="b", columns=100, paint=Paint(False))[1:3]
+    assert head.split()[:3] == ["candidate", "p90", "p50"]
+    assert "–" not in first
+
+
+def test_an_open_speed_up_is_marked() -> None:
+    evidence = factory.evidence()
+    trials = tuple(
+        msgspec.structs.replace(t, speedup=factory.ratio(1.01)) if t.certify else t
+        for t in evidence.trials
+    )
+    changed = msgspec.structs.replace(evidence, trials=trials)
+    assert "≈1.01×" in "\n".join(closing(changed, bundle="b", columns=100, paint=Paint(False)))
 
 
 def test_tables_line_up() -> None:

@@ -142,12 +142,15 @@ def test_integers_are_cast_only_when_they_fit():
 @pytest.mark.parametrize(
     ("expect", "sentence"),
     [
-        ((TensorSpec("x", "float32", ("batch", 3, 5)),), "takes x: float32"),
-        ((TensorSpec("x", "uint8", ("batch", 3, 4)),), "takes x: uint8"),
-        ((TensorSpec("x", "float32", ("batch", 3)),), "takes x: float32"),
+        (
+            (TensorSpec("x", "float32", ("batch", 3, 5)),),
+            r"'x' of .* is float32\[batch, 3, 4\], .* takes float32\[batch, 3, 5\]",
+        ),
+        ((TensorSpec("x", "uint8", ("batch", 3, 4)),), r"takes uint8\[batch, 3, 4\]"),
+        ((TensorSpec("x", "float32", ("batch", 3)),), r"takes float32\[batch, 3\]"),
         (
             (TensorSpec("x", "float32", ("b", 3, 4)), TensorSpec("m", "int64", ("b",))),
-            "gives x; the network takes m, x",
+            "are called x; the network takes m, x",
         ),
     ],
 )
@@ -204,3 +207,52 @@ def test_missing_files_and_unknown_kinds(tmp_path):
         open_samples(f"{tmp_path / 'x.npy'}#t")
     with pytest.raises(SamplesError, match="no 'target'"):
         open_samples({"x": np.zeros((3, 2))}, label_key="target")
+
+
+def test_a_single_array_of_another_name_is_taken_and_noted(numbers):
+    expect = (TensorSpec("image", "float32", ("batch", 3, 4)),)
+    name, array = "x", numbers[1]["x"]
+    reader = open_samples({name: array}, expect=expect)
+    assert [spec.name for spec in reader.inputs] == ["image"]
+    said = [note.reason for note in reader.notes]
+    assert said == [f"The only array, '{name}', is given to the network's only input, 'image'."]
+    with pytest.raises(SamplesError, match=f"'{name}' of .* takes "):
+        open_samples({name: array[:, :2]}, expect=expect)
+    with pytest.raises(SamplesError, match="are called a, b; the network takes image"):
+        open_samples({"a": array, "b": array}, expect=expect)
+
+
+def test_float64_is_read_as_float32_and_noted():
+    reader = open_samples({"x": np.ones((2, 3))})
+    assert samples(reader)[0].rows[0]["x"].dtype == np.float32
+    assert [note.reason for note in reader.notes] == ["'x' is float64 and was read as float32."]
+
+
+@pytest.mark.parametrize("given", ["mapping", "elements"])
+def test_arrays_that_are_ready_need_no_transform_of_the_directory(small, words, given):
+    """A directory's transform comes with the inputs; one of the user's own comes without."""
+    floats = np.ones((4, 3, 32, 32), np.float32)
+    ids = np.ones((4, 6), np.int64)
+    for transform, expect, arrays in (
+        (small, (small.network_spec(),), {"input": floats}),
+        (words, words.specs(), {spec.name: ids for spec in words.specs()}),
+    ):
+        source = arrays if given == "mapping" else [arrays]
+        reader = open_samples(source, transform=transform, expect=expect)
+        assert reader.transform is None
+        assert len(samples(reader)) == 4
+        with pytest.raises(SamplesError):
+            samples(open_samples(source, transform=transform))
+
+
+def test_pictures_still_take_the_directorys_transform(small):
+    arrays = {"input": np.zeros((2, 40, 40, 3), np.uint8)}
+    reader = open_samples(arrays, transform=small, expect=(small.network_spec(),))
+    assert reader.transform is small
+    assert reader.inputs == (small.raw_spec(),)
+
+
+def test_floats_of_another_size_are_compared_with_the_network(small):
+    arrays = {"input": np.zeros((2, 3, 40, 40), np.float32)}
+    with pytest.raises(SamplesError, match=r"but the network takes float32\[batch, 3, 32, 32\]"):
+        open_samples(arrays, transform=small, expect=(small.network_spec(),))

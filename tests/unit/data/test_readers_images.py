@@ -77,11 +77,12 @@ def test_wrong_tables(tmp_path, picture, small, table, sentence):
 def test_bad_folders(tmp_path, picture, small):
     with pytest.raises(SamplesError, match="There is no picture in"):
         open_samples(tmp_path, transform=small)
-    fill(tmp_path, ["a.jpg", "cat/b.jpg"], picture)
-    with pytest.raises(SamplesError, match="both pictures and class folders"):
-        open_samples(tmp_path, transform=small)
+    fill(tmp_path, ["a.jpg"], picture)
     with pytest.raises(SamplesError, match="Give an image transform"):
         open_samples(tmp_path)
+    fill(tmp_path, ["cat/b.jpg"], picture)
+    with pytest.raises(SamplesError, match="both pictures and class folders"):
+        open_samples(tmp_path, transform=small)
 
 
 def test_corrupt_pictures_are_counted_and_the_first_is_named(tmp_path, picture, small):

@@ -320,3 +320,23 @@ def test_damage_is_noticed(store):
         store.rows(np.array([3]))
     with pytest.raises(SamplesError, match="missing or damaged"):
         SampleStore.open(store.path / "none")
+
+
+def test_reading_can_be_given_up_and_leaves_nothing(tmp_path):
+    seen = []
+
+    def stop() -> None:
+        seen.append(1)
+        if len(seen) == 3:
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        write_store(
+            open_samples({"x": np.ones((9, 2), np.float32)}),
+            tmp_path / "s",
+            limit=9,
+            seed=0,
+            on_sample=stop,
+        )
+    assert len(seen) == 3
+    assert list(tmp_path.iterdir()) == []

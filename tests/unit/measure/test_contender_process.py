@@ -222,3 +222,26 @@ def test_the_child_imports_no_framework_and_no_rival() -> None:
     )
     heavy = {"torch", "onnx", "onnxruntime", "openvino", "transformers", "psutil", "scipy", "PIL"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_waiting_can_be_given_up(models, store: SampleStore) -> None:
+    asked = []
+
+    def enough() -> None:
+        asked.append(1)
+        if len(asked) > 3:
+            raise EOFError
+
+    process = ContenderProcess(models.matmul(), store.ref(), batch=1)
+    with process:
+        pid = process.pid
+        process._while_waiting = enough
+        with pytest.raises(EOFError):
+            process.timed(10**9, seed=0)
+    assert len(asked) == 4
+    assert gone(pid)
+    with (
+        pytest.raises(EOFError),
+        ContenderProcess(models.matmul(), store.ref(), batch=1, while_waiting=enough),
+    ):
+        pass

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 import whet.errors
 from whet.errors import (
     EngineError,
+    StorageError,
     TrialCrashedError,
     TrialMemoryError,
     UnsupportedOperatorError,
     WhetError,
 )
+from whet.measure.child import _failed
 from whet.measure.mishaps import crash_error, reported_error
 from whet.measure.protocol import Failed
 
@@ -54,3 +58,10 @@ def test_refused_memory_under_a_limit_is_the_limits() -> None:
     failed = Failed("EngineError", "AllocateRawInternal failed.", "")
     assert type(reported_error("one", failed, 10**9)) is TrialMemoryError
     assert type(reported_error("one", failed, None)) is EngineError
+
+
+def test_a_full_disk_is_no_fault_of_the_contender() -> None:
+    failed = _failed(OSError(errno.ENOSPC, "No space left on device", "y.npy"))
+    error = reported_error("one", failed, None)
+    assert type(error) is StorageError
+    assert "y.npy" in error.message

@@ -136,7 +136,7 @@ def test_passes_refuse_other_formats_and_missing_files(tmp_path: Path) -> None:
 
 def test_running_reports_what_the_runtime_says(tmp_path: Path) -> None:
     saved = plain(tmp_path)
-    with pytest.raises(EngineError, match="can't run the graph"):
+    with pytest.raises(EngineError, match="could not run the graph"):
         run_graph(saved, {"input": np.zeros((1, 2, 8, 8), np.float32)})
 
 

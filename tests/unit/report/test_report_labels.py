@@ -45,3 +45,11 @@ def test_no_room_at_all() -> None:
         place([Label("a", "a name that is far too long", 5, 5, must=True)], [], Box(0, 0, 10, 10))
         == []
     )
+
+
+def test_a_label_that_belongs_beside_its_mark_is_never_led_away() -> None:
+    crowd = [Box(40, 90, 160, 110), Box(85, 60, 115, 140)]
+    frame = Box(0, 0, 400, 400)
+    led = place([Label("a", "some name", 100, 100)], crowd, frame)
+    assert [p.leader for p in led] == [True]
+    assert place([Label("a", "some name", 100, 100, beside=True)], crowd, frame) == []

@@ -10,7 +10,8 @@ import evidence_factory as factory
 import msgspec
 import pytest
 
-from whet.core.evidence import Evidence
+from whet.core.evidence import Evidence, Ratio
+from whet.core.note import Note
 from whet.report import BundleInfo, VariantInfo, bundle_info, render
 from whet.report.html import _VOID
 
@@ -160,6 +161,60 @@ def test_the_parts_are_there() -> None:
         "with whet.load('resnet50.whet') as model:",
     ):
         assert words in text, words
+
+
+def test_the_footprint_of_the_chosen_and_the_untouched() -> None:
+    text = Reader(render(factory.evidence(), BUNDLE)).text
+    for words in (
+        "cold start from exec to the first correct answer 1.24 s –",
+        "load time from the files to an open session 210 ms 210 ms",
+        "resident memory after warm-up 130 MB 512 MB",
+        "energy counters (RAPL). unknown unknown",
+        "own datatypes 51.8 MB 205 MB",
+        "27 % int8 27 % fp32",
+        "search took 10 min 11 s",
+        "memory held at most 3.18 GB",
+    ):
+        assert words in text, words
+    assert text.count("no energy counters (RAPL)") == 1, "not in the notes again"
+    assert "Footprint" not in Reader(render(factory.empty())).text
+    assert "memory held" not in Reader(render(factory.evidence(peak_bytes=None))).text
+
+
+def chosen_takes(**changes: object) -> str:
+    evidence = factory.evidence()
+    trials = tuple(
+        msgspec.structs.replace(t, footprint=msgspec.structs.replace(t.footprint, **changes))
+        if t.id == evidence.chosen and t.footprint is not None
+        else t
+        for t in evidence.trials
+    )
+    return Reader(render(msgspec.structs.replace(evidence, trials=trials))).text
+
+
+def test_what_a_footprint_lacks_is_said_and_what_it_has_is_shown() -> None:
+    bare = chosen_takes(notes=(), cold_start_ms=None)
+    assert "energy per inference; this machine has no counter that may be read unknown" in bare
+    assert "cold start from exec to the first correct answer –" in bare
+    why = Note("cold start", "It was not timed: the engine is not compiled ahead.")
+    assert f"cold start {why.reason} –" in chosen_takes(notes=(why,), cold_start_ms=None)
+    assert "energy per inference, of the whole machine 3.20 mJ" in chosen_takes(
+        notes=(), energy_mj=3.2
+    )
+    guess = Note("bytes moved", "They are an estimate.")
+    assert "bytes moved They are an estimate. 51.8 MB" in chosen_takes(notes=(guess,))
+
+
+def test_an_interval_that_holds_one_is_no_speed_up() -> None:
+    evidence = factory.evidence()
+    level = Ratio("openvino fp32", 1.01, 0.98, 1.04, noisy=False)
+    trials = tuple(
+        msgspec.structs.replace(t, speedup=level) if t.id == evidence.chosen else t
+        for t in evidence.trials
+    )
+    text = Reader(render(msgspec.structs.replace(evidence, trials=trials))).text
+    assert "runs 1.01× as fast as the best untouched runtime (no clear difference)" in text
+    assert "0.98 to 1.04 no clear difference" in text
 
 
 def test_a_relative_floor_and_another_metric() -> None:

@@ -16,11 +16,11 @@ from whet.errors import (
     OptionError,
     PostconditionError,
     TrialCrashedError,
-    TrialError,
     TrialMemoryError,
     TrialTimeoutError,
     UnsupportedOperatorError,
 )
+from whet.search.events import Stopped
 from whet.search.isolate import IsolatedResult, run_isolated
 from whet.search.worker import resolve
 
@@ -179,7 +179,7 @@ def test_a_flooded_log_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def measure() -> None:
         end = time.monotonic() + 30
         while time.monotonic() < end and not (sizes and sizes[-1] == -1):
-            logs = list(tmp_path.glob("whet-job-*/log.txt"))
+            logs = list(tmp_path.glob("whet-scratch-*/log.txt"))
             sizes.extend(log.stat().st_size for log in logs)
             time.sleep(0.05)
 
@@ -216,7 +216,7 @@ def test_the_whole_family_is_killed(how: str, tmp_path: Path) -> None:
     if how == "answer":
         call("family", ask, cancel=cancel)
     else:
-        kind = TrialTimeoutError if how == "timeout" else TrialError
+        kind = TrialTimeoutError if how == "timeout" else Stopped
         with pytest.raises(kind) as caught:
             call("family", ask, cancel=cancel, timeout_s=5.0 if how == "timeout" else 100.0)
         assert type(caught.value) is kind

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -98,6 +99,7 @@ def test_what_another_search_can_reuse(file: Path) -> None:
         (past,) = ledger.reusable("g1", "m1")
         assert past.trial == yours
         assert past.inputs == inputs()
+        assert datetime.now(UTC).strftime("%Y") in past.started
         assert ledger.reusable("g9", "m1") == ()
     with Ledger.open(file, inputs()) as ledger:
         assert [p.trial for p in ledger.reusable("g1", "m1")] == [mine]

@@ -24,5 +24,14 @@ def test_it_tells_in_order_with_the_time_that_has_passed() -> None:
     assert [n.reason for n in tell.remarks] == ["look"]
 
 
+def test_what_is_told_once_is_not_told_again() -> None:
+    events: list[Event] = []
+    tell = Teller(events.append, Budget(time.monotonic(), None))
+    for reason in ("look", "look", "elsewhere"):
+        tell.once("here", reason)
+    assert [n.reason for n in tell.remarks] == ["look", "elsewhere"]
+    assert len(events) == 2
+
+
 def test_every_rung_has_a_title() -> None:
     assert sorted(TITLES) == list(range(len(TITLES)))

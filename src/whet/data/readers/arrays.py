@@ -171,14 +171,14 @@ def _reader(
     return StreamReader(
         source=source,
         inputs=adapter.inputs,
-        transform=transform,
+        transform=adapter.picture,
         labelled=labels is not None,
         count=count,
         items=items,
         decode=lambda chunk: decode_arrays(chunk, adapter),
         notes=adapter.notes,
         chunk=min(longest, 64),
-        workers=1 if transform is None else pool_size(),
+        workers=1 if adapter.picture is None else pool_size(),
     )
 
 

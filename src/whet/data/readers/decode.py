@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from whet.core.fit import misfit
 from whet.core.note import Note
 from whet.core.spec import Arrays, TensorSpec
 from whet.data.image import MAX_BLOB_BYTES, ImageTransform
@@ -82,17 +83,19 @@ class Adapter:
 
         float64 becomes float32 unless the network takes float64; a single
         array takes the name of the network's single input; integers take the
-        network's integer dtype.
+        network's integer dtype. A transform beside ``expect`` is what the
+        network's directory suggests: arrays that are no pictures are then taken
+        as ready for the network.
 
         Raises:
             SamplesError: the arrays can't be what the network takes.
         """
-        if isinstance(transform, TextTransform):
+        if isinstance(transform, TextTransform) and expect is None:
             raise SamplesError(
                 f"{source} holds arrays, but the transform is for text.",
                 "Leave the transform out, or give a .jsonl or .csv file.",
             )
-        if isinstance(transform, ImageTransform):
+        if isinstance(transform, ImageTransform) and (expect is None or _are_pictures(specs)):
             return _pictures(specs, transform, source)
         names = {spec.name: spec.name for spec in specs}
         if expect is not None and len(specs) == len(expect) == 1:
@@ -108,7 +111,15 @@ class Adapter:
                 notes.append(
                     Note(source, f"'{spec.name}' is {spec.dtype} and was read as {dtype}.")
                 )
-        check_expected(tuple(stored), expect, source)
+            if name != spec.name:
+                notes.append(
+                    Note(
+                        source,
+                        f"The only array, '{spec.name}', is given to the network's only input,"
+                        f" '{name}'.",
+                    )
+                )
+        check_expected(tuple(stored), expect, source, called=names)
         return Adapter(tuple(stored), names, None, tuple(notes))
 
     def row(self, arrays: Arrays) -> Arrays:
@@ -151,9 +162,18 @@ def _arrays(payload: object) -> Arrays:
 
 
 def check_expected(
-    stored: tuple[TensorSpec, ...], expect: tuple[TensorSpec, ...] | None, source: str
+    stored: tuple[TensorSpec, ...],
+    expect: tuple[TensorSpec, ...] | None,
+    source: str,
+    called: Mapping[str, str],
 ) -> None:
     """Refuse samples that the network can't take; ``None`` expects nothing.
+
+    Args:
+        stored: under the names of the network's inputs.
+        expect: the network's inputs.
+        source: of the samples, for the error.
+        called: name in the source to name of the input.
 
     Raises:
         SamplesError: other names, or another dtype, rank or size.
@@ -163,18 +183,20 @@ def check_expected(
     have, want = {spec.name: spec for spec in stored}, {spec.name: spec for spec in expect}
     if set(have) != set(want):
         raise SamplesError(
-            f"{source} gives {', '.join(sorted(have))}; the network takes {', '.join(sorted(want))}.",
+            f"The inputs of {source} are called {', '.join(sorted(have))}; the network takes"
+            f" {', '.join(sorted(want))}.",
             "Name the arrays as the network's inputs.",
         )
+    given = {name: source_name for source_name, name in called.items()}
     for name, spec in want.items():
-        given = have[name]
-        sizes = zip(given.shape[1:], spec.shape[1:], strict=False)
-        same = all(isinstance(a, str) or isinstance(b, str) or a == b for a, b in sizes)
-        if given.dtype != spec.dtype or len(given.shape) != len(spec.shape) or not same:
-            raise SamplesError(
-                f"{source} gives {given}; the network takes {spec}.",
-                "Convert the samples, or give a transform that does.",
-            )
+        array = TensorSpec(given[name], have[name].dtype, have[name].shape)
+        found = misfit(array, spec, source=source)
+        if found is not None:
+            raise SamplesError(found.message, found.remedy)
+
+
+def _are_pictures(specs: tuple[TensorSpec, ...]) -> bool:
+    return len(specs) == 1 and specs[0].dtype == "uint8"
 
 
 def _pictures(specs: tuple[TensorSpec, ...], transform: ImageTransform, source: str) -> Adapter:

@@ -38,11 +38,6 @@ def open_images(folder: Path, *, transform: Transform | None, label_key: str | N
     Raises:
         SamplesError: no transform, no picture, a wrong `labels.csv`.
     """
-    if not isinstance(transform, ImageTransform):
-        raise SamplesError(
-            f"{folder} holds pictures, and nothing says how to decode them.",
-            "Give an image transform (size, mean, std).",
-        )
     try:
         files, labels, notes = _list(folder, label_key)
     except OSError as error:
@@ -52,6 +47,11 @@ def open_images(folder: Path, *, transform: Transform | None, label_key: str | N
     if not files:
         raise SamplesError(
             f"There is no picture in {folder}.", f"Pictures end in {', '.join(sorted(SUFFIXES))}."
+        )
+    if not isinstance(transform, ImageTransform):
+        raise SamplesError(
+            f"{folder} holds pictures, and nothing says how to decode them.",
+            "Give an image transform (--image-size, --mean, --std).",
         )
 
     def items(chosen: NDArray[np.int64] | None) -> Iterator[Item]:

@@ -54,6 +54,8 @@ def open_samples(
             or as their labels suggest.
         expect: the network's inputs where they are known; arrays are then
             checked against them, and cast or renamed where that loses nothing.
+            With a transform as well, arrays that are ready for the network are
+            taken as they are.
         label_offset: added to class indices (1 where the network counts a
             background class first).
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ def open_iterable(
         SamplesError: nothing comes, or the first element can't be understood.
     """
     elements = _Elements(make, source)
+    if expect is not None and _is_ready(elements.first(), expect):
+        transform = None
     rule = Rule(transform, label_key, expect)
     first = next(iter(items_of([elements.first()], rule)), None)
     if first is None:
@@ -78,6 +80,8 @@ class _Elements:
         self._used = False
 
     def first(self) -> object:
+        if self._held:
+            return self._held[0]
         for element in self._guarded(self._iterator, 0):
             self._held = [element]
             return element
@@ -121,6 +125,15 @@ class _Elements:
                 ) from error
             position += 1
             yield element
+
+
+def _is_ready(element: object, expect: tuple[TensorSpec, ...]) -> bool:
+    """Whether arrays by the network's own names came, so that the directory's transform has no use."""
+    inputs = element[0] if isinstance(element, tuple) and len(element) == 2 else element
+    if not isinstance(inputs, Mapping) or not {spec.name for spec in expect} <= set(inputs):
+        return False
+    kinds = (np.asarray(inputs[spec.name]).dtype for spec in expect)
+    return all(kind.kind in "biuf" and kind != np.uint8 for kind in kinds)
 
 
 def _decoder(

@@ -78,7 +78,9 @@ class StreamReader:
         """See `whet.data.sample.Reader.read`."""
         check_chosen(chosen, self.count)
         damaged: list[Damaged] = []
-        for decoded in ordered(self.decode, _chunks(self.items(chosen), self.chunk), self.workers):
+        expected = self.count if chosen is None else chosen.size
+        items = _as_counted(self.items(chosen), expected, self.source)
+        for decoded in ordered(self.decode, _chunks(items, self.chunk), self.workers):
             for sample in decoded:
                 if isinstance(sample, Sample):
                     yield sample
@@ -143,6 +145,25 @@ def runs(chosen: NDArray[np.int64] | None, count: int, longest: int) -> Iterator
     for part in np.split(chosen, breaks):
         for start in range(0, part.size, longest):
             yield int(part[start]), min(longest, part.size - start)
+
+
+def _as_counted(items: Iterator[Item], expected: int | None, source: str) -> Iterator[Item]:
+    """The items, or an error where there are not as many as when the source was opened.
+
+    A file that is still being written would shift samples against labels given apart.
+    """
+    seen = 0
+    for item in items:
+        seen += 1
+        if expected is not None and seen > expected:
+            break
+        yield item
+    if expected is not None and seen != expected:
+        than = "more" if seen > expected else "fewer"
+        raise SamplesError(
+            f"{source} has {than} samples than when it was opened.",
+            "Start again when nothing writes to it any more.",
+        )
 
 
 def _chunks(items: Iterator[Item], size: int) -> Iterator[list[Item]]:

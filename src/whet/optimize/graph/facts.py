@@ -3,7 +3,8 @@
 Counted at batch 1 for the operators that do the arithmetic (convolutions,
 matrix products, attention). Everything else is taken to be fused into them, so
 the bytes moved are a lower bound: each weight read once, each input and output
-of a counted operator moved once.
+of a counted operator moved once, in the width in which an engine that fuses
+the quantisers moves it (`whet.optimize.graph.narrow`).
 
 =====================  ====================================================
 operator               multiply-accumulates
@@ -33,6 +34,7 @@ from whet._optional import require
 from whet.core.artifact import Artifact
 from whet.optimize.axes import BATCH, SEQUENCE
 from whet.optimize.graph.io import read_onnx, signature_of
+from whet.optimize.graph.narrow import Node, Widths, widths_moved
 from whet.optimize.graph.runs import run_proto, synthetic
 
 if TYPE_CHECKING:
@@ -52,13 +54,17 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """One operator that does arithmetic; ``bytes_moved`` counts weights, inputs and outputs."""
+    """One operator that does arithmetic.
+
+    ``bytes_moved`` counts weights, inputs and outputs, ``wide_bytes`` those 32 bits wide.
+    """
 
     name: str
     op: str
     macs: int
     parameters: int
     bytes_moved: int
+    wide_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class GraphFacts:
         sizes: the sizes of symbols that this was counted at.
         layers: the operators counted, in the graph's order.
         unknown: operators that should be counted but whose shapes are not known.
+        wide_bytes: what of the bytes moved is 32 bits wide.
     """
 
     parameters: int
@@ -84,6 +91,7 @@ class GraphFacts:
     sizes: dict[str, int] = field(default_factory=dict)
     layers: tuple[LayerFacts, ...] = ()
     unknown: tuple[str, ...] = ()
+    wide_bytes: int = 0
 
     @property
     def kind(self) -> str:
@@ -115,6 +123,7 @@ def facts(graph: Artifact, sizes: Mapping[str, int] | None = None) -> GraphFacts
     shapes = {**shapes, **{name: dims for name, (dims, _) in weights.items()}}
     widths = {**widths, **{name: width for name, (_, width) in weights.items()}}
     behind = _weights_behind(model)
+    moved = _moved_widths(model, widths)
     layers, unknown = [], []
     for number, node in enumerate(model.graph.node):
         if node.op_type not in _COUNTED:
@@ -123,7 +132,7 @@ def facts(graph: Artifact, sizes: Mapping[str, int] | None = None) -> GraphFacts
         if macs is None:
             unknown.append(node.name or f"{node.op_type}_{number}")
             continue
-        layers.append(_layer(node, number, macs, shapes, widths, behind))
+        layers.append(_layer(node, number, macs, shapes, moved, behind))
     counts = Counter(node.op_type for node in model.graph.node)
     stored = [t for t in model.graph.initializer if _is_weight(t)]
     return GraphFacts(
@@ -135,6 +144,7 @@ def facts(graph: Artifact, sizes: Mapping[str, int] | None = None) -> GraphFacts
         sizes=chosen,
         layers=tuple(layers),
         unknown=tuple(unknown),
+        wide_bytes=sum(layer.wide_bytes for layer in layers),
     )
 
 
@@ -254,16 +264,23 @@ def _layer(
     number: int,
     macs: int,
     shapes: Shapes,
-    widths: Mapping[str, float],
+    widths: Widths,
     behind: Mapping[str, str],
 ) -> LayerFacts:
-    parameters, moved = 0, 0.0
-    for name in (*node.input, *node.output):
-        if not name:
-            continue
+    parameters, moved, wide = 0, 0.0, 0.0
+    parts = [(name, widths.read) for name in node.input if name]
+    parts += [(name, widths.written) for name in node.output if name]
+    for name, own in parts:
         source = behind.get(name, name)
         elements = math.prod(shapes.get(source, ()))
-        moved += elements * widths.get(source, 4.0)
+        width = own.get(source, 4.0)
+        moved += elements * width
+        wide += elements * width if width == 4 else 0
         parameters += elements if name in behind and len(shapes.get(source, ())) > 0 else 0
     label = node.name or f"{node.op_type}_{number}"
-    return LayerFacts(label, node.op_type, macs, parameters, math.ceil(moved))
+    return LayerFacts(label, node.op_type, macs, parameters, math.ceil(moved), math.ceil(wide))
+
+
+def _moved_widths(model: onnx.ModelProto, stated: Mapping[str, float]) -> Widths:
+    nodes = [Node(n.op_type, tuple(n.input), tuple(n.output)) for n in model.graph.node]
+    return widths_moved(nodes, stated, [value.name for value in model.graph.output])

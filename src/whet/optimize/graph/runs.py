@@ -5,6 +5,7 @@ What is compared here is what the graph says, not what a runtime makes of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,14 @@ from numpy.typing import NDArray
 from whet._optional import require
 from whet.core.artifact import Artifact
 from whet.core.spec import Arrays, Signature
-from whet.errors import EngineError
+from whet.runtimes.failure import engine_error
 
 if TYPE_CHECKING:
     import onnx
+
+# Where we put the graph is nothing to the user.
+_OWN_FILE = re.compile(r"Load model from \S+ failed:\s*(Fatal error: )?")
+_REMEDY = "Write what it names with operators of ONNX's own, or leave it out of the network."
 
 __all__ = ["largest_difference", "run_graph", "run_proto", "synthetic"]
 
@@ -66,10 +71,8 @@ def _run(
         names = list(outputs or (value.name for value in session.get_outputs()))
         found = session.run(names, dict(inputs))
     except Exception as error:  # its errors share no public base class
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise EngineError(
-            f"ONNX Runtime can't run the graph: {line}", "See which operator it names."
-        ) from error
+        said = RuntimeError(_OWN_FILE.sub("", str(error)))
+        raise engine_error("onnxruntime", "run the graph", said, _REMEDY) from error
     return dict(zip(names, found, strict=True))
 
 

@@ -6,6 +6,7 @@ refuses it before torch reads the file.
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,11 @@ def load_program(path: Path) -> Network:
         NetworkError: damaged, of another torch, or not plain.
     """
     torch = require("torch", "read a .pt2 program")
+    if not zipfile.is_zipfile(path):
+        raise NetworkError(
+            f"'{path.name}' can't be read as a torch program: it is damaged or cut off.",
+            "Check that the file is complete, or write it again with torch.export.save.",
+        )
     try:
         program = torch_program.load_program(path, "torch")
     except EngineError as error:

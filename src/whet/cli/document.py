@@ -1,0 +1,43 @@
+"""What ends a command without a result, as the one JSON document of ``--json``."""
+
+from __future__ import annotations
+
+from whet.cli.console import Console
+from whet.errors import ContractError, WhetError
+
+__all__ = ["error_document", "stopped_document"]
+
+
+def error_document(console: Console, error: Exception, code: int) -> None:
+    """An error, where JSON is wanted."""
+    issues = error.issues if isinstance(error, ContractError) else ()
+    _write(
+        console,
+        {
+            "kind": type(error).__name__,
+            "message": error.message if isinstance(error, WhetError) else str(error),
+            "remedy": error.remedy if isinstance(error, WhetError) else "",
+            "issues": [
+                {"where": i.where, "message": i.message, "remedy": i.remedy} for i in issues
+            ],
+        },
+        code,
+    )
+
+
+def stopped_document(console: Console, remedy: str, code: int) -> None:
+    """The user's wish to end, where JSON is wanted."""
+    error: dict[str, object] = {
+        "kind": "Stopped",
+        "message": "It was interrupted.",
+        "remedy": remedy,
+        "issues": [],
+    }
+    _write(console, error, code)
+
+
+def _write(console: Console, error: dict[str, object], code: int) -> None:
+    if console.json:
+        import msgspec
+
+        console.document(msgspec.json.encode({"error": error, "exit_code": int(code)}))

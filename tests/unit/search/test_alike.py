@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trial_factory import quality, trial
+
+from whet.core.contract import Contract, Drop
+from whet.core.evidence import Quality, Trial
+from whet.core.recipe import Recipe, Step
+from whet.core.settings import Settings
+from whet.search.alike import engine_kind, safest_of_each_kind
+from whet.search.decide import certify_order
+
+FASTEST = Contract(max_drop=Drop(0.01))
+
+
+def recipe(runtime: str = "openvino", streams: int = 1, **options: object) -> Recipe:
+    steps = (Step("convert-ir"), Step("quantize-nncf-ir", dict(options)))
+    return Recipe(steps, runtime, Settings(streams=streams))
+
+
+def tried(made: Recipe, speed: float, select: Quality) -> Trial:
+    named = trial(made.brief(), speed, select=select)
+    return msgspec.structs.replace(named, recipe=made, id=made.digest())
+
+
+def loss(t: Trial) -> float:
+    return t.select.drop if t.select is not None else 1.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"subset_size": 8}, {"ranges": "minmax"}, {"bias": "full"}, {"ranges": "x", "bias": "none"}],
+)
+def test_calibration_does_not_change_the_work(options: dict[str, object]) -> None:
+    assert engine_kind(recipe(**options)) == engine_kind(recipe())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        recipe(runtime="onnxruntime"),
+        recipe(streams=2),
+        recipe(preset="mixed"),
+        recipe(keep_first=True),
+        recipe(ignored=["conv1"]),
+        recipe(per_channel=False),
+    ],
+)
+def test_what_changes_the_work(other: Recipe) -> None:
+    assert engine_kind(other) != engine_kind(recipe())
+
+
+def test_quality_decides_between_those_of_one_kind() -> None:
+    lucky = tried(recipe(subset_size=8), 2.4, quality(0.004))
+    safe = tried(recipe(), 1.6, quality(0.001))
+    other = tried(recipe(preset="mixed"), 2.1, quality(0.003))
+    assert safest_of_each_kind([lucky, other, safe], loss) == (other, safe)
+    order = certify_order([lucky, other, safe], FASTEST, 1000, most=4)
+    assert [t.id for t in order] == [safe.id, other.id]
+
+
+def test_a_lucky_timing_of_a_known_kind_is_not_plausible_by_itself() -> None:
+    risky = tried(recipe(subset_size=8), 3.0, quality(0.009, width=0.01))
+    safe = tried(recipe(), 2.0, quality(0.001))
+    assert certify_order([risky, safe], FASTEST, 1000, most=4) == (safe,)
+
+
+kinds = st.builds(
+    recipe,
+    subset_size=st.sampled_from([8, 300]),
+    ranges=st.sampled_from(["a", "b"]),
+    preset=st.sampled_from(["mixed", "performance"]),
+)
+groups = st.lists(
+    st.builds(tried, kinds, st.floats(0.5, 5.0), st.floats(0.0, 0.02).map(quality)), max_size=8
+)
+
+
+@given(groups, st.randoms(use_true_random=False))
+def test_neither_order_nor_luck_decides_within_a_kind(
+    trials: list[Trial], chance: random.Random
+) -> None:
+    found = safest_of_each_kind(trials, loss)
+    shuffled = chance.sample(trials, len(trials))
+    assert [loss(t) for t in safest_of_each_kind(shuffled, loss)] == [loss(t) for t in found]
+    assert len({engine_kind(t.recipe) for t in found}) == len(found)
+    assert {engine_kind(t.recipe) for t in found} == {engine_kind(t.recipe) for t in trials}
+    for taken in found:
+        rivals = [t for t in trials if engine_kind(t.recipe) == engine_kind(taken.recipe)]
+        assert loss(taken) == min(map(loss, rivals))
