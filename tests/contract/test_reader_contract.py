@@ -74,6 +74,7 @@ NPZ = ReaderCase(
     number_in,
     label=class_of,
     spoil=cut("a.npz"),
+    many=900,
 )
 
 

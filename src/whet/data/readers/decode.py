@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +49,10 @@ def _blob(payload: object) -> bytes:
 def _load(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            return stream.read(
-                MAX_BLOB_BYTES + 1
-            )  # one more, so that decode refuses what is too large
+            # Asked for more than there is, Python would reserve all of it. One byte more than
+            # is allowed, so that decode refuses what is too large.
+            size = os.fstat(stream.fileno()).st_size
+            return stream.read(min(size, MAX_BLOB_BYTES) + 1)
     except OSError as error:
         raise SamplesError(f"The file can't be read ({error.strerror}).") from error
 
