@@ -114,7 +114,7 @@ def _retune(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     good = [t for t in trials.all.values() if t.recipe.steps and _good(setup, t)]
     if good:
         best = plainest(good, within=_ALIKE)
-        _pad(setup, trials, [best])
+        _pad(setup, trials, good)
         _wave(trials, 2, rungs.retuned(best, **axes), share=_TUNING, stop=setup)
 
 

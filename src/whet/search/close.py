@@ -3,12 +3,13 @@
 The certify part is touched here and nowhere else, and once: finalists are
 certified from the safest to the fastest and the sequence stops at the first
 that isn't passed (see `whet.search.decide.certify_order`). All finalists, the
-best untouched engine and the original are then timed afresh, interleaved.
+best untouched engines and the original are then timed afresh, interleaved
+(`whet.search.last_race`).
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,11 +18,12 @@ import msgspec
 from whet.core.evidence import Latency, LayerTime, Ratio, Status, Trial, Verdict
 from whet.core.note import Note
 from whet.errors import WhetError
-from whet.measure.clock import ClockPlan
+from whet.measure.clock import Race
 from whet.measure.footprint import measure_footprint
-from whet.search.assay import contender_of, judge_on, layers_of, time_all
+from whet.search.assay import contender_of, judge_on, layers_of
 from whet.search.decide import certify_order, choose
 from whet.search.frontier import frontier
+from whet.search.last_race import fastest_of, race_in_full, rivals_of
 from whet.search.reasons import why_lost
 from whet.search.setup import Setup
 from whet.search.trials import Trials
@@ -62,8 +64,16 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     order = certify_order(trials.all.values(), contract, setup.certify.samples, _FINALISTS)
     certified = _certify(setup, trials, order)
     trials.tell.phase("timing the finalists against the original")
+    untouched = [baseline, *rivals_of(baseline, trials.untouched())]
+    finalists = [*untouched, *certified]
+    race = race_in_full(setup, trials, finalists)
+    notes = (
+        *race.notes,
+        *(Note(name, error.message) for name, error in race.failures.items()),
+    )
+    baseline = fastest_of(race, untouched)
     quick = baseline.speedup
-    eager, notes = _time_in_full(setup, trials, [baseline, *certified])
+    _record(trials, race, baseline, finalists)
     baseline = trials.all[baseline.id]
     compared = [
         msgspec.structs.replace(t, speedup=_against(t, baseline.name, quick))
@@ -89,7 +99,7 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
         baseline=by_id[baseline.id],
         finalists=tuple({t.id: t for t in kept}.values()),
         trials=everyone,
-        eager=eager,
+        eager=race.latency.get(setup.references.original.name),
         layers=layers,
         notes=notes + more,
     )
@@ -125,66 +135,26 @@ def _certify(setup: Setup, trials: Trials, order: tuple[Trial, ...]) -> list[Tri
     return done
 
 
-def _time_in_full(
-    setup: Setup, trials: Trials, finalists: list[Trial]
-) -> tuple[Latency | None, tuple[Note, ...]]:
-    """Race the finalists, the baseline and the original; update the trials."""
-    baseline = finalists[0]
-    original = setup.references.original
-    contenders = [contender_of(t, trials.made_for(t)) for t in finalists]
-    with_eager = [*contenders, original] if original.runtime == "torch" else contenders
-    plan = _filled(
-        ClockPlan.full(
-            batch=setup.contract.batch,
-            concurrency=setup.contract.concurrency,
-            percentile=setup.contract.percentile,
-            seed=setup.seed + 1,
-            seconds=_seconds_left(trials, len(with_eager)),
-        ),
-        len(with_eager),
-        min(
-            (p.value_ms for t in finalists if t.latency and (p := t.latency.at(50.0))), default=1.0
-        ),
-    )
-    result = time_all(setup, with_eager, plan)
-    notes = [
-        *result.notes,
-        *(Note(name, error.message) for name, error in result.failures.items()),
-    ]
+def _record(trials: Trials, race: Race, baseline: Trial, finalists: Iterable[Trial]) -> None:
+    """Give the finalists what the last race said of them, as ratios to the baseline."""
+    if baseline.name not in race.latency:
+        return  # it failed, as the race's notes say; the quick timings stand
     for trial in finalists:
-        if trial.name not in result.latency:
+        if trial.name not in race.latency:
             continue
-        latency = result.latency[trial.name]
+        latency = race.latency[trial.name]
         ratio = (
             Ratio(baseline.name, 1.0, 1.0, 1.0, noisy=False)
             if trial.id == baseline.id
-            else result.ratio(baseline.name, trial.name)
+            else race.ratio(baseline.name, trial.name)
         )
         footprint = trials.footprint(
-            trial, trials.made_for(trial), latency, result.footprints[trial.name]
+            trial, trials.made_for(trial), latency, race.footprints[trial.name]
         )
         updated = msgspec.structs.replace(
             trials.all[trial.id], latency=latency, speedup=ratio, footprint=footprint
         )
         trials.update(updated, remember=False)
-    return result.latency.get(original.name), tuple(notes)
-
-
-def _filled(plan: ClockPlan, contenders: int, fastest_ms: float) -> ClockPlan:
-    """The plan with as many queries a turn as half of its time holds, at most 500.
-
-    A fast network answers the fewest queries that prove a percentile in an
-    instant; more of them make the interval narrow enough to decide.
-    """
-    turn_ms = plan.seconds * 1e3 / 2 / (plan.restarts * plan.rounds * contenders)
-    queries = min(500, int(turn_ms / max(fastest_ms, 1e-6)))
-    return msgspec.structs.replace(plan, queries_per_round=max(plan.queries_per_round, queries))
-
-
-def _seconds_left(trials: Trials, contenders: int) -> float:
-    """Time for the last race: at least 10 s, at most 20 s a contender."""
-    left = trials.budget.left_s(time.monotonic())
-    return max(10.0, min(20.0 * contenders, 0.6 * left))
 
 
 def _against(trial: Trial, baseline: str, quick: Ratio | None) -> Ratio | None:

@@ -243,16 +243,20 @@ def clearly_faster(trial: Trial) -> bool:
 
 
 def slower_at(percentile: float, trial: Trial, baseline: Trial) -> bool:
-    """Whether the contract's own percentile is clearly worse than the baseline's.
+    """Whether the contract's own percentile is, or looks, worse than the baseline's.
 
     Speed-ups are ratios of medians, which settle soonest; an engine that is
-    recompiled now and then wins by its median and loses by its tail.
+    recompiled now and then wins by its median and loses by its tail. A tail's
+    interval is wide, so intervals that lie apart would ask too much of the
+    evidence: where the tail as measured is worse by more than noise makes it, the
+    doubt is the original's to keep.
     """
     own = trial.latency.at(percentile) if trial.latency is not None else None
     its = baseline.latency.at(percentile) if baseline.latency is not None else None
-    if own is None or its is None or own.low_ms is None or its.high_ms is None:
+    if own is None or its is None:
         return False
-    return own.low_ms > its.high_ms
+    apart = own.low_ms is not None and its.high_ms is not None and own.low_ms > its.high_ms
+    return apart or own.value_ms > NOISE * its.value_ms
 
 
 def _simplest(level: list[Trial], baseline: Trial) -> Trial:

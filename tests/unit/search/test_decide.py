@@ -81,6 +81,16 @@ def test_never_slower_holds_at_the_contracts_own_percentile() -> None:
     assert choose([BASE, quick], by_median, BASE)[0].name == "tail"
 
 
+def test_in_doubt_the_original_keeps_its_tail() -> None:
+    """A wide tail that looks worse isn't excused by its width; one like the original's is."""
+    wide = msgspec.structs.replace(
+        trial("wide", 3.0, certify=quality(0.0)), latency=latency(23.0, half_width=10.0)
+    )
+    assert choose([BASE, wide], FASTEST, BASE)[0].id == BASE.id
+    alike = msgspec.structs.replace(wide, latency=latency(21.0, half_width=10.0))
+    assert choose([BASE, alike], FASTEST, BASE)[0].id == wide.id
+
+
 def test_a_large_speed_up_is_believed_on_a_restless_machine() -> None:
     noisy = trial("noisy", 1.3, certify=quality(0.0), noisy=True)
     assert choose([BASE, noisy], FASTEST, BASE)[0].name == "noisy"

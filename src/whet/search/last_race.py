@@ -1,0 +1,98 @@
+"""The last race: everything that may be chosen, timed afresh and interleaved.
+
+The best untouched engine was picked from quick timings, which a restless
+machine turns round. So untouched engines that may be as fast run here too, and
+the fastest of them in this race is the baseline that "never slower" is about.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from whet.core.evidence import Ratio, Trial
+from whet.measure.clock import ClockPlan, Race
+from whet.search.assay import contender_of, time_all
+from whet.search.figures import speed
+from whet.search.setup import Setup
+from whet.search.trials import Trials
+
+__all__ = ["fastest_of", "race_in_full", "rivals_of"]
+
+_RIVALS = 2
+
+
+def rivals_of(baseline: Trial, untouched: Iterable[Trial]) -> list[Trial]:
+    """Untouched trials whose quick timing doesn't rule out that they are as fast.
+
+    Other runtimes come first: settings of one runtime that are this near to each
+    other rarely differ, runtimes may.
+    """
+    if baseline.speedup is None:
+        return []
+    least = baseline.speedup.low
+    near = [
+        t
+        for t in untouched
+        if t.id != baseline.id and t.speedup is not None and t.speedup.high >= least
+    ]
+    own = baseline.recipe.runtime
+    near.sort(key=lambda t: (t.recipe.runtime == own, -speed(t)))
+    return near[:_RIVALS]
+
+
+def race_in_full(setup: Setup, trials: Trials, finalists: Sequence[Trial]) -> Race:
+    """Time the finalists, and the original in torch where there is one, in fresh processes.
+
+    Args:
+        setup: of the search.
+        trials: to make their engines, and to know the time left.
+        finalists: at least one.
+    """
+    original = setup.references.original
+    contenders = [contender_of(t, trials.made_for(t)) for t in finalists]
+    if original.runtime == "torch":
+        contenders.append(original)
+    plan = ClockPlan.full(
+        batch=setup.contract.batch,
+        concurrency=setup.contract.concurrency,
+        percentile=setup.contract.percentile,
+        seed=setup.seed + 1,
+        seconds=_seconds_left(trials, len(contenders)),
+    )
+    fastest_ms = min(
+        (p.value_ms for t in finalists if t.latency and (p := t.latency.at(50.0))), default=1.0
+    )
+    return time_all(setup, contenders, _filled(plan, len(contenders), fastest_ms))
+
+
+def fastest_of(race: Race, rivals: Sequence[Trial]) -> Trial:
+    """The fastest of some trials in a race; the first where none of them ran."""
+    ran = [t for t in rivals if t.name in race.latency]
+    if not ran:
+        return rivals[0]
+    first = ran[0]
+    return max(ran, key=lambda t: 1.0 if t is first else _ratio(race, first, t).value)
+
+
+def _ratio(race: Race, against: Trial, trial: Trial) -> Ratio:
+    return race.ratio(against.name, trial.name)
+
+
+def _filled(plan: ClockPlan, contenders: int, fastest_ms: float) -> ClockPlan:
+    """The plan with as many queries a turn as half of its time holds, at most 500.
+
+    A fast network answers the fewest queries that prove a percentile in an
+    instant; more of them make the interval narrow enough to decide.
+    """
+    turn_ms = plan.seconds * 1e3 / 2 / (plan.restarts * plan.rounds * contenders)
+    queries = min(500, int(turn_ms / max(fastest_ms, 1e-6)))
+    return msgspec.structs.replace(plan, queries_per_round=max(plan.queries_per_round, queries))
+
+
+def _seconds_left(trials: Trials, contenders: int) -> float:
+    """Time for the race: at least 10 s, at most 20 s a contender."""
+    left = trials.budget.left_s(time.monotonic())
+    return max(10.0, min(20.0 * contenders, 0.6 * left))
