@@ -26,7 +26,7 @@ from support.peers import PeerJob, artifact_file
 from whet.api import optimize
 from whet.bundle.read import read_bundle
 from whet.core.artifact import Artifact
-from whet.core.evidence import Evidence, Latency, Quality, Ratio
+from whet.core.evidence import Evidence, Latency, Percentile, Quality, Ratio
 from whet.core.settings import Precision, Settings
 from whet.errors import WhetError
 from whet.measure.clock import ClockPlan, Race, race
@@ -34,9 +34,10 @@ from whet.measure.contender import Contender
 from whet.measure.quality import judge
 from whet.search.answers import answers_of
 from whet.search.given import Given
+from whet.search.intake import take_in
 from whet.search.prepare import prepare
 from whet.search.setup import Setup
-from whet.search.workspace import Workspace
+from whet.search.stop import Stop
 
 SEED = 0
 PEERS = ("ort-static", "nncf-openvino")
@@ -153,8 +154,8 @@ def _setup(case: Case) -> Setup:
         label_offset=case.label_offset,
         seed=SEED,
     )
-    space = Workspace(given.identity(), ledger=None)
-    return prepare(given, case.contract, space, lambda _: None)
+    taken = take_in(given, None, lambda _: None, Stop())
+    return prepare(given, case.contract, taken, lambda _: None, Stop())
 
 
 def _contenders(setup: Setup, place: Path, evidence: Evidence) -> dict[str, Contender]:
@@ -371,7 +372,7 @@ def _goals(
             )
         )
     else:
-        words = "no peer keeps the floor"
+        words = f"no peer keeps the floor{_fastest_peer(timed, judged)}"
         goals.append(Goal(f"{case.name}: against the best peer", ">= 1.0", words, "", True))
     return goals
 
@@ -390,6 +391,24 @@ def _without_amx(evidence: Evidence, timed: Race, against: str) -> str:
 def _floor_ms(evidence: Evidence) -> float | None:
     """The shortest time that this machine's measured int8 peak allows for the network."""
     return evidence.feasibility.bounds_ms.get("roofline int8") if evidence.feasibility else None
+
+
+def _fastest_peer(timed: Race, judged: dict[str, Row]) -> str:
+    """The time and the drop of the fastest peer, where none keeps the floor; empty without one."""
+    times = {name: point.value_ms for name in PEERS if (point := _median(timed, name)) is not None}
+    if not times:
+        return ""
+    name = min(times, key=lambda n: times[n])
+    own = _median(timed, "whet")
+    against = f", whet {own.value_ms:.3g} ms" if own is not None else ""
+    quality = judged[name].quality if name in judged else None
+    drop = f" and loses {quality.drop:.3g} of {quality.metric}" if quality is not None else ""
+    return f"; the fastest, {name}, takes {times[name]:.3g} ms{drop}{against}"
+
+
+def _median(timed: Race, name: str) -> Percentile | None:
+    latency = timed.latency.get(name)
+    return latency.at(50.0) if latency is not None else None
 
 
 def _best_peer(timed: Race, judged: dict[str, Row]) -> str | None:

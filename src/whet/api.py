@@ -138,7 +138,8 @@ def load(bundle: str | Path, variant: str | None = None, *, trust_code: bool = F
     """Open a bundle in this process; ``.run(...)`` answers. A context manager.
 
     Args:
-        bundle: its folder, or a packed ``.whet`` file that was unpacked.
+        bundle: its folder. A packed ``.whet`` file is unpacked into one first,
+            by `whet.bundle.pack.unpack`.
         variant: the default one if left out.
         trust_code: allow variants whose files run native code.
 

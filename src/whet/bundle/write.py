@@ -13,7 +13,7 @@ from whet.bundle.manifest import KIND, MANIFEST_LIMITS, FileEntry
 from whet.bundle.names import check_names
 from whet.bundle.read import Bundle, read_bundle, seal_line
 from whet.bundle.strictjson import encode, parse
-from whet.errors import BundleError, WhetError
+from whet.errors import BundleError, StorageError, WhetError
 
 __all__ = ["check_place", "check_replaceable", "write_bundle"]
 
@@ -51,11 +51,14 @@ def check_place(where: Path) -> None:
     """Refuse, before any work is done, a place where a bundle couldn't be written.
 
     Raises:
-        BundleError: something stands there that isn't a bundle.
-        StorageError: its folder can't be made or written to.
+        StorageError: something stands there that isn't a bundle, or its folder can't be
+            made or written to. No bundle was given that could be refused.
     """
     place = where.absolute()
-    check_replaceable(place, replace=True)
+    try:
+        check_replaceable(place, replace=True)
+    except BundleError as error:
+        raise StorageError(error.message, error.remedy) from error
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place.parent):

@@ -10,6 +10,7 @@ from whet.core.evidence import Evidence, Quality, Trial, Verdict
 from whet.report import format as fmt
 from whet.report.facts import Facts
 from whet.report.headline import headline, word
+from whet.search.gaps import gap_sentence
 
 __all__ = ["closing", "table"]
 
@@ -63,9 +64,25 @@ def closing(
     lines += [verdict.replace(head, paint(head, "bold", colour), 1), *more]
     if evidence.kept is not Verdict.PASSED or facts.same_as_baseline:
         lines += wrap(plain(evidence.sentence), columns)
+    elif facts.gaps:
+        lines += wrap(plain(gap_sentence(facts.gaps)), columns)
+    lines += _original(facts)
+    for note in facts.warnings:
+        lines += wrap(f"! {plain(note.where)}: {plain(note.reason)}", columns)
     if bundle is not None:
         lines += ["", f"bundle  {plain(bundle)}", f"report  {plain(bundle)}/report.html"]
     return lines
+
+
+def _original(facts: Facts) -> list[str]:
+    """What the original scores itself: a floor under a poor network proves little."""
+    quality = facts.original
+    if quality is None:  # nothing was judged: what was seen at the start has to do
+        said = [n for n in facts.evidence.notes if n.where == "original"]
+        return [f"original: {plain(n.reason)}" for n in said]
+    score = fmt.metric_value(quality.metric, quality.reference)
+    samples = fmt.plural(quality.n, "sample")
+    return [f"original: {fmt.metric_label(quality.metric)} {score} on {samples}"]
 
 
 def _contenders(facts: Facts, columns: int, paint: Paint) -> list[str]:

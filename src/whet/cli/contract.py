@@ -14,7 +14,11 @@ __all__ = ["add_contract", "contract_of"]
 T = TypeVar("T")
 _PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9}
 # How the command line calls a clause that is checked in `whet.core.contract`.
-_FLAGS = {"max_bytes": "--max-size", "max_memory_bytes": "--max-memory"}
+_FLAGS = {
+    "max_bytes": "--max-size",
+    "max_memory_bytes": "--max-memory",
+    "ignore_outputs": "--ignore-output",
+}
 
 
 def add_contract(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +39,18 @@ def add_contract(parser: argparse.ArgumentParser) -> None:
         help="quality that may be lost: 1%% (of the original's value), 1pt or 0.01 (default 1pt)",
     )
     group.add_argument("--metric", metavar="NAME", help=f"{', '.join(METRICS)} or file.py:function")
+    group.add_argument(
+        "--output",
+        metavar="NAME",
+        help="output that the metric judges (default: the first); all others are held to the"
+        " original's",
+    )
+    group.add_argument(
+        "--ignore-output",
+        metavar="NAME",
+        action="append",
+        help="output that may become anything; may be given several times",
+    )
     group.add_argument(
         "--confidence",
         metavar="P",
@@ -81,6 +97,8 @@ def contract_of(args: argparse.Namespace, *, cores: int | None = None) -> Contra
         concurrency=read("--concurrency", args.concurrency, _whole, usual.concurrency),
         threads=read("--threads", args.threads, _whole, usual.threads),
         metric=args.metric or usual.metric,
+        output=args.output,
+        ignore_outputs=tuple(args.ignore_output or ()),
         max_drop=read("--max-drop", args.max_drop, parse_drop, usual.max_drop),
         confidence=read("--confidence", args.confidence, _number, usual.confidence),
         max_bytes=read("--max-size", args.max_size, parse_bytes, usual.max_bytes),

@@ -10,6 +10,7 @@ from whet.cli.closing import table
 from whet.cli.console import Console, plain
 from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Inspection, Verbs
+from whet.core.points import shown_point
 from whet.report import format as fmt
 
 __all__ = ["add", "run"]
@@ -74,9 +75,10 @@ def _lines(found: Inspection, console: Console) -> list[str]:
 
 def _variants(found: Inspection) -> list[str]:
     rows = []
+    asked = found.evidence.contract.percentile if found.evidence is not None else None
     for variant in found.manifest.variants:
         latency = variant.latency[0] if variant.latency else None
-        point = max(latency.percentiles, key=lambda p: p.q, default=None) if latency else None
+        point = shown_point(latency.percentiles, asked) if latency else None
         quality = variant.quality
         sizes = [
             found.manifest.files[name].size_bytes

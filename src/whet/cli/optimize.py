@@ -39,7 +39,9 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "network", help="file.py:factory, a .pt2 or .onnx file, or a Hugging Face model directory"
     )
-    parser.add_argument("--weights", metavar="FILE", help="for a factory: .safetensors or .pt")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="for a factory: .safetensors, .npz, .pt or .pth"
+    )
     options.add_samples(parser)
     add_contract(parser)
     options.add_transform(parser)

@@ -12,6 +12,7 @@ from whet.cli.console import Paint, clip, plain, width_of
 from whet.core.contract import Contract
 from whet.core.evidence import Quality, Status, Trial
 from whet.core.note import Note
+from whet.core.points import shown_point
 from whet.report import format as fmt
 from whet.search.events import (
     Event,
@@ -139,14 +140,14 @@ def figures(trial: Trial, contract: Contract | None, *, tight: bool = False) -> 
     """Latency, speed-up and loss of a candidate, in columns."""
     q = contract.percentile if contract is not None else 99.0
     latency = trial.latency
-    point = latency.at(q) if latency is not None else None
-    if point is None and latency is not None:
-        point = max(latency.percentiles, key=lambda p: p.q, default=None)
+    point = shown_point(latency.percentiles, q) if latency is not None else None
     time = f"{fmt.percentile(point.q)} {fmt.ms(point.value_ms)}" if point is not None else ""
     speed = fmt.ratio(trial.speedup.value) if trial.speedup is not None else ""
     if trial.speedup is not None and trial.speedup.noisy:
         speed = f"≈{speed}"  # too noisy to call
     quality = trial.certify or trial.select
+    if quality is not None and quality.same:
+        quality = None  # an untouched engine that gives the original's answers
     parts = [time, speed, loss_words(quality) if quality is not None else ""]
     if tight:
         return "  ".join(part for part in parts if part)

@@ -61,6 +61,9 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         concurrency: requests in flight at once.
         threads: compute threads allowed; ``None`` means those that this process may use.
         metric: one of `METRICS`, or ``module:function`` of the user's.
+        output: the output that the metric judges; ``None`` means the first. Every other
+            output is held to the original's own (`whet.measure.guards`).
+        ignore_outputs: outputs that may become anything.
         max_drop: allowed loss of quality against the original.
         confidence: of every bound on quality (0-1).
         max_bytes: limit on the size on disk of the engine.
@@ -77,6 +80,8 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confidence: float = 0.95
     max_bytes: int | None = None
     max_memory_bytes: int | None = None
+    output: str | None = None
+    ignore_outputs: tuple[str, ...] = ()
 
     def checked(self, cores: int | None = None) -> Contract:
         """Return self, or raise one `ContractError` that lists every broken clause.
@@ -99,8 +104,9 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         load = f"batch {self.batch}" + (
             f", {self.concurrency} at once" if self.concurrency > 1 else ""
         )
+        of = f" of '{self.output}'" if self.output is not None else ""
         return (
-            f"{latency} at {load}; {self.metric} may drop by {self.max_drop}"
+            f"{latency} at {load}; {self.metric}{of} may drop by {self.max_drop}"
             f" ({self.confidence:.0%} confidence)"
         )
 
@@ -181,6 +187,18 @@ def _issues(c: Contract, cores: int | None) -> list[Issue]:
         "max_memory_bytes",
         f"{c.max_memory_bytes} bytes hold no process.",
         "Give a positive size such as '500MB'.",
+    )
+    need(
+        c.output is None or c.output not in c.ignore_outputs,
+        "ignore_outputs",
+        f"'{c.output}' is the output to judge.",
+        "Judge another output, or don't ignore this one.",
+    )
+    need(
+        c.output != "" and "" not in c.ignore_outputs,
+        "output",
+        "an output has a name.",
+        "Give the name of one, or leave it out for the first.",
     )
     return found
 

@@ -23,6 +23,7 @@ __all__ = [
     "Latency",
     "LayerTime",
     "Machine",
+    "OutputCheck",
     "Percentile",
     "Quality",
     "Ratio",
@@ -133,6 +134,27 @@ class ClassChange(_Record, frozen=True):
     p_value: float
 
 
+class OutputCheck(_Record, frozen=True):
+    """An output beside the judged one, held to the original's; see `whet.measure.guards`.
+
+    Attributes:
+        rule: ``"distance"`` (real numbers) or ``"equality"`` (whole numbers).
+        loss, bound, allowed: mean loss, its one-sided upper bound, and what is allowed.
+        broken: rows with a value that isn't finite where the original's is.
+    """
+
+    name: str
+    rule: str
+    n: int
+    loss: float
+    bound: float
+    allowed: float
+    verdict: Verdict
+    method: str
+    broken: int = 0
+    needed: int | None = None
+
+
 class Quality(_Record, frozen=True):
     """Paired comparison of a candidate with the original on the same samples.
 
@@ -144,6 +166,13 @@ class Quality(_Record, frozen=True):
         allowed: the drop that the contract allows, absolute.
         needed: samples that would probably settle an undecided verdict.
         method: how the bound was computed, for the report.
+        verdict: of the judged output and all others together.
+        output: the one that the metric judged; empty in records from before it was told.
+        outputs: how the other outputs fared.
+        ignored: outputs that the user switched off.
+        same: every output of an untouched engine is the original's but for rounding.
+        difference: largest difference of an untouched engine's answers, as a share of
+            the largest value in that output; ``None`` for others, or where it has no bound.
     """
 
     metric: str
@@ -158,6 +187,11 @@ class Quality(_Record, frozen=True):
     method: str
     needed: int | None = None
     classes: tuple[ClassChange, ...] = ()
+    output: str = ""
+    outputs: tuple[OutputCheck, ...] = ()
+    ignored: tuple[str, ...] = ()
+    same: bool = False
+    difference: float | None = None
 
 
 class Ceilings(_Record, frozen=True):

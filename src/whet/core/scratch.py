@@ -23,13 +23,16 @@ _UNHELD = ".whet-new-"
 
 
 @contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
+def scratch_folder(within: Path | None = None) -> Iterator[Path]:
     """A private folder for temporary files, removed at the end or, after a kill, by `sweep`.
+
+    Args:
+        within: where to make it; by default in the system's temporary folder.
 
     Raises:
         OSError: it can't be made.
     """
-    made = Path(tempfile.mkdtemp(prefix=_UNHELD))
+    made = Path(tempfile.mkdtemp(prefix=_UNHELD, dir=within))
     folder = made.with_name(_NAME + made.name.removeprefix(_UNHELD))
     try:
         handle = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -48,10 +51,15 @@ def scratch_folder() -> Iterator[Path]:
         os.close(handle)
 
 
-def sweep() -> int:
-    """Remove the scratch folders of this user whose processes were killed; returns how many."""
+def sweep(within: Path | None = None) -> int:
+    """Remove the scratch folders of this user whose processes were killed; returns how many.
+
+    Args:
+        within: where they were made; by default the system's temporary folder.
+    """
     swept = 0
-    for folder in Path(tempfile.gettempdir()).glob(f"{_NAME}*"):
+    where = within if within is not None else Path(tempfile.gettempdir())
+    for folder in where.glob(f"{_NAME}*"):
         with contextlib.suppress(OSError):
             swept += _removed(folder)
     return swept

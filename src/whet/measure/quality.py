@@ -3,13 +3,15 @@
 Passed only where the one-sided upper bound of the drop keeps the contract; failed only where
 the lower bound breaks it; else there is "not enough data", with the samples that would
 probably settle it. A relative limit is turned into an absolute one with the original's value
-on these samples.
+on these samples. The metric is about one output; every other is held to the original's own
+(`whet.measure.guards`), and the verdict is the worst of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,15 +19,18 @@ from whet.core.contract import Drop
 from whet.core.evidence import ClassChange, Quality, Verdict
 from whet.errors import SamplesError
 from whet.measure.custom import load_metric
+from whet.measure.guards import allowed_loss, guard_outputs
 from whet.measure.metrics import pick, resolve_metric
 from whet.measure.scoring import SCORERS, Answers, Hits, Scored, score_by_user
-from whet.measure.statistics import holm, mcnemar_exact, samples_needed
+from whet.measure.statistics import holm, mcnemar_exact
+from whet.measure.verdicts import settle, worst
 
 __all__ = ["judge"]
 
 Array = NDArray[np.generic]
 
 _SMALLEST_CLASS = 5
+_CHUNK = 1024
 
 
 def judge(
@@ -39,6 +44,7 @@ def judge(
     confidence: float,
     per_class: bool,
     output: str | None = None,
+    ignore: Collection[str] = (),
     task: str | None = None,
     seed: int = 0,
 ) -> Quality:
@@ -53,7 +59,8 @@ def judge(
         max_drop: the drop allowed.
         confidence: of the one-sided bounds.
         per_class: also test each class by itself (top1, top5 and f1).
-        output: the output that is judged; the first by default.
+        output: the output that the metric judges; the first by default.
+        ignore: outputs that aren't compared at all.
         task: see `resolve_metric`.
         seed: of the resampling.
 
@@ -69,10 +76,11 @@ def judge(
         task=task,
         output=output,
     )
-    given = pick(candidate_outputs, output)
-    candidate, broken = _without_nan(given)
+    judged = output if output is not None else next(iter(reference_outputs))
+    reference = _sound(pick(reference_outputs, output))
+    candidate, broken = _repaired(pick(candidate_outputs, judged), reference)
     answers = Answers(
-        reference=_sound(pick(reference_outputs, output)),
+        reference=reference,
         candidate=candidate,
         labels=labels,
         rows_per_sample=rows_per_sample,
@@ -81,15 +89,27 @@ def judge(
     )
     _check_rows(answers)
     if ":" in name:
-        repaired = {**candidate_outputs, _name_of(candidate_outputs, given): candidate}
+        repaired = {**candidate_outputs, judged: candidate}
         scored = score_by_user(load_metric(name), answers, reference_outputs, repaired)
     else:
         scored = SCORERS[name](answers)
-    return _quality(name, answers, scored, max_drop, broken, per_class=per_class)
-
-
-def _name_of(outputs: Mapping[str, Array], wanted: Array) -> str:
-    return next(name for name, array in outputs.items() if array is wanted)
+    quality = _quality(name, answers, scored, max_drop, broken, per_class=per_class)
+    others = guard_outputs(
+        reference_outputs,
+        candidate_outputs,
+        judged=judged,
+        ignore=ignore,
+        rows_per_sample=rows_per_sample,
+        allowed=allowed_loss(max_drop, name),
+        confidence=confidence,
+    )
+    return msgspec.structs.replace(
+        quality,
+        verdict=worst((quality.verdict, *(c.verdict for c in others))),
+        output=judged,
+        outputs=others,
+        ignored=tuple(n for n in reference_outputs if n in ignore),
+    )
 
 
 def _check_rows(answers: Answers) -> None:
@@ -115,15 +135,30 @@ def _sound(reference: Array) -> Array:
 def _nan_rows(answers: Array) -> NDArray[np.bool_]:
     if not np.issubdtype(answers.dtype, np.floating):
         return np.zeros(len(answers), np.bool_)
-    each = [np.isnan(answers[i : i + 1024]) for i in range(0, len(answers), 1024)]
+    each = [np.isnan(answers[i : i + _CHUNK]) for i in range(0, len(answers), _CHUNK)]
     return np.concatenate([part.reshape(len(part), -1).any(axis=1) for part in each])
 
 
-def _without_nan(candidate: Array) -> tuple[Array, int]:
-    """The candidate with zeros for NaN, so that figures exist, and how many rows had it."""
-    broken = _nan_rows(candidate) if len(candidate) else np.zeros(0, np.bool_)
-    count = int(broken.sum())
-    return (np.nan_to_num(candidate, nan=0.0) if count else candidate), count
+def _repaired(candidate: Array, reference: Array) -> tuple[Array, int]:
+    """The candidate with zeros for values that aren't finite but should be, and its rows with such.
+
+    An infinity that the original gives too (a class that is masked out) is no fault.
+    """
+    if not np.issubdtype(candidate.dtype, np.floating) or not len(candidate):
+        return candidate, 0
+    alike = candidate.shape == reference.shape
+    count = 0
+    for start in range(0, len(candidate), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        wrong = ~np.isfinite(candidate[part])
+        if alike and np.issubdtype(reference.dtype, np.floating):
+            wrong &= np.isfinite(reference[part])
+        if wrong.any():
+            if not count:
+                candidate = np.array(candidate)
+            candidate[part][wrong] = 0
+            count += int(wrong.reshape(len(wrong), -1).any(axis=1).sum())
+    return candidate, count
 
 
 def _quality(
@@ -131,10 +166,13 @@ def _quality(
 ) -> Quality:
     bounds, n = scored.bounds, answers.samples
     allowed = max_drop.absolute(scored.reference)
-    verdict, needed, method = _verdict(scored, n, allowed, answers.confidence)
+    verdict, needed, method = settle(bounds, n, allowed, answers.confidence, scored.smallest)
     if broken:
         verdict, needed = Verdict.FAILED, None
-        method = f"the candidate answers NaN on {broken} of {len(answers.candidate)} rows; {method}"
+        method = (
+            f"the candidate's answer isn't finite on {broken} of {len(answers.candidate)} rows;"
+            f" {method}"
+        )
     return Quality(
         metric=metric,
         n=n,
@@ -149,20 +187,6 @@ def _quality(
         needed=needed,
         classes=_classes(*scored.hits) if per_class and scored.hits else (),
     )
-
-
-def _verdict(
-    scored: Scored, n: int, allowed: float, confidence: float
-) -> tuple[Verdict, int | None, str]:
-    bounds, method = scored.bounds, scored.bounds.method
-    if n < scored.smallest:
-        few = f"{method}; fewer than {scored.smallest} samples settle nothing"
-        return Verdict.UNDECIDED, scored.smallest, few
-    if bounds.upper <= allowed:
-        return Verdict.PASSED, None, method
-    if bounds.lower > allowed:
-        return Verdict.FAILED, None, method
-    return Verdict.UNDECIDED, samples_needed(bounds, n, allowed, confidence), method
 
 
 def _classes(before: Hits, after: Hits, labels: NDArray[np.int64]) -> tuple[ClassChange, ...]:

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from whet.core.evidence import Evidence, Latency, Percentile, Quality, Status, Trial, Verdict
+from whet.core.note import Note
+from whet.core.points import shown_point
+from whet.search.gaps import gaps
 
 __all__ = ["Facts"]
+
+# Where notes stand that belong to the verdict: untrained values, a score that isn't above
+# chance, certify samples that were asked before.
+_WARNINGS = frozenset({"weights", "chance", "certify samples"})
+_LABELLED = frozenset({"top1", "top5", "f1", "spearman", "mae"})
 
 
 @dataclass(frozen=True)
@@ -61,8 +69,7 @@ class Facts:
         """The contract's percentile, else the highest that was measured."""
         if latency is None:
             return None
-        exact = latency.at(self.evidence.contract.percentile)
-        return exact or max(latency.percentiles, key=lambda p: p.q, default=None)
+        return shown_point(latency.percentiles, self.evidence.contract.percentile)
 
     @cached_property
     def shared_q(self) -> float:
@@ -83,12 +90,21 @@ class Facts:
         )
 
     def quality(self, trial: Trial) -> Quality | None:
-        """The best judgement there is."""
-        return trial.certify or trial.select
+        """The best judgement there is; none of an untouched engine that answers as the original.
+
+        It was compared number by number and loses nothing; a bound would only say how few
+        samples there were.
+        """
+        quality = trial.certify or trial.select
+        return None if quality is not None and quality.same else quality
 
     def untouched(self, trial: Trial) -> bool:
-        """The original in full precision, whose loss is none by definition."""
-        return trial.id == self.evidence.baseline or (trial.recipe.untouched)
+        """The original in full precision, whose answers are the original's.
+
+        One that was judged by the metric is none: its answers weren't.
+        """
+        plain = trial.id == self.evidence.baseline or trial.recipe.untouched
+        return plain and self.quality(trial) is None
 
     @property
     def against_eager(self) -> float | None:
@@ -102,6 +118,34 @@ class Facts:
         else:
             over, under = eager.value_ms, mine.value_ms
         return over / under if under > 0 and math.isfinite(over) else None
+
+    @cached_property
+    def gaps(self) -> tuple[Trial, ...]:
+        """Untouched engines that failed for a reason that may pass: "best untouched" lacks them."""
+        return gaps(self.evidence.trials)
+
+    @property
+    def original(self) -> Quality | None:
+        """A judgement that tells the original's own score: the chosen one's, else any certified.
+
+        Without labels the original is its own measure and has no score.
+        """
+        if not self.evidence.samples.labelled:
+            return None
+        ranked = sorted(
+            (
+                t
+                for t in self.evidence.trials
+                if (q := self.quality(t)) is not None and q.metric in _LABELLED
+            ),
+            key=lambda t: (t.certify is None, t.id != self.evidence.chosen),
+        )
+        return self.quality(ranked[0]) if ranked else None
+
+    @property
+    def warnings(self) -> tuple[Note, ...]:
+        """Notes without which the verdict would say too much."""
+        return tuple(note for note in self.evidence.notes if note.where in _WARNINGS)
 
     @property
     def same_as_baseline(self) -> bool:

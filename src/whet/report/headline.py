@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from whet.core.evidence import Trial, Verdict
+from whet.core.evidence import Quality, Trial, Verdict
 from whet.report import format as fmt
 from whet.report.facts import Facts
 from whet.report.html import Html, Node, el, join
@@ -59,16 +59,22 @@ def _latency_words(facts: Facts, trial: Trial) -> str:
 
 def _speed_words(facts: Facts, trial: Trial) -> str:
     if facts.same_as_baseline:
-        return "is the untouched original on its best runtime"
+        return f"is the untouched original on {_best(facts, 'its best runtime')}"
     words = ""
     if trial.speedup is not None:
-        words = f"runs {fmt.ratio(trial.speedup.value)} as fast as the best untouched runtime"
+        best = _best(facts, "the best untouched runtime")
+        words = f"runs {fmt.ratio(trial.speedup.value)} as fast as {best}"
         doubt = fmt.certainty(trial.speedup)
         words += f" ({doubt})" if doubt else ""
     eager = facts.against_eager
     if eager is not None:
         words += f"{', ' if words else 'runs '}{fmt.ratio(eager)} as fast as eager PyTorch"
     return words
+
+
+def _best(facts: Facts, words: str) -> str:
+    """The best untouched runtime, without a claim on those that failed."""
+    return f"{words} of those that ran" if facts.gaps else words
 
 
 def _loss_words(facts: Facts, trial: Trial) -> str:
@@ -80,7 +86,18 @@ def _loss_words(facts: Facts, trial: Trial) -> str:
     label = fmt.metric_label(quality.metric)
     bound = fmt.lost(quality.metric, quality.bound)
     verb = "loses" if trial.certify is not None else "seems to lose"
-    return f"{verb} at most {bound} of {label} ({fmt.given_percent(quality.confidence)} confidence)"
+    sure = f"({fmt.given_percent(quality.confidence)} confidence)"
+    return f"{verb} at most {bound} of {label} {sure}{_others_words(quality)}"
+
+
+def _others_words(quality: Quality) -> str:
+    """What became of the outputs beside the judged one; nothing where there are none."""
+    lost = [c.name for c in quality.outputs if c.verdict is not Verdict.PASSED]
+    if lost:
+        return f", but {', '.join(lost)} isn't shown to stay the original's"
+    if not quality.outputs:
+        return ""
+    return f" with {fmt.plural(len(quality.outputs), 'other output')} held to the original's"
 
 
 @dataclass(frozen=True)

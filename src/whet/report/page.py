@@ -20,6 +20,7 @@ from whet.report.headline import render_header, word
 from whet.report.html import Html, Node, el, join
 from whet.report.info import BundleInfo
 from whet.report.layers import render_layers
+from whet.report.outputs import render_outputs
 from whet.report.sections import render_classes, render_feasibility
 from whet.report.tables import render_candidates, row_ids
 
@@ -72,6 +73,7 @@ def render(evidence: Evidence, bundle: BundleInfo | None = None) -> str:
             None,
             render_layers(evidence.layers, chosen.name if chosen else "the engine"),
         ),
+        _section("Outputs", None, render_outputs(facts)),
         _section("Classes", None, render_classes(facts)),
         el(
             "div",

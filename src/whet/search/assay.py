@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from whet.core.contract import Contract
 from whet.core.evidence import LayerTime, Quality, Trial
+from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 from whet.measure.clock import ClockPlan, Race, race
 from whet.measure.contender import Contender
+from whet.measure.likeness import check_alike_in_form, untouched_quality
 from whet.measure.process import ContenderProcess
 from whet.measure.quality import judge
 from whet.search.answers import answers_of, kept_answers
+from whet.search.figures import is_untouched
 from whet.search.jobs import Made
 from whet.search.setup import Setup
+from whet.search.untouched import rows_to_compare
 
-__all__ = ["contender_of", "judge_on", "layers_of", "quick_plan", "time_all"]
+__all__ = ["compare_untouched", "contender_of", "judge_on", "layers_of", "quick_plan", "time_all"]
 
 
 # A slow network answers some hundred queries in this time; a fast one is done long before.
@@ -95,28 +103,106 @@ def judge_on(
         if certify
         else answers / "select" / trial.id
     )
+    got = _answers(setup, trial, make, part, place, while_waiting)
+    original = setup.references.outputs(part, while_waiting)
+    return _judged(setup, trial, original, got, part, per_class=per_class)
+
+
+def compare_untouched(
+    setup: Setup,
+    trial: Trial,
+    make: Callable[[], Made],
+    *,
+    while_waiting: Callable[[], None] | None = None,
+) -> Quality:
+    """Compare an untouched engine's first answers with the original's.
+
+    A few rows of the select part show whether it computes the original at all. If it
+    doesn't, it is judged on the whole part, like any other candidate.
+
+    Args:
+        setup: of this search.
+        trial: an untouched one.
+        make: gives its engine, where it is needed.
+        while_waiting: called several times a second; may raise to give up.
+
+    Raises:
+        EngineError: its outputs don't have the original's names and shapes.
+    """
+    look = setup.look
+    rows = rows_to_compare(setup.original_ms, look.samples, look.rows_per_sample)
+    few = look.subset(np.arange(rows // look.rows_per_sample), setup.workdir / f"few-{rows}.npy")
+    place = setup.workdir / "answers" / "untouched" / f"{trial.id}-{rows}"
+    got = _answers(setup, trial, make, few, place, while_waiting)
+    # A sequence output is padded to the longest row of its part, so it is cut to these rows'.
+    original = {
+        name: _cut(array[:rows], got[name].shape if name in got else array.shape)
+        for name, array in setup.references.outputs(look, while_waiting).items()
+    }
+    found = _judged(setup, trial, original, got, few)
+    if found.same:
+        return found
+    return judge_on(setup, trial, make, setup.select, while_waiting=while_waiting)
+
+
+def _cut(array: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
+    """Without the padding that longer rows, which aren't here, asked for."""
+    if array.ndim != len(shape):
+        return array
+    inner = tuple(slice(size) for size in shape)
+    rest = array.copy()
+    rest[inner] = 0
+    return array if rest.any() else array[inner]
+
+
+def _answers(
+    setup: Setup,
+    trial: Trial,
+    make: Callable[[], Made],
+    part: SampleStore,
+    place: Path,
+    while_waiting: Callable[[], None] | None,
+) -> Arrays:
     got = kept_answers(place)
-    if got is None:
-        got = answers_of(
-            contender_of(trial, make()),
-            part,
-            place,
-            cores=setup.cores,
-            memory_bytes=setup.memory_bytes,
-            while_waiting=while_waiting,
-        )
-    return judge(
+    if got is not None:
+        return got
+    return answers_of(
+        contender_of(trial, make()),
+        part,
+        place,
+        cores=setup.cores,
+        memory_bytes=setup.memory_bytes,
+        while_waiting=while_waiting,
+    )
+
+
+def _judged(
+    setup: Setup,
+    trial: Trial,
+    original: Arrays,
+    got: Arrays,
+    part: SampleStore,
+    *,
+    per_class: bool = False,
+) -> Quality:
+    ignore = setup.contract.ignore_outputs
+    if is_untouched(trial):
+        check_alike_in_form(original, got, ignore)
+    quality = judge(
         setup.metric,
-        setup.references.outputs(part, while_waiting),
+        original,
         got,
         part.labels,
         rows_per_sample=part.rows_per_sample,
         max_drop=setup.contract.max_drop,
         confidence=setup.contract.confidence,
         per_class=per_class,
+        output=setup.contract.output,
+        ignore=ignore,
         task=setup.task,
         seed=setup.seed,
     )
+    return untouched_quality(quality, original, got, ignore) if is_untouched(trial) else quality
 
 
 def layers_of(setup: Setup, trial: Trial, made: Made) -> tuple[LayerTime, ...]:

@@ -10,7 +10,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "closing_reserve_s", "race_s"]
+
+_LEAST_RACE_S = 10.0
+_RACE_SHARE = 0.6  # of what the last race takes, spent on queries; the rest starts its processes
+# Layers, cold start and golden answers of the finalists, each in fresh processes.
+_PACKING_S = 12.0
+
+
+def closing_reserve_s(answers_s: float, total_s: float | None) -> float:
+    """What closing will take: answers to certify by, the last race, packing.
+
+    The race gets a quarter of a short budget and 45 s of a long one, but never less
+    than the shortest race takes.
+
+    Args:
+        answers_s: of the original and the finalists on the certify part.
+        total_s: the whole budget; ``None`` for no limit.
+    """
+    quarter = 45.0 if total_s is None else min(45.0, total_s / 4)
+    return answers_s + max(_LEAST_RACE_S / _RACE_SHARE, quarter) + _PACKING_S
+
+
+def race_s(left_s: float, contenders: int) -> float:
+    """Time for the queries of the last race: at least 10 s, at most 20 s a contender.
+
+    Args:
+        left_s: of the whole budget, of which packing takes its part first.
+        contenders: how many run in it.
+    """
+    return max(_LEAST_RACE_S, min(20.0 * contenders, _RACE_SHARE * (left_s - _PACKING_S)))
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,12 @@ from whet.runtimes.registry import get
 from whet.search import rungs
 from whet.search.decide import promising
 from whet.search.feasibility import assess
-from whet.search.figures import plainest, speed
+from whet.search.figures import alike, is_untouched, plainest, speed
 from whet.search.lengths import masked_symbols, round_ups
 from whet.search.refine import refine
 from whet.search.setup import Setup
 from whet.search.trials import Trials
+from whet.search.untouched import best_untouched
 
 __all__ = ["Climbed", "climb"]
 
@@ -63,7 +64,8 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
     trials.tell.remark("feasibility", feasibility.sentence)
     with trials.until_stopped():
         _go_up(setup, trials, axes)
-    return Climbed(max(trials.untouched(), key=speed), feasibility)
+    best = best_untouched(trials.untouched(), setup.contract, setup.certify.samples)
+    return Climbed(best, feasibility)
 
 
 def _look(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
@@ -227,7 +229,10 @@ def _quick_to_build(setup: Setup) -> tuple[str, ...]:
 def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
     """The fastest lossless settings of each runtime that ran; the plainest of those alike."""
     ran: dict[str, list[Trial]] = {}
-    for trial in untouched:
+    # Settings under which a runtime answers wrongly are no start for anything.
+    for trial in sorted(untouched, key=alike, reverse=True):
+        if not alike(trial) and any(map(alike, ran.get(trial.recipe.runtime, []))):
+            continue
         ran.setdefault(trial.recipe.runtime, []).append(trial)
     return {
         runtime: plainest(trials, within=_ALIKE).recipe.settings for runtime, trials in ran.items()
@@ -247,7 +252,9 @@ def _feasibility(setup: Setup, trials: Trials) -> Feasibility:
     probes = {
         t.name: point.value_ms
         for t in trials.all.values()
-        if t.latency is not None and (point := t.latency.at(50.0)) is not None
+        if t.latency is not None
+        and (point := t.latency.at(50.0)) is not None
+        and (alike(t) or not is_untouched(t))  # one that computes something else says nothing
     }
     return assess(
         setup.contract,

@@ -21,14 +21,17 @@ from whet.errors import WhetError
 from whet.measure.clock import Race
 from whet.measure.footprint import measure_footprint
 from whet.search.assay import contender_of, judge_on, layers_of
+from whet.search.budget import closing_reserve_s
 from whet.search.decide import certify_order, choose
+from whet.search.figures import alike
 from whet.search.frontier import frontier
-from whet.search.last_race import fastest_of, race_in_full, rivals_of
+from whet.search.last_race import race_in_full, rivals_of
+from whet.search.proving import answering, fastest_answering
 from whet.search.reasons import why_lost
 from whet.search.setup import Setup
 from whet.search.trials import Trials
 
-__all__ = ["Closed", "close"]
+__all__ = ["Closed", "close", "expected_seconds"]
 
 _FINALISTS = 4
 
@@ -63,15 +66,16 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     trials.tell.phase("certifying the finalists")
     order = certify_order(trials.all.values(), contract, setup.certify.samples, _FINALISTS)
     certified = _certify(setup, trials, order)
+    baseline = answering(setup, trials, baseline, certified)
     trials.tell.phase("timing the finalists against the original")
-    untouched = [baseline, *rivals_of(baseline, trials.untouched())]
-    finalists = [*untouched, *certified]
+    untouched = [baseline, *rivals_of(baseline, filter(alike, trials.untouched()))]
+    finalists = list({t.id: t for t in (*untouched, *certified)}.values())
     race = race_in_full(setup, trials, finalists)
     notes = (
         *race.notes,
         *(Note(name, error.message) for name, error in race.failures.items()),
     )
-    baseline = fastest_of(race, untouched)
+    baseline = fastest_answering(setup, trials, race, untouched)
     quick = baseline.speedup
     _record(trials, race, baseline, finalists)
     baseline = trials.all[baseline.id]
@@ -106,13 +110,13 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
 
 
 def expected_seconds(setup: Setup, original_ms: float, total_s: float | None) -> float:
-    """What closing will take: answers of the original and the finalists, and the last race.
+    """What closing will take: answers of the original and the finalists, the last race, packing.
 
-    A finalist is taken to be three times as fast as the original. The race gets a
-    quarter of a short budget, and 45 s of a long one.
+    A finalist is taken to be three times as fast as the original, the best untouched
+    engine twice.
     """
-    answers = len(setup.certify) * original_ms * (1 + _FINALISTS / 3) / 1e3
-    return answers + (45.0 if total_s is None else min(45.0, total_s / 4))
+    answers = len(setup.certify) * original_ms * (1.5 + _FINALISTS / 3) / 1e3
+    return closing_reserve_s(answers, total_s)
 
 
 def _certify(setup: Setup, trials: Trials, order: tuple[Trial, ...]) -> list[Trial]:

@@ -2,7 +2,8 @@
 
 A contract has up to four clauses (latency, quality, size, memory). Each is
 passed, failed or undecided; the contract is kept when all are passed.
-The untouched original keeps the quality clause by definition.
+The untouched original is held to the quality clause like all others: its
+executed answers are compared (`whet.search.untouched`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from collections.abc import Iterable
 from whet.core.contract import Contract
 from whet.core.evidence import Latency, Status, Trial, Verdict
 from whet.search.alike import engine_kind, safest_of_each_kind
-from whet.search.figures import damage, is_untouched, speed
+from whet.search.figures import alike, damage, speed
+from whet.search.judged import expected, is_stranger, likely_holds, quality_clause, within
+from whet.search.limits import limit_clauses, loosened, nearest
 
 __all__ = [
     "NOISE",
@@ -57,25 +60,8 @@ def kept_latency(latency: Latency | None, contract: Contract) -> Verdict:
 
 def clauses(trial: Trial, contract: Contract) -> tuple[Clause, ...]:
     """Each clause with its verdict and the figures, in words."""
-    found: list[Clause] = [
-        ("latency", kept_latency(trial.latency, contract), _latency_words(trial, contract))
-    ]
-    if is_untouched(trial):
-        found.append(("quality", Verdict.PASSED, "untouched"))
-    elif trial.certify is not None:
-        q = trial.certify
-        words = (
-            f"{q.metric} drop {q.drop:.4f}, at most {q.bound:.4f} with {q.confidence:.0%} confidence"
-            f" on {q.n} samples; allowed {q.allowed:.4f}"
-        )
-        found.append(("quality", q.verdict, words))
-    else:
-        found.append(("quality", Verdict.UNDECIDED, "not certified"))
-    size = trial.footprint.disk_bytes if trial.footprint is not None else None
-    found += _limit_clause("size", size, contract.max_bytes)
-    peak = trial.footprint.peak_bytes if trial.footprint is not None else None
-    found += _limit_clause("memory", peak, contract.max_memory_bytes)
-    return tuple(found)
+    latency = kept_latency(trial.latency, contract), _latency_words(trial, contract)
+    return (("latency", *latency), quality_clause(trial), *limit_clauses(trial, contract))
 
 
 def keeps(trial: Trial, contract: Contract) -> Verdict:
@@ -90,31 +76,22 @@ def keeps(trial: Trial, contract: Contract) -> Verdict:
 
 
 def expected_bound(trial: Trial, certify_n: int) -> float:
-    """The bound to expect on the certify split, from the one on the select split.
-
-    The width of a bound on a mean shrinks with the root of the sample size;
-    a lucky negative drop isn't carried over.
-    """
-    if is_untouched(trial):
+    """The bound to expect of the judged output on the certify split; infinite where unknown."""
+    if alike(trial):
         return 0.0
-    if trial.select is None:
-        return math.inf
-    q = trial.select
-    width = max(0.0, q.bound - q.drop)
-    return max(0.0, q.drop) + width * math.sqrt(q.n / max(1, certify_n))
+    return math.inf if trial.select is None else expected(trial.select, certify_n)
 
 
 def promising(trial: Trial, contract: Contract, certify_n: int) -> bool:
     """Whether certification would probably pass, judged on the select split."""
     if trial.status is not Status.OK:
         return False
-    if is_untouched(trial):
+    if alike(trial):
         return True
     if trial.select is None:
         return False
-    within = expected_bound(trial, certify_n) <= trial.select.allowed
     limits = clauses(trial, contract)
-    return within and all(
+    return likely_holds(trial.select, certify_n) and all(
         v is not Verdict.FAILED for name, v, _ in limits if name in {"size", "memory"}
     )
 
@@ -135,9 +112,7 @@ def certify_order(
     sequence a failure costs nothing. Where there are none of either, the trial
     nearest to the floor stands in, so that the miss is certified too.
     """
-    known = [
-        t for t in trials if t.status is Status.OK and not is_untouched(t) and t.select is not None
-    ]
+    known = [t for t in trials if t.status is Status.OK and not alike(t) and t.select is not None]
 
     def risk(trial: Trial) -> tuple[float, float]:
         return expected_bound(trial, certify_n), -speed(trial)
@@ -151,7 +126,7 @@ def certify_order(
         for t in known
         if engine_kind(t.recipe) not in kinds
         and t.select is not None
-        and t.select.drop <= t.select.allowed
+        and within(t.select)
         and speed(t) > (1 + _LEVEL) * fastest
     ]
     order = (*sorted(good, key=risk), *sorted(plausible, key=risk)[:_PLAUSIBLE])
@@ -163,13 +138,14 @@ def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tupl
 
     "Never slower": a trial whose speed-up against the baseline isn't clearly
     above one loses to the baseline, unless only it keeps a size or memory limit.
-    "Never wrong": a trial that isn't certified is never chosen.
+    Where none keeps such a limit, the one that is nearest to it is the nearest miss.
+    "Never wrong": a trial that isn't certified is never chosen, the baseline only
+    where nothing is.
     """
     proven = [
         t
         for t in trials
-        if t.status is Status.OK
-        and (t.id == baseline.id or (t.certify is not None and t.certify.verdict is Verdict.PASSED))
+        if t.status is Status.OK and t.certify is not None and t.certify.verdict is Verdict.PASSED
     ]
     rows = [(t, keeps(t, contract)) for t in proven]
     for level in (Verdict.PASSED, Verdict.UNDECIDED, Verdict.FAILED):
@@ -182,7 +158,9 @@ def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tupl
             if t.id == baseline.id
             or (clearly_faster(t) and not slower_at(contract.percentile, t, baseline))
         ]
-        return _simplest(fast or group, baseline), level
+        left = fast or group
+        near = nearest(left, contract) if level is Verdict.FAILED else left
+        return _simplest(near, baseline), level
     return baseline, keeps(baseline, contract)
 
 
@@ -192,11 +170,9 @@ def outcome_sentence(chosen: Trial, verdict: Verdict, contract: Contract, baseli
     words = "; ".join(text for _, _, text in rows if text)
     if verdict is Verdict.PASSED:
         if chosen.id == baseline.id:
-            limits = "; ".join(text for name, _, text in rows if text and name != "quality")
-            ending = f": {limits}" if limits else ""
             return (
                 f"The untouched original ({chosen.name}) keeps the contract and nothing proven"
-                f" is faster{ending}."
+                f" is faster: {words}."
             )
         return f"{chosen.name} keeps the contract: {words}."
     gap = "; ".join(f"{n}: {w}" for n, v, w in clauses(chosen, contract) if v is not Verdict.PASSED)
@@ -215,23 +191,30 @@ def next_step(chosen: Trial, verdict: Verdict, contract: Contract, trials: Itera
         t.certify
         for t in faster
         if t.certify is not None and t.certify.verdict is Verdict.UNDECIDED and t.certify.needed
+        if not loosened(t, contract)  # more samples don't make it smaller
     ]
     if undecided:
         need = min(q.needed or 0 for q in undecided)
         return (
             f"A faster variant would probably pass with {need} certify samples: give more samples."
         )
+    if chosen.certify is not None and is_stranger(chosen.certify):
+        return "Let other runtimes compete with --runtimes: none that ran computes the original."
+    room = loosened(chosen, contract)
     point = chosen.latency.at(contract.percentile) if chosen.latency is not None else None
     if kept_latency(chosen.latency, contract) is not Verdict.PASSED and point is not None:
+        also = f"{room} and " if room else ""
         reach = point.high_ms if point.high_ms is not None else point.value_ms
         judged = [t for t in faster if damage(t) < math.inf]
         if judged:
             least = min(judged, key=damage)
             return (
-                f"Allow a limit of {reach:.3g} ms, or a drop of {damage(least):.3g}"
+                f"Allow {also}a limit of {reach:.3g} ms, or a drop of {damage(least):.3g}"
                 f" for {least.name}, or a smaller network."
             )
-        return f"Allow a limit of {reach:.3g} ms, more threads, or a smaller network."
+        return f"Allow {also}a limit of {reach:.3g} ms, more threads, or a smaller network."
+    if room:
+        return f"Allow {room}, or give a smaller network."
     return "Loosen the clause that is named, or give a smaller network."
 
 
@@ -290,12 +273,3 @@ def _latency_words(trial: Trial, contract: Contract) -> str:
         return f"p{contract.percentile:g} not measured, limit {contract.limit_ms:g} ms"
     high = f", at most {point.high_ms:.3g}" if point.high_ms is not None else ""
     return f"p{contract.percentile:g} {point.value_ms:.3g} ms{high}, limit {contract.limit_ms:g} ms"
-
-
-def _limit_clause(name: str, value: int | None, limit: int | None) -> list[Clause]:
-    if limit is None:
-        return []
-    if value is None:
-        return [(name, Verdict.UNDECIDED, f"{name} not measured")]
-    verdict = Verdict.PASSED if value <= limit else Verdict.FAILED
-    return [(name, verdict, f"{name} {value / 1e6:.1f} MB, limit {limit / 1e6:.1f} MB")]

@@ -6,12 +6,18 @@ from collections.abc import Iterable
 
 from whet.core.evidence import Quality, Trial
 
-__all__ = ["damage", "is_untouched", "plainest", "speed"]
+__all__ = ["alike", "damage", "is_untouched", "plainest", "speed"]
 
 
 def is_untouched(trial: Trial) -> bool:
     """The original on some runtime; see `Recipe.untouched`."""
     return trial.recipe.untouched
+
+
+def alike(trial: Trial) -> bool:
+    """Whether it is untouched and its executed answers are the original's but for rounding."""
+    quality = trial.certify or trial.select
+    return is_untouched(trial) and quality is not None and quality.same
 
 
 def speed(trial: Trial) -> float:
@@ -42,10 +48,10 @@ def plainest(trials: Iterable[Trial], *, within: float) -> Trial:
 def damage(trial: Trial) -> float:
     """Observed loss of quality on the best split judged; infinite where unknown.
 
-    A gain counts as no loss: a candidate isn't better for being luckier. The
-    untouched original loses nothing by definition.
+    A gain counts as no loss: a candidate isn't better for being luckier. An
+    untouched engine that gives the original's answers loses nothing.
     """
-    if is_untouched(trial):
+    if alike(trial):
         return 0.0
     quality: Quality | None = trial.certify or trial.select
     return max(0.0, quality.drop) if quality is not None else float("inf")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whet.data.transform import Transform
-from whet.search.workspace import identity
 
 if TYPE_CHECKING:
     import torch
@@ -35,24 +34,3 @@ class Given:
     most: int = 20_000
     seed: int = 0
     runtimes: tuple[str, ...] | None = None
-
-    def identity(self) -> str:
-        """A digest that is equal when a search would read and export the same."""
-        return identity(
-            (
-                self.network,
-                self.weights,
-                self.samples,
-                self.transform,
-                self.labels,
-                self.label_key,
-                self.text_keys,
-                self.label_offset,
-                self.most,
-                self.seed,
-            )
-        )
-
-    def network_identity(self) -> str:
-        """As `identity`, of the network alone: what all searches of it share."""
-        return identity((self.network, self.weights))

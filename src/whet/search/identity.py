@@ -17,11 +17,12 @@ class SearchInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         graph: digest of the exported graph.
-        samples: digest of the samples and their labels.
+        samples: digest of the decoded samples and their labels.
         machine: from `machine_digest`.
         contract: as given; limits on latency, size and memory don't enter the
             key, since they decide only what is chosen and not what is measured.
         seed: of the split and the search.
+        metric: digest of the user's own metric, whose name says nothing of its code.
     """
 
     graph: str
@@ -29,6 +30,7 @@ class SearchInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str
     contract: Contract
     seed: int = 0
+    metric: str = ""
 
     def key(self) -> str:
         """32 hex digits that are equal exactly when the measurements would be the same."""

@@ -15,6 +15,7 @@ import msgspec
 from whet.core.evidence import Ratio, Trial
 from whet.measure.clock import ClockPlan, Race
 from whet.search.assay import contender_of, time_all
+from whet.search.budget import race_s
 from whet.search.figures import speed
 from whet.search.setup import Setup
 from whet.search.trials import Trials
@@ -60,7 +61,7 @@ def race_in_full(setup: Setup, trials: Trials, finalists: Sequence[Trial]) -> Ra
         concurrency=setup.contract.concurrency,
         percentile=setup.contract.percentile,
         seed=setup.seed + 1,
-        seconds=_seconds_left(trials, len(contenders)),
+        seconds=race_s(trials.budget.left_s(time.monotonic()), len(contenders)),
     )
     fastest_ms = min(
         (p.value_ms for t in finalists if t.latency and (p := t.latency.at(50.0))), default=1.0
@@ -90,9 +91,3 @@ def _filled(plan: ClockPlan, contenders: int, fastest_ms: float) -> ClockPlan:
     turn_ms = plan.seconds * 1e3 / 2 / (plan.restarts * plan.rounds * contenders)
     queries = min(500, int(turn_ms / max(fastest_ms, 1e-6)))
     return msgspec.structs.replace(plan, queries_per_round=max(plan.queries_per_round, queries))
-
-
-def _seconds_left(trials: Trials, contenders: int) -> float:
-    """Time for the race: at least 10 s, at most 20 s a contender."""
-    left = trials.budget.left_s(time.monotonic())
-    return max(10.0, min(20.0 * contenders, 0.6 * left))

@@ -1,4 +1,4 @@
-"""The samples of a search: decoded once, split once."""
+"""The samples of a search, as its network wants them, and their three parts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from whet.core.contract import Contract
 from whet.core.evidence import SampleSummary
 from whet.core.spec import TensorSpec
 from whet.data.readers import open_samples
+from whet.data.sample import Reader
 from whet.data.split import split
-from whet.data.store import SampleStore, write_store
+from whet.data.store import SampleStore
 from whet.data.transform import ImageTransform, Transform
 from whet.search.given import Given
 from whet.search.jobs import Described
-from whet.search.stop import Stop
 from whet.search.workspace import Workspace
 
-__all__ = ["Parts", "decoded", "parts_of"]
+__all__ = ["Parts", "expected", "parts_of", "reader_of", "transform_of"]
 
 
 @dataclass(frozen=True)
@@ -33,28 +33,27 @@ class Parts:
     summary: SampleSummary
 
 
-def decoded(given: Given, described: Described | None, space: Workspace, stop: Stop) -> SampleStore:
-    """The samples, decoded into the workspace; found there again by a search that goes on.
+def transform_of(given: Given, described: Described | None) -> Transform | None:
+    """How samples become inputs: as the user said, else as the network's directory does."""
+    hint = described.transform if described is not None else None
+    return _named(given.transform if given.transform is not None else hint, described)
+
+
+def reader_of(given: Given, described: Described | None) -> Reader:
+    """What reads the samples.
 
     Raises:
         SamplesError: they can't be read, or the network can't take them.
-        Stopped: the user asked to stop.
     """
-    where = space.folder / "samples"
-    if where.is_dir():
-        return SampleStore.open(where)
-    hint = described.transform if described is not None else None
-    transform = _named(given.transform if given.transform is not None else hint, described)
-    reader = open_samples(
+    return open_samples(
         given.samples,
         labels=given.labels,
-        transform=transform,
+        transform=transform_of(given, described),
         label_key=given.label_key,
         text_keys=given.text_keys,
-        expect=_expected(described, given.transform),
+        expect=expected(described, given.transform),
         label_offset=given.label_offset,
     )
-    return write_store(reader, where, limit=given.most, seed=given.seed, on_sample=stop.check)
 
 
 def _named(transform: Transform | None, described: Described | None) -> Transform | None:
@@ -67,7 +66,7 @@ def _named(transform: Transform | None, described: Described | None) -> Transfor
     return msgspec.structs.replace(transform, input=names[0])
 
 
-def _expected(
+def expected(
     described: Described | None, transform: Transform | None
 ) -> tuple[TensorSpec, ...] | None:
     """The network's inputs for a check of plain arrays; the user's own transform has its own.

@@ -1,13 +1,11 @@
-"""From what the user gave to a `Setup`: read, decode, split, export, answer.
+"""From graph and samples to a `Setup`: split, ask the original, choose the metric.
 
-Each step leaves its result in the workspace, so that a search that was stopped
-finds it again. The torch side runs in a worker process; only a live module,
-which is in this process already, is exported here.
+The original's answers stay in the workspace, so that a search that was stopped
+finds them again.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,38 +13,40 @@ import msgspec
 import numpy as np
 
 from whet.core.contract import Contract
+from whet.core.evidence import Quality
+from whet.core.note import Note
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 from whet.measure.machine import fingerprint
-from whet.measure.metrics import resolve_metric
+from whet.measure.metrics import pick, resolve_metric
 from whet.measure.quality import judge
 from whet.optimize.graph.traffic import Traffic
+from whet.search.chance import guess_share, no_better_than_guessing, original_notes
 from whet.search.given import Given
 from whet.search.host import chosen_runtimes, cores_for, threads_for, worker_memory_bytes
-from whet.search.isolate import run_isolated
-from whet.search.jobs import Described, DescribeJob, Exported, ExportJob, export_source
-from whet.search.parts import decoded, parts_of
+from whet.search.intake import Taken
+from whet.search.jobs import Exported
+from whet.search.outputs import check_outputs
+from whet.search.parts import parts_of
 from whet.search.reference import References
 from whet.search.setup import Setup
 from whet.search.stop import Stop
-from whet.search.workspace import Workspace
 
 __all__ = ["prepare"]
 
-_WORKER_S = 900.0
 _LOOK = 64
 _CLASS_METRICS = frozenset({"top1", "top5", "f1"})
 
 
 def prepare(
-    given: Given, contract: Contract, space: Workspace, say: Callable[[str], None], stop: Stop
+    given: Given, contract: Contract, taken: Taken, say: Callable[[str], None], stop: Stop
 ) -> Setup:
     """Make everything that all trials share.
 
     Args:
         given: network and samples.
         contract: checked.
-        space: where results are kept.
+        taken: what `take_in` made of them.
         say: told what is being done.
         stop: the user's wish to end.
 
@@ -57,22 +57,19 @@ def prepare(
     """
     runtimes = chosen_runtimes(given.runtimes)
     threads = threads_for(contract)
-    say("reading the samples")
-    described = _describe(given, space, stop)
-    store = decoded(given, described, space, stop)
+    exported, store, space = taken.exported, taken.store, taken.space
     parts = parts_of(store, given, contract, space)
-    say("exporting the network")
-    exported = _export(given, store, space, stop)
     memory_bytes, cores = worker_memory_bytes(), cores_for(threads)
     references = References(exported, space.folder / "reference", cores, memory_bytes)
     say("asking the original")
-    task = exported.task or (described.task if described is not None else None)
+    task = taken.task
     # A few answers tell which metric fits; the others wait until a candidate is judged.
     look = parts.select.subset(
         np.arange(min(_LOOK, parts.select.samples)), space.folder / "look.npy"
     )
-    metric = _metric(contract, references.outputs(look, stop.check), store, look, task)
+    metric, scored = _metric(contract, references.outputs(look, stop.check), store, look, task)
     stop.check()
+    original = _original(contract, references, scored, look, parts.select, task, stop)
     say("measuring what this machine can do")
     machine = fingerprint(ceilings=True, cache=space.engines.parent)
     concrete = msgspec.structs.replace(contract, metric=metric, threads=threads)
@@ -88,6 +85,7 @@ def prepare(
         repair=parts.repair,
         select=parts.select,
         certify=parts.certify,
+        look=look,
         samples=parts.summary,
         references=references,
         machine=machine,
@@ -105,27 +103,39 @@ def prepare(
         memory_bytes=memory_bytes,
         seed=given.seed,
         runtimes=_usable(runtimes, exported),
-        notes=exported.notes,
+        notes=exported.notes + original,
     )
 
 
 def _metric(
     contract: Contract, original: Arrays, store: SampleStore, part: SampleStore, task: str | None
-) -> str:
+) -> tuple[str, Quality]:
     """The concrete metric, shown to work: the original is judged against itself.
 
     Raises:
         SamplesError: labels are missing, out of range or of the wrong kind.
         OptionError: the user's function failed.
     """
+    check_outputs(contract, original)
     metric = resolve_metric(
         contract.metric,
         labels=part.labels,
         rows_per_sample=part.rows_per_sample,
         outputs=original,
         task=task,
+        output=contract.output,
     )
-    judge(
+    scored = _scored(metric, contract, original, part, task)
+    if metric in _CLASS_METRICS:
+        store.check_labels(pick(original, contract.output).shape[-1])
+    return metric, scored
+
+
+def _scored(
+    metric: str, contract: Contract, original: Arrays, part: SampleStore, task: str | None
+) -> Quality:
+    """The original against itself: its own score on a part of the samples."""
+    return judge(
         metric,
         original,
         original,
@@ -134,11 +144,32 @@ def _metric(
         max_drop=contract.max_drop,
         confidence=contract.confidence,
         per_class=False,
+        output=contract.output,
+        ignore=contract.ignore_outputs,
         task=task,
     )
-    if metric in _CLASS_METRICS:
-        store.check_labels(next(iter(original.values())).shape[-1])
-    return metric
+
+
+def _original(
+    contract: Contract,
+    references: References,
+    scored: Quality,
+    look: SampleStore,
+    select: SampleStore,
+    task: str | None,
+    stop: Stop,
+) -> tuple[Note, ...]:
+    """The original's own score, and whether it is any better than guessing.
+
+    A few answers suffice for a good network. Where they don't, all of the select part
+    is asked: its answers are needed anyway once a candidate is judged.
+    """
+    classes = pick(references.outputs(look), contract.output).shape[-1]
+    guess = guess_share(scored.metric, select.labels, classes)
+    if guess is not None and no_better_than_guessing(scored, guess):
+        answers = references.outputs(select, stop.check)
+        scored = _scored(scored.metric, contract, answers, select, task)
+    return original_notes(scored, guess)
 
 
 def _usable(runtimes: tuple[str, ...], exported: Exported) -> tuple[str, ...]:
@@ -146,69 +177,8 @@ def _usable(runtimes: tuple[str, ...], exported: Exported) -> tuple[str, ...]:
     return tuple(name for name in runtimes if name != "inductor" or exported.program is not None)
 
 
-def _describe(given: Given, space: Workspace, stop: Stop) -> Described | None:
-    """What the file says of its inputs, where it is a kind that says something."""
-    if not isinstance(given.network, str) or not _describes_itself(given.network):
-        return None
-    kept = space.folder / "described.json"
-    if kept.exists():
-        return msgspec.json.decode(kept.read_bytes(), type=Described)
-    job = DescribeJob(given.network, given.weights)
-    found = run_isolated(
-        "whet.search.jobs:describe",
-        job,
-        Described,
-        timeout_s=_WORKER_S,
-        memory_bytes=None,
-        cancel=stop.asked,
-    ).value
-    _keep(kept, found)
-    return found
-
-
-def _describes_itself(source: str) -> bool:
-    path = Path(source)
-    return path.is_dir() or path.suffix.lower() in {".onnx", ".pt2"}
-
-
-def _export(given: Given, store: SampleStore, space: Workspace, stop: Stop) -> Exported:
-    kept = space.folder / "exported.json"
-    if kept.exists():
-        return msgspec.json.decode(kept.read_bytes(), type=Exported)
-    workdir = space.folder / "export"
-    shutil.rmtree(workdir, ignore_errors=True)
-    workdir.mkdir(parents=True)
-    job = ExportJob(
-        source=given.network if isinstance(given.network, str) else "",
-        weights=given.weights,
-        feed=store.ref(),
-        transform=store.transform,
-        workdir=str(workdir),
-        seed=given.seed,
-    )
-    if isinstance(given.network, str):
-        exported = run_isolated(
-            "whet.search.jobs:export_network",
-            job,
-            Exported,
-            timeout_s=_WORKER_S,
-            memory_bytes=None,
-            cancel=stop.asked,
-        ).value
-    else:
-        exported = export_source(given.network, job)
-    _keep(kept, exported)
-    return exported
-
-
 def _network_words(given: Given, exported: Exported) -> str:
     source = given.network if isinstance(given.network, str) else "a live module"
     weights = f" with {Path(given.weights).name}" if given.weights else ""
     millions = exported.parameters / 1e6
     return f"{source}{weights}: {millions:.2f} M parameters, {exported.macs / 1e6:.1f} M MACs"
-
-
-def _keep(path: Path, value: msgspec.Struct) -> None:
-    beside = path.with_suffix(".part")
-    beside.write_bytes(msgspec.json.encode(value))
-    beside.replace(path)

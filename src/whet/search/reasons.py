@@ -8,9 +8,10 @@ make). Both stand in the sentence, so that a reader sees how sure it is.
 from __future__ import annotations
 
 from whet.core.contract import Contract
-from whet.core.evidence import Percentile, Ratio, Status, Trial, Verdict
+from whet.core.evidence import Percentile, Quality, Ratio, Status, Trial, Verdict
 from whet.search.decide import NOISE, clauses, clearly_faster, keeps, slower_at
-from whet.search.figures import damage, is_untouched, speed
+from whet.search.figures import alike, damage, speed
+from whet.search.judged import quality_words
 
 __all__ = ["why_lost"]
 
@@ -45,14 +46,18 @@ def _breaks_or_unproven(trial: Trial, contract: Contract) -> str:
         return f"Breaks the {name} clause: {words}."
     q = trial.select
     if q is not None and q.verdict is Verdict.FAILED:
-        return (
-            f"Loses too much quality: {q.metric} drops by {q.drop:.4f} on {q.n} samples,"
-            f" allowed {q.allowed:.4f}."
-        )
+        return f"Loses too much quality: {_loss(q)}."
     if trial.certify is not None and trial.certify.verdict is Verdict.UNDECIDED:
         words = next(text for name, _, text in rows if name == "quality")
         return f"Not proven: {words}."
     return ""
+
+
+def _loss(q: Quality) -> str:
+    plain = not any(c.verdict is Verdict.FAILED for c in q.outputs) and q.difference is None
+    if plain:
+        return f"{q.metric} drops by {q.drop:.4f} on {q.n} samples, allowed {q.allowed:.4f}"
+    return quality_words(q)
 
 
 def _slow_tail(trial: Trial, contract: Contract, baseline: Trial) -> str:
@@ -83,7 +88,7 @@ def _in_speed(trial: Trial, chosen: Trial, contract: Contract, baseline: Trial) 
     both = f"{_ratio(trial.speedup)} against {_ratio(chosen.speedup)}"
     if _apart(trial.speedup, chosen.speedup):
         return f"Slower than {chosen.name}: {both}."
-    if is_untouched(trial) or trial.certify is not None:
+    if alike(trial) or trial.certify is not None:
         return _unproven_beside(trial, chosen, contract) or _level(trial, chosen, baseline)
     if speed(trial) <= speed(chosen):
         return f"Can't be told apart from {chosen.name} in speed, and looks no faster: {both}."
@@ -101,8 +106,11 @@ def _unproven_beside(trial: Trial, chosen: Trial, contract: Contract) -> str:
     """What of the contract isn't proven of ``trial`` although all of it is of ``chosen``."""
     if keeps(chosen, contract) is not Verdict.PASSED:
         return ""
+    # Only the best untouched engine is certified; the others were compared when they were tried.
     open_ = [
-        words for _, verdict, words in clauses(trial, contract) if verdict is not Verdict.PASSED
+        words
+        for name, verdict, words in clauses(trial, contract)
+        if verdict is not Verdict.PASSED and not (name == "quality" and alike(trial))
     ]
     return f"Not proven: {open_[0]}." if open_ else ""
 

@@ -21,18 +21,22 @@ from whet.search.climb import Climbed, climb
 from whet.search.close import Closed, close, expected_seconds
 from whet.search.decide import next_step, outcome_sentence
 from whet.search.events import Event, Started
+from whet.search.gaps import gap_notes, gap_sentence
 from whet.search.given import Given
 from whet.search.identity import SearchInputs, machine_digest
+from whet.search.intake import take_in
 from whet.search.ledger import Ledger
 from whet.search.memory import MemoryWatch
+from whet.search.metric_code import metric_digest
 from whet.search.pack import draft_of, variant_names, with_names
 from whet.search.prepare import prepare
+from whet.search.proofs import noted
 from whet.search.reuse import Kept, same_shapes, still_holding
 from whet.search.setup import Setup
+from whet.search.spending import over_notes
 from whet.search.stop import Stop
 from whet.search.teller import Teller
 from whet.search.trials import Trials
-from whet.search.workspace import Workspace, shared_ledger
 
 __all__ = ["Found", "search"]
 
@@ -68,10 +72,10 @@ def search(
         budget = Budget(began, budget_s)
         tell = Teller(emit, budget)
         contract = contract.checked(allowed_cores())
-        inputs = given.identity()
-        space = Workspace(inputs, ledger=ledger or shared_ledger(given.network_identity()))
-        setup = prepare(given, contract, space, tell.phase, stop)
-        key = _key(setup, inputs)
+        taken = take_in(given, ledger, tell.phase, stop)
+        space = taken.space
+        setup = prepare(given, contract, taken, tell.phase, stop)
+        key = _key(setup, taken.samples)
         with Ledger.open(space.ledger, key) as book:
             emit(_started(setup, began, budget_s))
             for note in setup.notes:
@@ -91,24 +95,30 @@ def search(
                 time.monotonic() - began,
                 given.seed,
                 command,
-                (*tell.remarks, *_over(time.monotonic() - began, budget_s)),
+                (*tell.remarks, *gap_notes(closed.trials), *noted(book, key, closed.trials)),
             )
             evidence = with_names(evidence, variant_names(closed.finalists))
             draft = draft_of(setup, trials, closed, evidence, started)
         space.drop_built({t.recipe.build_digest() for t in closed.finalists})
+        seconds = time.monotonic() - began
         evidence = msgspec.structs.replace(
-            evidence, seconds=time.monotonic() - began, peak_bytes=memory.peak_bytes()
+            evidence,
+            seconds=seconds,
+            peak_bytes=memory.peak_bytes(),
+            notes=(*evidence.notes, *over_notes(tell.marks, seconds, budget_s)),
         )
     return Found(evidence, replace(draft, evidence=evidence))
 
 
-def _key(setup: Setup, inputs: str) -> SearchInputs:
+def _key(setup: Setup, samples: str) -> SearchInputs:
+    look = setup.look
     return SearchInputs(
         graph=setup.graph.digest(),
-        samples=inputs,
+        samples=samples,
         machine=machine_digest(setup.machine),
         contract=setup.contract,
         seed=setup.seed,
+        metric=metric_digest(setup.metric, setup.references.outputs(look), look.labels),
     )
 
 
@@ -154,7 +164,7 @@ def _evidence(
         baseline=closed.baseline.id,
         chosen=closed.chosen.id,
         kept=closed.verdict,
-        sentence=f"{sentence} {advice}".strip(),
+        sentence=" ".join(s for s in (sentence, advice, gap_sentence(closed.trials)) if s),
         trials=closed.trials,
         feasibility=climbed.feasibility,
         started=started,
@@ -165,17 +175,6 @@ def _evidence(
         layers=closed.layers,
         notes=(*setup.notes, *remarks, *closed.notes, *_transform_notes(setup)),
     )
-
-
-def _over(seconds: float, budget_s: float | None) -> tuple[Note, ...]:
-    """Say so where set-up and closing alone took more than the budget."""
-    if budget_s is None or seconds <= 1.1 * budget_s:
-        return ()
-    reason = (
-        f"The search took {seconds:.0f} s, its budget was {budget_s:.0f} s: reading, exporting and"
-        " timing the untouched graph can't be left out. Give it more time to try more."
-    )
-    return (Note("budget", reason),)
 
 
 def _transform_notes(setup: Setup) -> tuple[Note, ...]:

@@ -25,6 +25,7 @@ class Setup:
         graph: as exported, with the transform folded in; what "untouched" means.
         program: the torch program, where the network came from torch.
         repair, select, certify: the three disjoint parts.
+        look: the first few of select, which the original has answered already.
         metric: concrete, never ``"auto"``.
         cores: the cores that every contender is pinned to.
         macs, parameters: of one row.
@@ -47,6 +48,7 @@ class Setup:
     repair: SampleStore
     select: SampleStore
     certify: SampleStore
+    look: SampleStore
     samples: SampleSummary
     references: References
     machine: Machine

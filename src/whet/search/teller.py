@@ -10,6 +10,7 @@ from whet.core.evidence import Trial
 from whet.core.note import Note
 from whet.search.budget import Budget
 from whet.search.events import Event, Phase, Remark, RungStarted, TrialDone, TrialStarted
+from whet.search.spending import Mark
 
 __all__ = ["TITLES", "Teller"]
 
@@ -29,19 +30,23 @@ class Teller:
         budget: says how much time has passed.
         entered: rungs that were announced.
         remarks: what the user was told on the way; it goes into the evidence too.
+        marks: what was done when.
     """
 
     emit: Callable[[Event], None]
     budget: Budget
     entered: set[int] = field(default_factory=set)
     remarks: list[Note] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
     def phase(self, title: str) -> None:
         """A part of the run begins that tries no candidate."""
+        self.marks.append((title, self._elapsed_s()))
         self.emit(Phase(title=title, elapsed_s=self._elapsed_s(), budget_s=self.budget.total_s))
 
     def rung(self, rung: int) -> None:
-        """A rung begins; told once per rung."""
+        """A rung begins, or goes on after another; told once per rung."""
+        self.marks.append((TITLES[rung], self._elapsed_s()))
         if rung in self.entered:
             return
         self.entered.add(rung)

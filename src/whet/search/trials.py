@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import msgspec
 
@@ -17,20 +18,23 @@ from whet.core.evidence import Footprint, Latency, Quality, Status, Trial
 from whet.core.recipe import Recipe
 from whet.errors import MeasurementError, WhetError
 from whet.measure.machine import fingerprint, higher
-from whet.search.assay import contender_of, judge_on, quick_plan, time_all
+from whet.search.assay import compare_untouched, contender_of, judge_on, quick_plan, time_all
 from whet.search.budget import Budget
-from whet.search.endings import ended
+from whet.search.endings import ended, holds, reason_of, worth_another_try
 from whet.search.events import Stopped
-from whet.search.figures import is_untouched, speed
+from whet.search.figures import alike, is_untouched, speed
 from whet.search.footing import complete
 from whet.search.isolate import run_isolated
 from whet.search.jobs import Made, MakeJob
+from whet.search.judged import within
 from whet.search.ledger import Ledger
 from whet.search.naming import name_of
+from whet.search.pace import usual_s
 from whet.search.reuse import Kept, carried, origin
 from whet.search.setup import Setup
 from whet.search.stop import Stop
 from whet.search.teller import Teller
+from whet.search.untouched import stranger_note
 
 __all__ = ["Trials"]
 
@@ -41,9 +45,6 @@ _STOPPED = (
     "The search was stopped early: what it had found by then was certified and packed. The same"
     " command goes on from there."
 )
-
-# What a first trial is taken to need: Inductor compiles C++.
-_GUESS_S = {"inductor": 60.0}
 
 
 @dataclass
@@ -104,7 +105,7 @@ class Trials:
         free = remembered is not None and remembered.name not in taken
         name = remembered.name if remembered and free else name_of(recipe, taken, probe=rung == 0)
         reused = self._reused(recipe, name, rung) if remembered is None else None
-        now, usual = time.monotonic(), self._usual_s(recipe)
+        now, usual = time.monotonic(), usual_s(recipe, self.all.values())
         time_left = now + usual <= until_s and self.budget.affords(now, usual)
         if not (remembered or reused or must or time_left):
             return None
@@ -116,8 +117,12 @@ class Trials:
             trial = self._judged(reused) if worth else reused
         else:
             trial = self._fresh(recipe, name, rung, judge)
-        self._keep(trial, new=remembered is None)
-        return trial
+        compared = self._compared(trial)
+        if worth_another_try(compared) and trial.id not in self.doubted:
+            self.tell.once(name, f"It crashed and is tried once more: {reason_of(compared)}")
+            compared = self._compared(self._fresh(recipe, name, rung, judge))
+        self._keep(compared, new=remembered is None or compared is not trial)
+        return compared
 
     @contextmanager
     def until_stopped(self) -> Iterator[None]:
@@ -140,9 +145,11 @@ class Trials:
         return replace(self, budget=budget, stop=Stop())
 
     def _remembered(self, recipe: Recipe) -> Trial | None:
-        """The ledger's trial, if its speed-up is against the engine that this search compares with."""
+        """The ledger's trial, if it still holds and is compared with the engine of this search."""
         trial = self.ledger.find(recipe.digest())
-        if trial is None or trial.speedup is None:
+        if trial is None or not holds(trial):
+            return None
+        if trial.speedup is None:
             return trial
         anchor = self.anchor.name if self.anchor is not None else trial.name
         return trial if trial.speedup.against == anchor else None
@@ -170,7 +177,8 @@ class Trials:
     def made_for(self, trial: Trial) -> Made:
         """The engine of a trial, made again if this run hasn't made it."""
         if trial.id not in self.made:
-            self.made[trial.id] = self._make(trial.recipe)
+            left_s = self.budget.left_s(time.monotonic())
+            self.made[trial.id] = self._make(trial.recipe, left_s)
         return self.made[trial.id]
 
     def update(self, trial: Trial, *, remember: bool = True) -> None:
@@ -218,6 +226,23 @@ class Trials:
 
     # -- inside --
 
+    def _compared(self, trial: Trial) -> Trial:
+        """An untouched trial with its answers compared with the original's, whoever timed it."""
+        if not is_untouched(trial) or trial.status is not Status.OK:
+            return trial
+        if trial.select is None:
+            try:
+                make = partial(self.made_for, trial)
+                select = compare_untouched(self.setup, trial, make, while_waiting=self.stop.check)
+            except WhetError as error:
+                self.stop.check()
+                return ended(trial, error)
+            trial = msgspec.structs.replace(trial, select=select)
+        strange = stranger_note(trial)
+        if strange is not None:
+            self.tell.once(strange.where, strange.reason)
+        return trial
+
     def _judged(self, trial: Trial) -> Trial:
         try:
             select = self._select(trial, lambda: self.made_for(trial))
@@ -239,7 +264,7 @@ class Trials:
         return msgspec.structs.replace(trial, seconds=time.monotonic() - began)
 
     def _measured(self, trial: Trial, judge: bool) -> Trial:
-        made = self._make(trial.recipe)
+        made = self._make(trial.recipe, self._most_s(trial))
         self.made[trial.id] = made
         anchor = self.anchor if self.anchor is not None else trial
         pair = {t.id: contender_of(t, self.made_for(t)) for t in (anchor, trial)}
@@ -256,7 +281,7 @@ class Trials:
             footprint=footprint,
             notes=made.notes + result.notes,
         )
-        if judge and self._worth_judging(trial):
+        if judge and not is_untouched(trial) and self._worth_judging(trial):
             trial = msgspec.structs.replace(trial, select=self._select(trial, lambda: made))
         return trial
 
@@ -275,10 +300,15 @@ class Trials:
         return [
             t
             for t in self.all.values()
-            if t.speedup is not None and t.select is not None and t.select.drop <= t.select.allowed
+            if t.speedup is not None and t.select is not None and not alike(t) and within(t.select)
         ]
 
-    def _make(self, recipe: Recipe) -> Made:
+    def _most_s(self, trial: Trial) -> float:
+        """How long it may be built: a candidate leaves closing its reserve, untouched ones must run."""
+        now = time.monotonic()
+        return self.budget.left_s(now) if is_untouched(trial) else self.budget.climbing_s(now)
+
+    def _make(self, recipe: Recipe, most_s: float) -> Made:
         setup = self.setup
         job = MakeJob(
             steps=recipe.steps,
@@ -293,12 +323,11 @@ class Trials:
             seed=setup.seed,
             sizes=setup.sizes,
         )
-        left = self.budget.left_s(time.monotonic())
         return run_isolated(
             "whet.search.jobs:make_engine",
             job,
             Made,
-            timeout_s=max(20.0, min(600.0, left)),
+            timeout_s=max(20.0, min(600.0, most_s)),
             memory_bytes=setup.memory_bytes,
             cores=setup.cores,
             cancel=self.stop.asked,
@@ -315,14 +344,3 @@ class Trials:
     def best(self) -> Trial | None:
         """The fastest trial that looks good so far."""
         return max(self._good(), key=speed, default=self.anchor)
-
-    def _usual_s(self, recipe: Recipe) -> float:
-        """What a trial of this kind took so far; a guess for the first."""
-        like = [
-            t.seconds
-            for t in self.all.values()
-            if t.recipe.runtime == recipe.runtime
-            and bool(t.recipe.steps) == bool(recipe.steps)
-            and t.status is Status.OK
-        ]
-        return max(like) if like else _GUESS_S.get(recipe.runtime, 10.0)

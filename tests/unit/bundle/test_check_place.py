@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from whet.bundle.write import check_place
-from whet.errors import BundleError, StorageError
+from whet.errors import StorageError
 
 
 def test_a_free_place_is_fine_and_stays_free(tmp_path: Path) -> None:
@@ -16,8 +16,11 @@ def test_a_free_place_is_fine_and_stays_free(tmp_path: Path) -> None:
 def test_what_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "one.jpg").write_text("")
-    with pytest.raises(BundleError):
-        check_place(tmp_path / "photos")
+    (tmp_path / "net.py").write_text("")
+    for place in ("photos", "net.py"):
+        with pytest.raises(StorageError, match="left alone") as caught:
+            check_place(tmp_path / place)
+        assert caught.value.exit_code == 6  # no bundle was given that could be refused
 
 
 def test_a_place_that_can_not_be_written_is_refused_before_any_work(tmp_path: Path) -> None:

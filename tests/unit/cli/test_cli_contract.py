@@ -90,3 +90,14 @@ def test_what_only_the_machine_knows_is_told_with_the_rest() -> None:
     assert "may use 2 cores" in said["--threads"].message
     assert "at most 2" in said["--threads"].remedy
     assert contract_of(parsed("--threads", "2"), cores=2).threads == 2
+
+
+def test_outputs_are_named_and_left_out() -> None:
+    found = contract_of(
+        parsed("--output", "scores", "--ignore-output", "a", "--ignore-output", "b")
+    )
+    assert (found.output, found.ignore_outputs) == ("scores", ("a", "b"))
+    assert "of 'scores' may drop" in found.brief()
+    with pytest.raises(ContractError) as caught:
+        contract_of(parsed("--output", "a", "--ignore-output", "a"))
+    assert [i.where for i in caught.value.issues] == ["--ignore-output"]

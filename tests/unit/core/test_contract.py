@@ -67,6 +67,8 @@ def test_all_errors_come_together_each_with_its_remedy() -> None:
         confidence=1.0,
         max_bytes=0,
         max_memory_bytes=-5,
+        output="",
+        ignore_outputs=("",),
     )
     with pytest.raises(ContractError) as caught:
         wrong.checked()

@@ -225,7 +225,7 @@ def test_nan_of_the_candidate_fails_with_its_count(metric: str) -> None:
     after[7, 1] = after[9, 0] = np.nan
     quality = check(metric, before, after, labels, drop=Drop(1.0))
     assert quality.verdict is Verdict.FAILED
-    assert "NaN on 2 of 2000 rows" in quality.method
+    assert "isn't finite on 2 of 2000 rows" in quality.method
 
 
 def test_nan_of_the_original_is_the_samples_fault() -> None:

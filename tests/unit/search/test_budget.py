@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from whet.search.budget import Budget
+import pytest
+
+from whet.search.budget import Budget, closing_reserve_s, race_s
 
 
 def test_climbing_leaves_the_reserve_for_closing() -> None:
@@ -26,3 +28,21 @@ def test_a_climb_that_ends_early_leaves_the_reserve_and_no_more() -> None:
     assert ended.climbing_s(130.0) == 0.0
     assert Budget(100.0, 60.0).reserving(20.0).ended(155.0).left_s(155.0) == 5.0
     assert Budget(0.0, None).reserving(30.0).ended(1000.0).left_s(1000.0) == 30.0
+
+
+def test_the_reserve_holds_the_last_race_and_packing() -> None:
+    assert closing_reserve_s(2.0, 600.0) == 2.0 + 45.0 + 12.0
+    assert closing_reserve_s(2.0, None) == 2.0 + 45.0 + 12.0
+    assert closing_reserve_s(0.0, 100.0) == 25.0 + 12.0
+
+
+@pytest.mark.parametrize("total_s", [50.0, 60.0, 100.0, 600.0])
+def test_what_was_kept_suffices_for_the_race_that_is_run(total_s: float) -> None:
+    left_s = closing_reserve_s(0.0, total_s)
+    assert race_s(left_s, 3) / 0.6 + 12.0 <= left_s + 1e-9
+
+
+def test_the_race_is_never_shorter_than_it_can_be_nor_longer_than_it_needs() -> None:
+    assert race_s(0.0, 3) == 10.0
+    assert race_s(1e9, 3) == 60.0
+    assert race_s(62.0, 3) == pytest.approx(30.0)

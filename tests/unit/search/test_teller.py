@@ -9,6 +9,15 @@ from whet.search.events import Event, Phase, Remark, RungStarted, TrialDone, Tri
 from whet.search.teller import TITLES, Teller
 
 
+def test_it_marks_what_began_when_although_a_rung_is_told_once() -> None:
+    tell = Teller(lambda _: None, Budget(time.monotonic() - 5.0, 60.0))
+    for rung in (1, 0, 1):
+        tell.rung(rung)
+    tell.phase("packing")
+    assert [title for title, _ in tell.marks] == [TITLES[1], TITLES[0], TITLES[1], "packing"]
+    assert all(5.0 <= at < 10.0 for _, at in tell.marks)
+
+
 def test_it_tells_in_order_with_the_time_that_has_passed() -> None:
     events: list[Event] = []
     tell = Teller(events.append, Budget(time.monotonic() - 5.0, 60.0))

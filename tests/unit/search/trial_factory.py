@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from whet.core.evidence import (
     Footprint,
     Latency,
@@ -33,6 +35,9 @@ def latency(p99_ms: float, *, half_width: float = 0.05) -> Latency:
     return Latency(1, 1, 3, 600, p99_ms, p99_ms * 1.2, (middle, point), 0.01, 1000.0 / p99_ms)
 
 
+SAME = msgspec.structs.replace(quality(0.0), verdict=Verdict.PASSED, same=True, difference=1e-6)
+
+
 def trial(
     name: str,
     speedup: float,
@@ -46,6 +51,9 @@ def trial(
     status: Status = Status.OK,
 ) -> Trial:
     steps = () if untouched else (Step("quantize-nncf-ir", {"seed": hash(name) % 1000}),)
+    if untouched and status is Status.OK:
+        # As the search has it: its executed answers were compared with the original's.
+        select, certify = select or SAME, certify or SAME
     recipe = Recipe(steps, name.replace(" ", "-"), Settings())
     return Trial(
         recipe.digest(),

@@ -13,14 +13,17 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from whet._optional import require
+from whet.core.note import Note
 from whet.errors import NetworkError
 from whet.optimize.intake.live import load_module
 from whet.optimize.intake.network import Network
+from whet.optimize.intake.untrained import untrained_notes
 from whet.optimize.intake.weights import fill
 
 if TYPE_CHECKING:
@@ -55,12 +58,16 @@ def load_factory(source: str, weights: Path | None) -> Network:
         raise NetworkError(
             f"There is no file '{path}'.", "Give the path of a Python file, then ':function'."
         )
+    notes: tuple[Note, ...] = ()
     with _importable(path.parent.resolve()):
         code = _execute(path.resolve())
         module = _build(code, path, name)
+        if weights is None:
+            notes = untrained_notes(module, lambda: _build(code, path, name))
     if weights is not None:
         fill(module, weights)
-    return load_module(module, path.stem if name.lower() in _GENERIC else name)
+    network = load_module(module, path.stem if name.lower() in _GENERIC else name)
+    return replace(network, notes=(*network.notes, *notes))
 
 
 @contextmanager

@@ -1,0 +1,185 @@
+"""Outputs beside the one that the metric judges: none may be destroyed unnoticed.
+
+Theory of operation. The contract's metric is about one output. Every other is held to the
+original's own, by a rule that needs no labels and fits any meaning:
+
+* **real numbers**: the loss is half the mean squared distance from the original's answer, as
+  a share of how much that output varies from sample to sample (its total variance),
+
+      loss_i = |c_i - r_i|^2 / (2 V),    V = mean |r_i - mean(r)|^2.
+
+  It is half of 1 - R^2 where the original is what shall be explained. For centred vectors of
+  one length it is exactly 1 - cosine; unlike the cosine it also sees a wrong scale, works for a
+  single number, and isn't blinded by what all answers have in common. An output that hardly
+  varies is measured against its own size instead.
+* **whole numbers and booleans**: the loss is the share of values that differ.
+
+The mean loss is bounded like any drop. At most 0.01 is allowed, or the contract's own drop
+where that is a larger share. A value that isn't finite where the original's is fails at once.
+That all outputs must pass needs no correction for their number (intersection-union test;
+Berger 1982): each further one can only make passing harder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.core.contract import Drop, DropKind
+from whet.core.evidence import OutputCheck, Verdict
+from whet.measure.statistics import (
+    SMALLEST,
+    Bounds,
+    binomial_lower,
+    binomial_upper,
+    mean_bounds,
+)
+from whet.measure.verdicts import settle
+
+__all__ = ["allowed_loss", "guard_outputs"]
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+
+_LEAST_ALLOWED = 0.01
+_SHARES = frozenset({"top1", "top5", "f1", "cosine", "spearman", "agreement"})
+_CHUNK = 256
+_CONSTANT = 1e-9  # variance below this share of the squared size is rounding
+
+
+@dataclass(frozen=True)
+class _Losses:
+    each: Floats
+    broken: int
+
+
+def allowed_loss(drop: Drop, metric: str) -> float:
+    """The loss that an output beside the judged one may have.
+
+    Args:
+        drop: of the contract.
+        metric: concrete; where its unit is no share (``mae``, the user's own), an absolute
+            drop says nothing about other outputs.
+    """
+    comparable = drop.kind is DropKind.RELATIVE or metric in _SHARES
+    return max(_LEAST_ALLOWED, drop.value if comparable else 0.0)
+
+
+def guard_outputs(
+    reference: Mapping[str, Array],
+    candidate: Mapping[str, Array],
+    *,
+    judged: str,
+    ignore: Collection[str],
+    rows_per_sample: int,
+    allowed: float,
+    confidence: float,
+) -> tuple[OutputCheck, ...]:
+    """Compare every output but the judged one and those to ignore with the original's.
+
+    Args:
+        reference: the original's outputs by name, (rows, ...).
+        candidate: the candidate's, in the same order of rows.
+        judged: the output that the metric is about.
+        ignore: outputs that the user switched off.
+        rows_per_sample: rows that belong to one sample.
+        allowed: from `allowed_loss`.
+        confidence: of the one-sided bounds.
+    """
+    return tuple(
+        _guard(name, want, candidate.get(name), rows_per_sample, allowed, confidence)
+        for name, want in reference.items()
+        if name != judged and name not in ignore
+    )
+
+
+def _guard(
+    name: str, want: Array, have: Array | None, rows: int, allowed: float, confidence: float
+) -> OutputCheck:
+    n = len(want) // rows
+    real = want.dtype.kind in "fc"
+    rule = "distance" if real else "equality"
+    if have is None or have.shape != want.shape:
+        found = "is missing" if have is None else f"has shape {have.shape}, not {want.shape}"
+        method = f"the output {found}"
+        return OutputCheck(name, rule, n, 1.0, 1.0, allowed, Verdict.FAILED, method)
+    losses = _distances(want, have, rows) if real else _unequal(want, have, rows)
+    single = not real and want.size == n
+    bounds, smallest = _bounds(losses.each, confidence, counted=single)
+    verdict, needed, method = settle(bounds, n, allowed, confidence, smallest)
+    if losses.broken:
+        verdict, needed = Verdict.FAILED, None
+        method = f"not finite on {losses.broken} of {len(want)} rows; {method}"
+    return OutputCheck(
+        name, rule, n, bounds.drop, bounds.upper, allowed, verdict, method, losses.broken, needed
+    )
+
+
+def _bounds(losses: Floats, confidence: float, *, counted: bool) -> tuple[Bounds, int]:
+    """The bounds of the mean loss, and the samples below which they mean nothing.
+
+    ``counted``: one value a sample, that is right or wrong.
+    """
+    n, differ = len(losses), int(losses.sum())
+    if counted:
+        share = differ / n
+        return Bounds(
+            drop=share,
+            lower=binomial_lower(differ, n, confidence),
+            upper=binomial_upper(differ, n, confidence),
+            sd=math.sqrt(share * (1 - share)),
+            method=f"Clopper-Pearson bound of the share that differs ({differ} of {n})",
+        ), 1
+    if n < 2:
+        only = float(losses[0])
+        return Bounds(only, only, only, 0.0, "a single sample"), SMALLEST
+    return mean_bounds(losses, confidence, spread=None), SMALLEST
+
+
+def _parts(rows: int, of: int) -> list[slice]:
+    """Chunks of whole samples."""
+    step = max(1, _CHUNK // rows) * rows
+    return [slice(i, i + step) for i in range(0, of, step)]
+
+
+def _unequal(want: Array, have: Array, rows: int) -> _Losses:
+    shares = [
+        (want[p] != have[p]).reshape(len(want[p]) // rows, -1).mean(axis=1)
+        for p in _parts(rows, len(want))
+    ]
+    return _Losses(np.concatenate(shares).astype(np.float64), 0)
+
+
+def _distances(want: Array, have: Array, rows: int) -> _Losses:
+    parts = _parts(rows, len(want))
+    varies = _variation(want, parts)
+    broken, losses = 0, []
+    for part in parts:
+        a, finite = _flat(want[part])
+        b, sound = _flat(have[part])
+        broken += int((finite & ~sound).any(axis=1).sum())
+        # Where the original itself isn't finite there is nothing to compare.
+        square = np.where(finite, a - b, 0.0) ** 2
+        each = square.sum(axis=1).reshape(-1, rows).mean(axis=1)
+        losses.append(each / (2 * varies) if varies > 0 else (each > 0).astype(np.float64))
+    return _Losses(np.concatenate(losses), broken)
+
+
+def _variation(want: Array, parts: list[slice]) -> float:
+    """Total variance over rows; the mean squared size of an output that doesn't vary."""
+    n = len(want)
+    middle = np.add.reduce([_flat(want[p])[0].sum(axis=0) for p in parts]) / n
+    centred = sum(float(((_flat(want[p])[0] - middle) ** 2).sum()) for p in parts) / n
+    size = sum(float((_flat(want[p])[0] ** 2).sum()) for p in parts) / n
+    return centred if centred > _CONSTANT * size else size
+
+
+def _flat(rows: Array) -> tuple[Floats, NDArray[np.bool_]]:
+    """Rows as vectors with zeros for what isn't finite, and where they are finite."""
+    flat = rows.reshape(len(rows), -1).astype(np.float64)
+    finite = np.isfinite(flat)
+    return np.where(finite, flat, 0.0), finite

@@ -1,0 +1,209 @@
+"""Outputs beside the judged one are held to the original's."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from whet.core.contract import Drop, DropKind
+from whet.core.evidence import OutputCheck, Quality, Verdict
+from whet.measure.guards import allowed_loss, guard_outputs
+from whet.measure.metrics import cosine_rows
+from whet.measure.quality import judge
+
+RNG = np.random.default_rng(0)
+CLASSES = np.eye(4, dtype=np.float32)[np.arange(400) % 4]
+Array = NDArray[np.generic]
+
+
+def check(want: Array, have: Array, *, rows: int = 1, allowed: float = 0.01) -> OutputCheck:
+    (found,) = guard_outputs(
+        {"first": CLASSES, "second": want},
+        {"first": CLASSES, "second": have},
+        judged="first",
+        ignore=(),
+        rows_per_sample=rows,
+        allowed=allowed,
+        confidence=0.95,
+    )
+    assert msgspec.json.decode(msgspec.json.encode(found), type=OutputCheck) == found
+    return found
+
+
+def judged(second: Array, other: Array, *, ignore: tuple[str, ...] = ()) -> Quality:
+    return judge(
+        "agreement",
+        {"first": CLASSES, "second": second},
+        {"first": CLASSES, "second": other},
+        None,
+        rows_per_sample=1,
+        max_drop=Drop(0.01),
+        confidence=0.95,
+        per_class=False,
+        ignore=ignore,
+    )
+
+
+def test_a_destroyed_second_output_fails_the_whole() -> None:
+    embedding = RNG.normal(size=(400, 16)).astype(np.float32)
+    found = judged(embedding, RNG.permutation(embedding))
+    assert found.bound <= found.allowed, "the judged output itself is perfect"
+    assert found.verdict is Verdict.FAILED
+    assert found.output == "first"
+    assert [(c.name, c.rule, c.verdict) for c in found.outputs] == [
+        ("second", "distance", Verdict.FAILED)
+    ]
+
+
+def test_an_output_that_is_switched_off_is_told_and_not_compared() -> None:
+    embedding = RNG.normal(size=(400, 16)).astype(np.float32)
+    found = judged(embedding, -embedding, ignore=("second",))
+    assert found.verdict is Verdict.PASSED
+    assert found.outputs == ()
+    assert found.ignored == ("second",)
+
+
+def test_another_output_may_be_the_judged_one() -> None:
+    found = judge(
+        "agreement",
+        {"first": CLASSES, "second": CLASSES},
+        {"first": -CLASSES, "second": CLASSES},
+        None,
+        rows_per_sample=1,
+        max_drop=Drop(0.01),
+        confidence=0.95,
+        per_class=False,
+        output="second",
+        ignore=("first",),
+    )
+    assert (found.verdict, found.output) == (Verdict.PASSED, "second")
+
+
+def test_for_centred_vectors_of_one_length_the_loss_is_one_minus_the_cosine() -> None:
+    half = RNG.normal(size=(200, 16))
+    half /= np.linalg.norm(half, axis=1, keepdims=True)
+    want = np.concatenate([half, -half])  # its mean is zero
+    have = want + RNG.normal(scale=0.02, size=want.shape)
+    have /= np.linalg.norm(have, axis=1, keepdims=True)
+    found = check(want, have)
+    assert found.loss == pytest.approx(float((1 - cosine_rows(want, have)).mean()), rel=1e-9)
+    assert found.loss < found.bound <= found.allowed
+    assert found.verdict is Verdict.PASSED
+
+
+def test_what_all_answers_have_in_common_hides_nothing() -> None:
+    """A cosine would see nothing: every row points along the large common part."""
+    signal = RNG.normal(size=(400, 16))
+    found = check(100 + signal, 100 + RNG.permutation(signal))
+    assert found.verdict is Verdict.FAILED
+    assert float((1 - cosine_rows(100 + signal, 100 + RNG.permutation(signal))).mean()) < 0.001
+
+
+def test_single_numbers_and_wrong_scales_are_seen() -> None:
+    price = RNG.normal(100, 10, size=(400, 1))
+    assert check(price, price + 0.5).verdict is Verdict.PASSED
+    assert check(price, 1.2 * price).verdict is Verdict.FAILED
+
+
+def test_an_output_that_hardly_varies_is_measured_against_its_size() -> None:
+    constant = np.full((400, 4), 5.0)
+    assert check(constant, constant + 0.01).verdict is Verdict.PASSED
+    assert check(constant, constant + 1.0).verdict is Verdict.FAILED
+    nothing = np.zeros((400, 4))
+    assert check(nothing, nothing).verdict is Verdict.PASSED
+    assert check(nothing, nothing + 1e-3).verdict is Verdict.FAILED
+
+
+def test_whole_numbers_must_be_equal() -> None:
+    choice = np.arange(400) % 7
+    assert check(choice, choice).verdict is Verdict.PASSED
+    other = choice.copy()
+    other[:40] += 1
+    found = check(choice, other)
+    assert (found.rule, found.loss, found.verdict) == ("equality", 0.1, Verdict.FAILED)
+    maps = np.tile(np.arange(100), (400, 1))
+    assert check(maps, maps).verdict is Verdict.PASSED
+    assert check(choice > 3, choice > 3).rule == "equality"
+
+
+def test_few_samples_settle_nothing() -> None:
+    choice = np.arange(400) % 7
+    found = check(choice[:50], choice[:50])
+    assert found.verdict is Verdict.UNDECIDED
+    assert found.needed is not None
+    assert found.needed > 50
+    real = RNG.normal(size=(20, 3))
+    assert check(real, real).verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_fails_at_once(value: float) -> None:
+    want = RNG.normal(size=(400, 8))
+    have = want.copy()
+    have[7, 2] = value
+    found = check(want, have)
+    assert (found.verdict, found.broken) == (Verdict.FAILED, 1)
+    assert "not finite on 1 of 400 rows" in found.method
+    assert check(have, have).verdict is Verdict.PASSED, "where the original is so too, it may"
+
+
+def test_an_infinity_of_the_judged_output_fails_too() -> None:
+    want = {"out": CLASSES}
+    have = {"out": np.where(np.arange(400)[:, None] == 3, np.inf, CLASSES)}
+    found = judge(
+        "cosine",
+        want,
+        have,
+        None,
+        rows_per_sample=1,
+        max_drop=Drop(0.5),
+        confidence=0.95,
+        per_class=False,
+    )
+    assert found.verdict is Verdict.FAILED
+    assert "isn't finite on 1 of 400 rows" in found.method
+
+
+def test_another_shape_or_none_fails_with_the_reason() -> None:
+    want = RNG.normal(size=(400, 8))
+    assert "has shape (400, 7)" in check(want, want[:, :7]).method
+    (missing,) = guard_outputs(
+        {"first": CLASSES, "second": want},
+        {"first": CLASSES},
+        judged="first",
+        ignore=(),
+        rows_per_sample=1,
+        allowed=0.01,
+        confidence=0.95,
+    )
+    assert (missing.verdict, missing.method) == (Verdict.FAILED, "the output is missing")
+
+
+def test_pairs_count_once() -> None:
+    want = RNG.normal(size=(400, 8))
+    assert check(want, want + 0.001, rows=2).n == 200
+
+
+@pytest.mark.parametrize(
+    ("drop", "metric", "allowed"),
+    [
+        (Drop(0.0), "top1", 0.01),
+        (Drop(0.05), "top1", 0.05),
+        (Drop(0.02, DropKind.RELATIVE), "mae", 0.02),
+        (Drop(3.0), "mae", 0.01),
+        (Drop(3.0), "score.py:own", 0.01),
+    ],
+)
+def test_what_is_allowed_follows_the_contract_where_it_is_a_share(
+    drop: Drop, metric: str, allowed: float
+) -> None:
+    assert allowed_loss(drop, metric) == allowed
+
+
+def test_samples_in_chunks_are_added_up_rightly() -> None:
+    want, noise = RNG.normal(size=(1001, 3)), RNG.normal(scale=0.1, size=(1001, 3))
+    found = check(want, want + noise)
+    varies = ((want - want.mean(axis=0)) ** 2).sum(axis=1).mean()
+    assert found.loss == pytest.approx(float((noise**2).sum(axis=1).mean() / (2 * varies)))

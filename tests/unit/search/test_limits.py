@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from trial_factory import quality, trial
+
+from whet.core.contract import Contract, parse_bytes
+from whet.core.evidence import Verdict
+from whet.search.decide import choose, next_step, outcome_sentence
+from whet.search.limits import limit_clauses, loosened, nearest
+
+TINY = Contract(max_bytes=1000)
+BASE = trial("base", 1.0, untouched=True, disk=400_000, certify=quality(0.0))
+
+
+def test_small_figures_are_shown_as_they_are() -> None:
+    small = trial("int8", 2.0, disk=148_601)
+    assert limit_clauses(small, TINY) == [("size", Verdict.FAILED, "size 149 kB, limit 1 kB")]
+
+
+def test_what_three_digits_hide_is_shown_in_full() -> None:
+    close = trial("int8", 2.0, disk=149_100)
+    ((_, verdict, words),) = limit_clauses(close, Contract(max_bytes=149_000))
+    assert (verdict, words) == (Verdict.FAILED, "size 149,100 B, limit 149,000 B")
+
+
+def test_a_contract_without_limits_has_no_such_clause_and_an_unknown_size_decides_nothing() -> None:
+    assert limit_clauses(BASE, Contract()) == []
+    memory = Contract(max_memory_bytes=2_000_000)
+    ((name, verdict, words),) = limit_clauses(BASE, memory)
+    assert (name, verdict, words) == ("memory", Verdict.FAILED, "memory 4 MB, limit 2 MB")
+
+
+def test_the_advice_names_a_limit_that_would_have_been_kept() -> None:
+    chosen = trial("int8", 2.0, disk=148_601, certify=quality(0.0))
+    advice = next_step(chosen, Verdict.FAILED, TINY, [chosen])
+    assert advice == "Allow a size of 149 kB, or give a smaller network."
+    assert parse_bytes(loosened(chosen, TINY).removeprefix("a size of ")) >= 148_601
+    sentence = outcome_sentence(chosen, Verdict.FAILED, TINY, BASE)
+    assert "size 149 kB, limit 1 kB" in sentence
+
+
+def test_both_limits_and_the_latency_are_loosened_together() -> None:
+    tight = Contract(limit_ms=1.0, max_bytes=1000, max_memory_bytes=1000)
+    chosen = trial("int8", 2.0, disk=2000, p99_ms=5.0, certify=quality(0.0))
+    advice = next_step(chosen, Verdict.FAILED, tight, [chosen])
+    assert advice.startswith("Allow a size of 2 kB and a memory of 20 kB and a limit of 5.05 ms")
+
+
+def test_more_samples_are_no_advice_for_what_is_too_big() -> None:
+    unsure = trial("int8", 3.0, disk=5000, certify=quality(0.009, width=0.002))
+    assert unsure.certify is not None
+    assert unsure.certify.verdict is Verdict.UNDECIDED
+    assert "samples" not in next_step(BASE, Verdict.FAILED, TINY, [BASE, unsure])
+
+
+def test_the_nearest_miss_is_nearest_to_the_limit_and_not_the_fastest() -> None:
+    fast = trial("fast", 3.0, disk=300_000, certify=quality(0.0))
+    small = trial("small", 1.5, disk=150_000, certify=quality(0.0))
+    chosen, verdict = choose([BASE, fast, small], TINY, BASE)
+    assert (chosen.name, verdict) == ("small", Verdict.FAILED)
+
+
+def test_between_equally_near_misses_speed_decides() -> None:
+    fast = trial("fast", 3.0, disk=151_000, certify=quality(0.0))
+    small = trial("small", 1.5, disk=150_000, certify=quality(0.0))
+    chosen, _ = choose([BASE, fast, small], TINY, BASE)
+    assert chosen.name == "fast"
+
+
+def test_never_slower_holds_for_a_miss_too() -> None:
+    slow = trial("slow", 0.8, disk=150_000, certify=quality(0.0))
+    chosen, verdict = choose([BASE, slow], TINY, BASE)
+    assert (chosen.name, verdict) == ("base", Verdict.FAILED)
+
+
+def test_where_only_latency_is_missed_all_stay_in() -> None:
+    slow, fast = trial("slow", 1.0, p99_ms=9.0), trial("fast", 2.0, p99_ms=5.0)
+    contract = Contract(limit_ms=1.0, max_bytes=10_000)
+    assert nearest([slow, fast], contract) == [slow, fast]
+
+
+def test_a_worse_miss_of_the_latency_counts_where_sizes_are_missed_too() -> None:
+    contract = Contract(limit_ms=1.0, max_bytes=1000)
+    small = trial("small", 1.0, p99_ms=9.0, disk=1100)
+    quick = trial("quick", 1.0, p99_ms=2.0, disk=1300)
+    assert nearest([small, quick], contract) == [quick]

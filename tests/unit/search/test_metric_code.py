@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from whet.search.metric_code import metric_digest
+
+ANSWERS = {"y": np.arange(12, dtype=np.float32).reshape(6, 2)}
+LABELS = np.array([0, 1, 0, 1, 0, 1])
+
+
+def digest(file: Path) -> str:
+    return metric_digest(f"{file}:score", ANSWERS, LABELS)
+
+
+def test_a_metric_of_our_own_is_known_by_its_name() -> None:
+    assert metric_digest("top1", ANSWERS, LABELS) == ""
+
+
+def test_a_changed_body_is_another_metric(tmp_path: Path) -> None:
+    file = tmp_path / "metric.py"
+    file.write_text("def score(outputs, labels, reference): return 1.0\n")
+    before = digest(file)
+    assert digest(file) == before
+    file.write_text("def score(outputs, labels, reference): return 1.0  # other bytes\n")
+    assert digest(file) != before
+
+
+def test_a_changed_neighbour_is_another_metric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, near = tmp_path / "metric.py", tmp_path / "near_the_metric.py"
+    near.write_text("A = 1.0\n")
+    file.write_text(
+        "from near_the_metric import A\ndef score(outputs, labels, reference): return A\n"
+    )
+    before = digest(file)
+    near.write_text("A = 1.0  # other bytes\n")
+    assert digest(file) != before
+    monkeypatch.delitem(sys.modules, "near_the_metric")
+
+
+def test_changed_data_is_noticed_by_the_score(tmp_path: Path) -> None:
+    file, data = tmp_path / "metric.py", tmp_path / "weights.txt"
+    file.write_text(
+        "from pathlib import Path\n"
+        "def score(outputs, labels, reference):\n"
+        f"    return outputs['y'][:, 0] * float(Path({str(data)!r}).read_text())\n"
+    )
+    data.write_text("1")
+    before = digest(file)
+    data.write_text("2")
+    assert digest(file) != before
