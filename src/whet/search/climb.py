@@ -101,9 +101,11 @@ def _go_up(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
 def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     """Rung 2: a recipe per runtime, settings, other algorithms, and rescue where it is needed."""
     settings, flags = _settings_by_runtime(trials.untouched()), axes["flags"]
-    first = _wave(
-        trials, 2, rungs.int8_first(setup.kind, setup.runtimes, settings, flags), stop=setup
-    )
+    first: list[Trial] = []
+    for recipe in rungs.int8_first(setup.kind, setup.runtimes, settings, flags):
+        first += _wave(trials, 2, (recipe,), stop=setup)
+        # For text this gains more than any other runtime would, and takes seconds.
+        _pad(setup, trials, [t for t in first if _good(setup, t)])
     _retune(setup, trials, axes)
     _wave(trials, 2, rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not _enough(setup, trials):
