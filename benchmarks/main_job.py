@@ -12,13 +12,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import msgspec
-import psutil
 from support.cases import CASES, Case
 from support.harness import Goal, arguments, data_dir, finish
 from support.peers import PeerJob, artifact_file
@@ -35,6 +33,7 @@ from whet.measure.quality import judge
 from whet.search.answers import answers_of
 from whet.search.given import Given
 from whet.search.intake import take_in
+from whet.search.memory import MemoryWatch
 from whet.search.prepare import prepare
 from whet.search.setup import Setup
 from whet.search.stop import Stop
@@ -112,7 +111,7 @@ def run_case(case: Case, *, budget_s: float, quick: bool) -> Found:
 
 def _optimised(case: Case, place: Path, budget_s: float) -> tuple[Evidence, int]:
     """Run the search, with the peak resident memory of this process and all its children."""
-    with _MemoryWatch() as watch:
+    with MemoryWatch(every_s=0.1) as watch:
         outcome = optimize(
             case.network,
             case.samples,
@@ -128,7 +127,7 @@ def _optimised(case: Case, place: Path, budget_s: float) -> tuple[Evidence, int]
             command=f"benchmarks/main_job.py: {case.name}",
         )
     print(f"   {outcome.evidence.sentence} ({outcome.evidence.seconds:.0f} s)", flush=True)
-    return outcome.evidence, watch.peak_bytes
+    return outcome.evidence, watch.peak_bytes() or 0
 
 
 def _tell(event: object) -> None:
@@ -425,34 +424,6 @@ def _best_peer(timed: Race, judged: dict[str, Row]) -> str | None:
 def _at_most(case: Case, name: str, reached: float | None, limit: float, unit: str) -> Goal:
     met = reached is not None and reached <= limit
     return Goal(f"{case.name}: {name}", f"<= {limit:g}", reached, unit, met)
-
-
-class _MemoryWatch:
-    """Peak resident memory of this process and its children, sampled ten times a second."""
-
-    def __init__(self) -> None:
-        self.peak_bytes = 0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        own = psutil.Process()
-        while not self._done.wait(0.1):
-            total = 0
-            for process in (own, *own.children(recursive=True)):
-                try:
-                    total += process.memory_info().rss
-                except psutil.Error:
-                    continue
-            self.peak_bytes = max(self.peak_bytes, total)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from whet.core.evidence import Trial, Verdict
 from whet.core.spec import Arrays
 from whet.measure.contender import Contender
 from whet.search import assay
-from whet.search.figures import alike, is_untouched
+from whet.search.figures import answers_right, is_untouched
 
 _HASH = """
 import torch
@@ -112,7 +112,7 @@ def test_a_runtime_that_computes_something_else_is_not_certified(tmp_path: Path)
         tmp_path, _HASH, {"ids": ids}, Contract(threads=1, metric="agreement"), ("openvino",)
     )
     untouched = [t for t in outcome.evidence.trials if is_untouched(t)]
-    if all(map(alike, untouched)):
+    if all(map(answers_right, untouched)):
         pytest.skip("this OpenVINO multiplies int64 as the network means it")
     assert outcome.exit_code == 2
     assert outcome.evidence.kept is Verdict.FAILED
@@ -139,7 +139,7 @@ def test_the_best_untouched_engine_is_the_fastest_that_answers_right(
     assert baseline.certify.same
     wrong = [t for t in evidence.trials if is_untouched(t) and t.recipe.runtime == "openvino"]
     assert wrong
-    assert all(not alike(t) and t.lost for t in wrong)
+    assert all(not answers_right(t) and t.lost for t in wrong)
     assert any("doesn't compute what the original computes" in n.reason for n in evidence.notes)
     assert not any("openvino fp32" in name for name in evidence.feasibility.probes_ms)
 

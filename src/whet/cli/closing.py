@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from whet.cli.console import Paint, clip, plain, width_of
 from whet.core.evidence import Evidence, Quality, Trial, Verdict
+from whet.core.points import shared_percentile
 from whet.report import format as fmt
 from whet.report.facts import Facts
 from whet.report.headline import headline, word
@@ -138,10 +139,10 @@ def _without(
 def _percentile(facts: Facts, shown: Sequence[Trial]) -> float:
     """The contract's; where too few queries ran for it in any, the highest that all have."""
     asked = facts.evidence.contract.percentile
-    have = [{p.q for p in t.latency.percentiles} for t in shown if t.latency is not None]
-    if not have or any(asked in known for known in have):
+    have = [t.latency for t in shown if t.latency is not None]
+    if any(latency.at(asked) is not None for latency in have):
         return asked
-    return max((q for q in set.intersection(*have) if q < asked), default=asked)
+    return shared_percentile((latency.percentiles for latency in have), asked)
 
 
 def _row(facts: Facts, trial: Trial, asked: float) -> list[str]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from whet.core.evidence import Evidence, Latency, Percentile, Quality, Status, Trial, Verdict
 from whet.core.note import Note
-from whet.core.points import shown_point
+from whet.core.points import shared_percentile, shown_point
 from whet.search.gaps import gaps
 
 __all__ = ["Facts"]
@@ -75,18 +75,13 @@ class Facts:
     def shared_q(self) -> float:
         """The percentile to compare all contenders by.
 
-        That of the contract where all have it. Candidates that were timed only
-        briefly have no high percentile; then it is the highest that all share,
-        because different percentiles can't stand on one axis.
+        Candidates that were timed only briefly have no high percentile.
         """
-        wanted = self.evidence.contract.percentile
         ran = [t.latency for t in self.evidence.trials if t.status is Status.OK and t.latency]
-        every = [{p.q for p in latency.percentiles} for latency in ran]
         if self.evidence.eager is not None:
-            every.append({p.q for p in self.evidence.eager.percentiles})
-        common = set.intersection(*every) if every else set()
-        return (
-            wanted if wanted in common else max((q for q in common if q < wanted), default=wanted)
+            ran.append(self.evidence.eager)
+        return shared_percentile(
+            (latency.percentiles for latency in ran), self.evidence.contract.percentile
         )
 
     def quality(self, trial: Trial) -> Quality | None:

@@ -166,17 +166,14 @@ class OpenVinoSession:
         if self._pool is None:
             raise EngineError("The session is closed.", "Open the engine again.")
         arrays = self._guard.admit(inputs)
-        self.run(inputs)  # refuses what the graph can't take
-        if self._padding is not None:
-            arrays = self._padding.pad(arrays)
         loaded = self._load(profile=True)
         request = _Request(loaded.model, self.signature)
         try:
             for _ in range(_WARM_UP):
-                request.answer(arrays)
+                self._answer(request, arrays)
             before = request.infer.get_profiling_info()
             for _ in range(_REQUESTS):
-                request.answer(arrays)
+                self._answer(request, arrays)
             after = request.infer.get_profiling_info()
         except RuntimeError as error:
             remedy = "Check the graph on these inputs."

@@ -22,7 +22,7 @@ from whet.runtimes.registry import get
 from whet.search import rungs
 from whet.search.decide import promising
 from whet.search.feasibility import assess
-from whet.search.figures import alike, is_untouched, plainest, speed
+from whet.search.figures import answers_right, is_untouched, plainest, speed
 from whet.search.lengths import masked_symbols, round_ups
 from whet.search.refine import refine
 from whet.search.setup import Setup
@@ -36,7 +36,7 @@ _LATE = 2  # trials that are judged after the climb
 # Shares of the time left that a wave may take, so that those after it have their turn.
 _TUNING = 0.2
 _COMPILING = 0.3
-_ALIKE = 0.05  # quick timings this near to each other may change places in the next search
+_LEVEL = 0.05  # quick timings this near to each other may change places in the next search
 _ROWS_LOOKED_AT = 256
 
 
@@ -117,7 +117,7 @@ def _retune(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     """Other settings for the fastest quantised graph that is good."""
     good = [t for t in trials.all.values() if t.recipe.steps and _good(setup, t)]
     if good:
-        best = plainest(good, within=_ALIKE)
+        best = plainest(good, within=_LEVEL)
         _pad(setup, trials, good)
         _wave(trials, 2, rungs.retuned(best, **axes), share=_TUNING, stop=setup)
 
@@ -232,12 +232,12 @@ def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
     """The fastest lossless settings of each runtime that ran; the plainest of those alike."""
     ran: dict[str, list[Trial]] = {}
     # Settings under which a runtime answers wrongly are no start for anything.
-    for trial in sorted(untouched, key=alike, reverse=True):
-        if not alike(trial) and any(map(alike, ran.get(trial.recipe.runtime, []))):
+    for trial in sorted(untouched, key=answers_right, reverse=True):
+        if not answers_right(trial) and any(map(answers_right, ran.get(trial.recipe.runtime, []))):
             continue
         ran.setdefault(trial.recipe.runtime, []).append(trial)
     return {
-        runtime: plainest(trials, within=_ALIKE).recipe.settings for runtime, trials in ran.items()
+        runtime: plainest(trials, within=_LEVEL).recipe.settings for runtime, trials in ran.items()
     }
 
 
@@ -256,7 +256,9 @@ def _feasibility(setup: Setup, trials: Trials) -> Feasibility:
         for t in trials.all.values()
         if t.latency is not None
         and (point := t.latency.at(50.0)) is not None
-        and (alike(t) or not is_untouched(t))  # one that computes something else says nothing
+        and (
+            answers_right(t) or not is_untouched(t)
+        )  # one that computes something else says nothing
     }
     return assess(
         setup.contract,

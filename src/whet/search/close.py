@@ -23,7 +23,7 @@ from whet.measure.footprint import measure_footprint
 from whet.search.assay import contender_of, judge_on, layers_of
 from whet.search.budget import closing_reserve_s
 from whet.search.decide import certify_order, choose
-from whet.search.figures import alike
+from whet.search.figures import answers_right
 from whet.search.frontier import frontier
 from whet.search.last_race import race_in_full, rivals_of
 from whet.search.proving import answering, fastest_answering
@@ -68,7 +68,7 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     certified = _certify(setup, trials, order)
     baseline = answering(setup, trials, baseline, certified)
     trials.tell.phase("timing the finalists against the original")
-    untouched = [baseline, *rivals_of(baseline, filter(alike, trials.untouched()))]
+    untouched = [baseline, *rivals_of(baseline, filter(answers_right, trials.untouched()))]
     finalists = list({t.id: t for t in (*untouched, *certified)}.values())
     race = race_in_full(setup, trials, finalists)
     notes = (

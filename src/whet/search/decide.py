@@ -13,9 +13,9 @@ from collections.abc import Iterable
 
 from whet.core.contract import Contract
 from whet.core.evidence import Latency, Status, Trial, Verdict
-from whet.search.alike import engine_kind, safest_of_each_kind
-from whet.search.figures import alike, damage, speed
+from whet.search.figures import answers_right, damage, speed
 from whet.search.judged import expected, is_stranger, likely_holds, quality_clause, within
+from whet.search.kinds import engine_kind, safest_of_each_kind
 from whet.search.limits import limit_clauses, loosened, nearest
 
 __all__ = [
@@ -77,7 +77,7 @@ def keeps(trial: Trial, contract: Contract) -> Verdict:
 
 def expected_bound(trial: Trial, certify_n: int) -> float:
     """The bound to expect of the judged output on the certify split; infinite where unknown."""
-    if alike(trial):
+    if answers_right(trial):
         return 0.0
     return math.inf if trial.select is None else expected(trial.select, certify_n)
 
@@ -86,7 +86,7 @@ def promising(trial: Trial, contract: Contract, certify_n: int) -> bool:
     """Whether certification would probably pass, judged on the select split."""
     if trial.status is not Status.OK:
         return False
-    if alike(trial):
+    if answers_right(trial):
         return True
     if trial.select is None:
         return False
@@ -106,13 +106,15 @@ def certify_order(
     a correction (fixed-sequence testing; Maurer, Hothorn and Lehmacher 1995).
 
     The fastest promising trials come first, in order of their expected bound; of
-    those that only calibration tells apart (`whet.search.alike`), the safest.
+    those that only calibration tells apart (`whet.search.kinds`), the safest.
     Behind them stand faster ones that are merely plausible: on the few select
     samples a good candidate can look worse than it is, and at the end of the
     sequence a failure costs nothing. Where there are none of either, the trial
     nearest to the floor stands in, so that the miss is certified too.
     """
-    known = [t for t in trials if t.status is Status.OK and not alike(t) and t.select is not None]
+    known = [
+        t for t in trials if t.status is Status.OK and not answers_right(t) and t.select is not None
+    ]
 
     def risk(trial: Trial) -> tuple[float, float]:
         return expected_bound(trial, certify_n), -speed(trial)

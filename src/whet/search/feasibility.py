@@ -3,9 +3,9 @@
 Three kinds of evidence, cheapest first. The *roofline* bound is arithmetic:
 no run can be shorter than its operations at this machine's measured peak, nor,
 where no cache could hold them, than its weights at the measured read
-bandwidth (Williams, Waterman and Patterson 2009). The *probes* are measured: the graph as it is on each
-runtime, and int8 with ranges from a handful of samples, whose answers may be
-poor but whose speed is real. *Width scaling* is an estimate: the share of
+bandwidth (Williams, Waterman and Patterson 2009). The *probes* are measured:
+the graph as it is on each runtime, and int8 with ranges from a handful of
+samples, whose answers may be poor but whose speed is real. *Width scaling* is an estimate: the share of
 the channels that would have to stay, since the work falls with the square of
 the width.
 """

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from whet.core.evidence import Quality, Trial
 
-__all__ = ["alike", "damage", "is_untouched", "plainest", "speed"]
+__all__ = ["answers_right", "damage", "is_untouched", "plainest", "speed"]
 
 
 def is_untouched(trial: Trial) -> bool:
@@ -14,7 +14,7 @@ def is_untouched(trial: Trial) -> bool:
     return trial.recipe.untouched
 
 
-def alike(trial: Trial) -> bool:
+def answers_right(trial: Trial) -> bool:
     """Whether it is untouched and its executed answers are the original's but for rounding."""
     quality = trial.certify or trial.select
     return is_untouched(trial) and quality is not None and quality.same
@@ -51,7 +51,7 @@ def damage(trial: Trial) -> float:
     A gain counts as no loss: a candidate isn't better for being luckier. An
     untouched engine that gives the original's answers loses nothing.
     """
-    if alike(trial):
+    if answers_right(trial):
         return 0.0
     quality: Quality | None = trial.certify or trial.select
     return max(0.0, quality.drop) if quality is not None else float("inf")

@@ -22,7 +22,6 @@ import msgspec
 from whet.bundle.disk import locked
 from whet.core.scratch import scratch_folder, sweep
 from whet.data.store import SampleStore
-from whet.errors import StorageError
 from whet.search.content import export_digest, moved
 from whet.search.given import Given
 from whet.search.host import chosen_runtimes
@@ -30,7 +29,7 @@ from whet.search.isolate import run_isolated
 from whet.search.jobs import Described, DescribeJob, Exported, ExportJob, export_source
 from whet.search.samples import decoded
 from whet.search.stop import Stop
-from whet.search.workspace import Workspace, arrivals, make_folders, shared_ledger
+from whet.search.workspace import Workspace, arrivals, make_folders, shared_ledger, unwritable
 
 __all__ = ["Taken", "take_in"]
 
@@ -98,7 +97,7 @@ def _arrival() -> Iterator[Path]:
         try:
             folder = stack.enter_context(scratch_folder(arrivals()))
         except OSError as error:
-            raise _unwritable(arrivals(), error) from error
+            raise unwritable(arrivals(), error) from error
         yield folder
 
 
@@ -160,12 +159,5 @@ def _settled(exported: Exported, fresh: Path, folder: Path) -> Exported:
             beside.write_bytes(msgspec.json.encode(found))
             beside.replace(kept)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     return found
-
-
-def _unwritable(where: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"'{where}' can't be written: {error.strerror}.",
-        "Free some space, or name another place with WHET_CACHE.",
-    )

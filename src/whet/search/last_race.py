@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from whet.core.evidence import Ratio, Trial
+from whet.core.evidence import Trial
 from whet.measure.clock import ClockPlan, Race
 from whet.search.assay import contender_of, time_all
 from whet.search.budget import race_s
@@ -75,11 +75,7 @@ def fastest_of(race: Race, rivals: Sequence[Trial]) -> Trial:
     if not ran:
         return rivals[0]
     first = ran[0]
-    return max(ran, key=lambda t: 1.0 if t is first else _ratio(race, first, t).value)
-
-
-def _ratio(race: Race, against: Trial, trial: Trial) -> Ratio:
-    return race.ratio(against.name, trial.name)
+    return max(ran, key=lambda t: race.ratio(first.name, t.name).value)
 
 
 def _filled(plan: ClockPlan, contenders: int, fastest_ms: float) -> ClockPlan:

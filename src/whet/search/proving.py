@@ -18,7 +18,7 @@ from whet.core.note import Note
 from whet.errors import WhetError
 from whet.measure.clock import Race
 from whet.search.assay import judge_on
-from whet.search.figures import alike
+from whet.search.figures import answers_right
 from whet.search.last_race import fastest_of
 from whet.search.setup import Setup
 from whet.search.trials import Trials
@@ -39,10 +39,10 @@ def answering(setup: Setup, trials: Trials, best: Trial, certified: Sequence[Tri
         certified: the finalists, in the order in which they were certified.
     """
     judged: dict[str, Quality] = {}
-    if alike(best):
+    if answers_right(best):
         for trial in to_certify(trials.untouched(), best):
             proven = _proven(setup, trials, trial, judged)
-            if alike(proven) and proven.certify is not None:
+            if answers_right(proven) and proven.certify is not None:
                 return proven
     best = trials.all[best.id]
     if best.certify is None:
@@ -68,7 +68,7 @@ def fastest_answering(
     left = list(untouched)
     while (best := trials.all[fastest_of(race, left).id]).id != untouched[0].id:
         proven = _proven(setup, trials, best, {})
-        if alike(proven) and proven.certify is not None:
+        if answers_right(proven) and proven.certify is not None:
             return proven
         left = [t for t in left if t.id != best.id]
     return best

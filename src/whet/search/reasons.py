@@ -10,7 +10,8 @@ from __future__ import annotations
 from whet.core.contract import Contract
 from whet.core.evidence import Percentile, Quality, Ratio, Status, Trial, Verdict
 from whet.search.decide import NOISE, clauses, clearly_faster, keeps, slower_at
-from whet.search.figures import alike, damage, speed
+from whet.search.endings import reason_of
+from whet.search.figures import answers_right, damage, speed
 from whet.search.judged import quality_words
 
 __all__ = ["why_lost"]
@@ -26,8 +27,7 @@ def why_lost(trial: Trial, chosen: Trial, contract: Contract, baseline: Trial) -
         baseline: the best untouched trial.
     """
     if trial.status is not Status.OK:
-        reason = trial.notes[-1].reason if trial.notes else "no reason was given"
-        return f"{trial.status.value.capitalize()}: {reason}"
+        return f"{trial.status.value.capitalize()}: {reason_of(trial)}"
     if trial.id == chosen.id:
         return ""
     return (
@@ -88,7 +88,7 @@ def _in_speed(trial: Trial, chosen: Trial, contract: Contract, baseline: Trial) 
     both = f"{_ratio(trial.speedup)} against {_ratio(chosen.speedup)}"
     if _apart(trial.speedup, chosen.speedup):
         return f"Slower than {chosen.name}: {both}."
-    if alike(trial) or trial.certify is not None:
+    if answers_right(trial) or trial.certify is not None:
         return _unproven_beside(trial, chosen, contract) or _level(trial, chosen, baseline)
     if speed(trial) <= speed(chosen):
         return f"Can't be told apart from {chosen.name} in speed, and looks no faster: {both}."
@@ -110,7 +110,7 @@ def _unproven_beside(trial: Trial, chosen: Trial, contract: Contract) -> str:
     open_ = [
         words
         for name, verdict, words in clauses(trial, contract)
-        if verdict is not Verdict.PASSED and not (name == "quality" and alike(trial))
+        if verdict is not Verdict.PASSED and not (name == "quality" and answers_right(trial))
     ]
     return f"Not proven: {open_[0]}." if open_ else ""
 

@@ -19,14 +19,14 @@ import msgspec
 
 from whet.core.places import cache_home
 from whet.data.store import SampleStore, write_store
-from whet.errors import SamplesError, StorageError
+from whet.errors import SamplesError
 from whet.search.content import store_digest
 from whet.search.given import Given
 from whet.search.jobs import Described
 from whet.search.parts import expected, reader_of, transform_of
 from whet.search.sameness import identity, transform_identity
 from whet.search.stop import Stop
-from whet.search.workspace import here, make_folders
+from whet.search.workspace import here, make_folders, unwritable
 
 __all__ = ["decoded"]
 
@@ -106,7 +106,7 @@ def _settled(fresh: Path, place: Path) -> SampleStore:
         fresh.rename(place)
     except OSError as error:
         if not place.is_dir():  # else another search was faster with the same
-            raise _unwritable(place, error) from error
+            raise unwritable(place, error) from error
     return SampleStore.open(place)
 
 
@@ -114,7 +114,7 @@ def _set_aside(place: Path, aside: Path) -> None:
     try:
         place.rename(aside)
     except OSError as error:
-        raise _unwritable(place, error) from error
+        raise unwritable(place, error) from error
 
 
 def _note(file: Path, digest: str) -> None:
@@ -123,11 +123,4 @@ def _note(file: Path, digest: str) -> None:
         beside.write_text(digest)
         beside.replace(file)
     except OSError as error:
-        raise _unwritable(file, error) from error
-
-
-def _unwritable(where: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"'{where}' can't be written: {error.strerror}.",
-        "Free some space, or name another place with WHET_CACHE.",
-    )
+        raise unwritable(file, error) from error

@@ -22,7 +22,7 @@ from whet.search.assay import compare_untouched, contender_of, judge_on, quick_p
 from whet.search.budget import Budget
 from whet.search.endings import ended, holds, reason_of, worth_another_try
 from whet.search.events import Stopped
-from whet.search.figures import alike, is_untouched, speed
+from whet.search.figures import answers_right, is_untouched, speed
 from whet.search.footing import complete
 from whet.search.isolate import run_isolated
 from whet.search.jobs import Made, MakeJob
@@ -300,7 +300,10 @@ class Trials:
         return [
             t
             for t in self.all.values()
-            if t.speedup is not None and t.select is not None and not alike(t) and within(t.select)
+            if t.speedup is not None
+            and t.select is not None
+            and not answers_right(t)
+            and within(t.select)
         ]
 
     def _most_s(self, trial: Trial) -> float:

@@ -14,7 +14,7 @@ from whet.core.contract import Contract
 from whet.core.evidence import Trial
 from whet.core.note import Note
 from whet.search.decide import promising
-from whet.search.figures import alike, damage, speed
+from whet.search.figures import answers_right, damage, speed
 from whet.search.judged import quality_words
 
 __all__ = ["best_untouched", "rows_to_compare", "stranger_note", "to_certify"]
@@ -50,7 +50,7 @@ def best_untouched(untouched: Iterable[Trial], contract: Contract, certify_n: in
         certify_n: samples of the certify part.
     """
     known = list(untouched)
-    right = [t for t in known if alike(t)] or [
+    right = [t for t in known if answers_right(t)] or [
         t for t in known if promising(t, contract, certify_n)
     ]
     if right:
@@ -60,7 +60,7 @@ def best_untouched(untouched: Iterable[Trial], contract: Contract, certify_n: in
 
 def to_certify(untouched: Iterable[Trial], best: Trial) -> tuple[Trial, ...]:
     """The best untouched trial, then the fastest of every other runtime that answers right."""
-    ranked = sorted((t for t in untouched if alike(t)), key=speed, reverse=True)
+    ranked = sorted((t for t in untouched if answers_right(t)), key=speed, reverse=True)
     order = {best.recipe.runtime: best}
     for trial in ranked:
         order.setdefault(trial.recipe.runtime, trial)

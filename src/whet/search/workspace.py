@@ -22,7 +22,7 @@ from whet.errors import StorageError
 from whet.measure.machine import fingerprint
 from whet.search.identity import machine_digest
 
-__all__ = ["Workspace", "arrivals", "here", "make_folders", "shared_ledger"]
+__all__ = ["Workspace", "arrivals", "here", "make_folders", "shared_ledger", "unwritable"]
 
 
 class Workspace:
@@ -85,3 +85,11 @@ def make_folders(*folders: Path) -> None:
             f"The folder '{error.filename}' can't be made: {error.strerror}.",
             "Free some space, or name another place with --ledger or WHET_CACHE.",
         ) from error
+
+
+def unwritable(where: Path, error: OSError) -> StorageError:
+    """What to say where something can't be written into the cache."""
+    return StorageError(
+        f"'{where}' can't be written: {error.strerror}.",
+        "Free some space, or name another place with WHET_CACHE.",
+    )

@@ -119,6 +119,7 @@ def test_a_size_that_cannot_be_rounded_up_runs_as_it_is(masked_mean: Artifact, t
         np.testing.assert_allclose(
             session.run(inputs)["mean"], expected(inputs)["mean"], rtol=1e-5, atol=1e-6
         )
+        assert session.layers(inputs)
 
 
 def test_padding_hides_no_mistake(masked_mean: Artifact) -> None:

@@ -12,7 +12,7 @@ from trial_factory import SAME, quality, trial
 from whet.core.evidence import Quality, Trial, Verdict
 from whet.errors import EngineError
 from whet.search import proving
-from whet.search.figures import alike
+from whet.search.figures import answers_right
 from whet.search.proving import answering, fastest_answering
 
 WRONG = msgspec.structs.replace(quality(0.7), difference=0.8)
@@ -77,7 +77,7 @@ def test_one_that_errs_makes_way_for_the_next(monkeypatch: pytest.MonkeyPatch) -
     assert best.name == "slow"
     passed_over = search.all[search.by_name["fast"].id]
     assert passed_over.certify == WRONG
-    assert not alike(passed_over)
+    assert not answers_right(passed_over)
     assert "doesn't compute what the original computes" in search.tell.said[0]
 
 

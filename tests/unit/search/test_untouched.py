@@ -17,7 +17,7 @@ from whet.search.decide import (
     outcome_sentence,
     promising,
 )
-from whet.search.figures import alike, damage
+from whet.search.figures import answers_right, damage
 from whet.search.judged import quality_words, within
 from whet.search.outputs import check_outputs
 from whet.search.reasons import why_lost
@@ -68,7 +68,7 @@ def test_untouched_alone_proves_nothing() -> None:
     assert keeps(bare, CONTRACT) is Verdict.UNDECIDED
     assert not promising(bare, CONTRACT, 1000)
     assert damage(bare) == float("inf")
-    assert not alike(bare)
+    assert not answers_right(bare)
     assert keeps(RIGHT, CONTRACT) is Verdict.PASSED
 
 
@@ -96,8 +96,8 @@ def test_an_untouched_engine_that_is_not_alike_is_certified_in_its_turn() -> Non
 
 def test_what_certify_answers_say_counts_more_than_what_select_answers_said() -> None:
     later = msgspec.structs.replace(RIGHT, certify=strange(0.7))
-    assert alike(RIGHT)
-    assert not alike(later)
+    assert answers_right(RIGHT)
+    assert not answers_right(later)
     note = stranger_note(later)
     assert note is not None
     assert "doesn't compute what the original computes" in note.reason

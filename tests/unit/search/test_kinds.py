@@ -12,8 +12,8 @@ from whet.core.contract import Contract, Drop
 from whet.core.evidence import Quality, Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
-from whet.search.alike import engine_kind, safest_of_each_kind
 from whet.search.decide import certify_order
+from whet.search.kinds import engine_kind, safest_of_each_kind
 
 FASTEST = Contract(max_drop=Drop(0.01))
 
