@@ -31,6 +31,7 @@ from whet.measure.clock import ClockPlan, Race, race
 from whet.measure.contender import Contender
 from whet.measure.quality import judge
 from whet.search.answers import answers_of
+from whet.search.events import Phase
 from whet.search.given import Given
 from whet.search.intake import take_in
 from whet.search.memory import MemoryWatch
@@ -131,6 +132,8 @@ def _optimised(case: Case, place: Path, budget_s: float) -> tuple[Evidence, int]
 
 
 def _tell(event: object) -> None:
+    if isinstance(event, Phase):
+        print(f"   [{event.elapsed_s:5.0f} s] {event.title}", flush=True)
     trial = getattr(event, "trial", None)
     if trial is None:
         return

@@ -21,8 +21,7 @@ from whet.errors import WhetError
 from whet.measure.clock import Race
 from whet.measure.footprint import measure_footprint
 from whet.search.assay import contender_of, judge_on, layers_of
-from whet.search.budget import closing_reserve_s
-from whet.search.decide import certify_order, choose
+from whet.search.decide import FINALISTS, certify_order, choose
 from whet.search.figures import answers_right
 from whet.search.frontier import frontier
 from whet.search.last_race import race_in_full, rivals_of
@@ -31,9 +30,7 @@ from whet.search.reasons import why_lost
 from whet.search.setup import Setup
 from whet.search.trials import Trials
 
-__all__ = ["Closed", "close", "expected_seconds"]
-
-_FINALISTS = 4
+__all__ = ["Closed", "close"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     """Certify, time again, choose, and say of every other trial why it lost."""
     contract = setup.contract
     trials.tell.phase("certifying the finalists")
-    order = certify_order(trials.all.values(), contract, setup.certify.samples, _FINALISTS)
+    order = certify_order(trials.all.values(), contract, setup.certify.samples, FINALISTS)
     certified = _certify(setup, trials, order)
     baseline = answering(setup, trials, baseline, certified)
     trials.tell.phase("timing the finalists against the original")
@@ -107,16 +104,6 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
         layers=layers,
         notes=notes + more,
     )
-
-
-def expected_seconds(setup: Setup, original_ms: float, total_s: float | None) -> float:
-    """What closing will take: answers of the original and the finalists, the last race, packing.
-
-    A finalist is taken to be three times as fast as the original, the best untouched
-    engine twice.
-    """
-    answers = len(setup.certify) * original_ms * (1.5 + _FINALISTS / 3) / 1e3
-    return closing_reserve_s(answers, total_s)
 
 
 def _certify(setup: Setup, trials: Trials, order: tuple[Trial, ...]) -> list[Trial]:

@@ -19,6 +19,7 @@ from whet.search.kinds import engine_kind, safest_of_each_kind
 from whet.search.limits import limit_clauses, loosened, nearest
 
 __all__ = [
+    "FINALISTS",
     "NOISE",
     "Clause",
     "certify_order",
@@ -36,6 +37,7 @@ __all__ = [
 
 Clause = tuple[str, Verdict, str]
 
+FINALISTS = 4  # certified at most, besides risky ones
 NOISE = 1.1  # a speed-up above this isn't made by a restless machine
 _PLAUSIBLE = 2  # risky finalists at the end of the sequence
 _LEVEL = 0.02  # speeds within this share of each other count as equal

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from whet.core.evidence import Quality, Trial
 
-__all__ = ["answers_right", "damage", "is_untouched", "plainest", "speed"]
+__all__ = ["answers_right", "damage", "is_untouched", "plainest", "row_ms", "speed"]
 
 
 def is_untouched(trial: Trial) -> bool:
@@ -23,6 +23,14 @@ def answers_right(trial: Trial) -> bool:
 def speed(trial: Trial) -> float:
     """Speed-up against the search's anchor; 0 where it wasn't measured."""
     return trial.speedup.value if trial.speedup is not None else 0.0
+
+
+def row_ms(trial: Trial) -> float | None:
+    """What one row took at the median, in ms; ``None`` where it wasn't measured."""
+    point = trial.latency.at(50.0) if trial.latency is not None else None
+    if trial.latency is None or point is None:
+        return None
+    return point.value_ms / trial.latency.batch
 
 
 def plainest(trials: Iterable[Trial], *, within: float) -> Trial:

@@ -29,6 +29,7 @@ __all__ = ["refine"]
 _GAIN = 1.05  # a candidate this much faster than the best that is safe is worth rescuing
 _SUGGESTIONS = 6
 _ASKS = 10
+_RANKING = 3.0  # ranking the layers takes at least this many times what the candidate took
 
 
 def refine(setup: Setup, trials: Trials) -> None:
@@ -109,6 +110,9 @@ def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | Non
     kept = trials.ledger.get_as(key, Sensitivity)
     if kept is not None:
         return kept
+    if not trials.budget.affords(time.monotonic(), _RANKING * base.seconds):
+        trials.tell.remark(base.name, "The time left didn't allow ranking its layers.")
+        return None
     trials.tell.phase(f"finding the layers that cost {base.name} its quality")
     place = base.recipe.steps.index(step)
     job = SensitivityJob(

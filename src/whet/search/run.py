@@ -18,7 +18,8 @@ from whet.core.scratch import sweep
 from whet.measure.cgroup import allowed_cores
 from whet.search.budget import Budget
 from whet.search.climb import Climbed, climb
-from whet.search.close import Closed, close, expected_seconds
+from whet.search.close import Closed, close
+from whet.search.closing_cost import closing_s
 from whet.search.decide import next_step, outcome_sentence
 from whet.search.events import Event, Started
 from whet.search.gaps import gap_notes, gap_sentence
@@ -139,8 +140,8 @@ def _started(setup: Setup, began: float, budget_s: float | None) -> Started:
 
 
 def _reserving(budget: Budget, setup: Setup) -> Budget:
-    """Hold back the time that closing will take, from what the original took on the select part."""
-    return budget.reserving(expected_seconds(setup, setup.original_ms, budget.total_s))
+    """Hold back the time that closing will take; with each trial it is known better."""
+    return budget.reserving(closing_s(len(setup.certify), setup.original_ms, (), budget.total_s))
 
 
 def _evidence(

@@ -20,14 +20,15 @@ from whet.errors import MeasurementError, WhetError
 from whet.measure.machine import fingerprint, higher
 from whet.search.assay import compare_untouched, contender_of, judge_on, quick_plan, time_all
 from whet.search.budget import Budget
+from whet.search.closing_cost import closing_s
 from whet.search.endings import ended, holds, reason_of, worth_another_try
 from whet.search.events import Stopped
 from whet.search.figures import answers_right, is_untouched, speed
 from whet.search.footing import complete
-from whet.search.isolate import run_isolated
-from whet.search.jobs import Made, MakeJob
+from whet.search.jobs import Made
 from whet.search.judged import within
 from whet.search.ledger import Ledger
+from whet.search.making import engine_for
 from whet.search.naming import name_of
 from whet.search.pace import usual_s
 from whet.search.reuse import Kept, carried, origin
@@ -59,6 +60,7 @@ class Trials:
         made: the engine of each trial that was made in this run.
         doubted: trials whose figures can't be believed; they are tried again by the
             next search, so the ledger doesn't keep them.
+        aside_s: seconds spent on what all trials share, which none of them is charged for.
     """
 
     setup: Setup
@@ -71,6 +73,7 @@ class Trials:
     all: dict[str, Trial] = field(default_factory=dict)
     made: dict[str, Made] = field(default_factory=dict)
     doubted: set[str] = field(default_factory=set)
+    aside_s: float = 0.0
 
     def attempt(
         self,
@@ -105,7 +108,8 @@ class Trials:
         free = remembered is not None and remembered.name not in taken
         name = remembered.name if remembered and free else name_of(recipe, taken, probe=rung == 0)
         reused = self._reused(recipe, name, rung) if remembered is None else None
-        now, usual = time.monotonic(), usual_s(recipe, self.all.values())
+        rows = len(self.setup.repair)
+        now, usual = time.monotonic(), usual_s(recipe, self.all.values(), repair_rows=rows)
         time_left = now + usual <= until_s and self.budget.affords(now, usual)
         if not (remembered or reused or must or time_left):
             return None
@@ -178,7 +182,7 @@ class Trials:
         """The engine of a trial, made again if this run hasn't made it."""
         if trial.id not in self.made:
             left_s = self.budget.left_s(time.monotonic())
-            self.made[trial.id] = self._make(trial.recipe, left_s)
+            self.made[trial.id] = engine_for(self.setup, trial.recipe, left_s, self.stop.asked)
         return self.made[trial.id]
 
     def update(self, trial: Trial, *, remember: bool = True) -> None:
@@ -252,7 +256,7 @@ class Trials:
         return msgspec.structs.replace(trial, select=select)
 
     def _fresh(self, recipe: Recipe, name: str, rung: int, judge: bool) -> Trial:
-        began = time.monotonic()
+        began = time.monotonic() - self.aside_s
         trial = Trial(recipe.digest(), name, recipe, rung, Status.OK, 0.0)
         try:
             trial = self._measured(trial, judge)
@@ -261,10 +265,11 @@ class Trials:
             if isinstance(error, MeasurementError):
                 self.doubted.add(trial.id)
             trial = ended(trial, error)
-        return msgspec.structs.replace(trial, seconds=time.monotonic() - began)
+        seconds = time.monotonic() - self.aside_s - began
+        return msgspec.structs.replace(trial, seconds=seconds)
 
     def _measured(self, trial: Trial, judge: bool) -> Trial:
-        made = self._make(trial.recipe, self._most_s(trial))
+        made = engine_for(self.setup, trial.recipe, self._most_s(trial), self.stop.asked)
         self.made[trial.id] = made
         anchor = self.anchor if self.anchor is not None else trial
         pair = {t.id: contender_of(t, self.made_for(t)) for t in (anchor, trial)}
@@ -286,8 +291,10 @@ class Trials:
         return trial
 
     def _select(self, trial: Trial, make: Callable[[], Made]) -> Quality:
-        part = self.setup.select
-        return judge_on(self.setup, trial, make, part, while_waiting=self.stop.check)
+        setup, began = self.setup, time.monotonic()
+        setup.references.outputs(setup.select, self.stop.check)  # asked once, for all trials
+        self.aside_s += time.monotonic() - began
+        return judge_on(setup, trial, make, setup.select, while_waiting=self.stop.check)
 
     def _worth_judging(self, trial: Trial) -> bool:
         """Latency first: quality is judged only for those that can still win."""
@@ -311,38 +318,20 @@ class Trials:
         now = time.monotonic()
         return self.budget.left_s(now) if is_untouched(trial) else self.budget.climbing_s(now)
 
-    def _make(self, recipe: Recipe, most_s: float) -> Made:
-        setup = self.setup
-        job = MakeJob(
-            steps=recipe.steps,
-            graph=setup.graph,
-            program=setup.program,
-            repair=setup.repair.ref(),
-            runtime=recipe.runtime,
-            settings=recipe.settings,
-            cache=str(setup.cache),
-            workdir=str(setup.workdir / "built" / recipe.build_digest()),
-            threads=setup.threads,
-            seed=setup.seed,
-            sizes=setup.sizes,
-        )
-        return run_isolated(
-            "whet.search.jobs:make_engine",
-            job,
-            Made,
-            timeout_s=max(20.0, min(600.0, most_s)),
-            memory_bytes=setup.memory_bytes,
-            cores=setup.cores,
-            cancel=self.stop.asked,
-        ).value
-
     def _keep(self, trial: Trial, *, new: bool) -> None:
         self.all[trial.id] = trial
         if new and trial.id not in self.doubted:
             self.ledger.record(trial)
         if self.anchor is None and trial.status is Status.OK:
             self.anchor = trial
+        self._reserve()
         self.tell.tried(trial, self.best())
+
+    def _reserve(self) -> None:
+        """Hold back for closing what the trials so far say that it will take."""
+        setup, total_s = self.setup, self.budget.total_s
+        need_s = closing_s(len(setup.certify), setup.original_ms, self.all.values(), total_s)
+        self.budget = self.budget.reserving(need_s)
 
     def best(self) -> Trial | None:
         """The fastest trial that looks good so far."""

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
+from trial_factory import latency
 
 from whet.core.evidence import Status, Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
+from whet.optimize.graph.quantize.nncf import NncfOptions
+from whet.optimize.graph.quantize.ort import QuantizeOrt
 from whet.search.pace import usual_s
 
 STEPS = (Step("quantize-nncf-ir"),)
@@ -16,7 +20,7 @@ def took(runtime: str, seconds: float, *, steps: bool, status: Status = Status.O
 
 
 def usual(runtime: str, *trials: Trial, steps: bool = True) -> float:
-    return usual_s(Recipe(STEPS if steps else (), runtime, Settings()), trials)
+    return usual_s(Recipe(STEPS if steps else (), runtime, Settings()), trials, repair_rows=300)
 
 
 def test_the_longest_of_its_kind_so_far() -> None:
@@ -35,3 +39,21 @@ def test_the_first_on_a_runtime_takes_no_less_than_the_passes_took_elsewhere() -
 def test_a_compiler_of_c_is_slow_and_says_nothing_of_others() -> None:
     assert usual("inductor") == 60.0
     assert usual("onnxruntime", took("inductor", 90.0, steps=True)) == 10.0
+
+
+def test_a_probe_with_few_calibration_rows_says_less_than_the_whole_takes() -> None:
+    untouched = msgspec.structs.replace(
+        took("openvino", 3.0, steps=False), latency=latency(20.0 / 0.9)
+    )
+    quick = Recipe((Step("quantize-nncf-ir", {"subset_size": 8}),), "openvino", Settings())
+    probe = Trial(quick.digest(), "probe", quick, 0, Status.OK, 12.0)
+    whole = Recipe(STEPS, "openvino", Settings())
+    # 292 rows more, each three times the 20 ms of the untouched graph.
+    assert usual_s(whole, [untouched, probe], repair_rows=300) == pytest.approx(12.0 + 17.52)
+    assert usual_s(whole, [untouched, probe], repair_rows=108) == pytest.approx(12.0 + 6.0)
+    assert usual_s(quick, [untouched, probe], repair_rows=300) == pytest.approx(12.0)
+
+
+def test_the_rows_taken_for_granted_are_the_quantisers_own() -> None:
+    assert NncfOptions().subset_size == 300
+    assert QuantizeOrt().subset_size == 128

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -59,7 +60,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def run(ledger: Ledger, *script: WhetError | None) -> Scripted:
     budget = Budget(time.monotonic(), 600.0)
     told: list[Event] = []
-    found = Scripted(None, ledger, budget, Teller(told.append, budget), Stop())
+    setup = SimpleNamespace(repair=(), certify=(), original_ms=1.0)  # all that attempting reads
+    found = Scripted(setup, ledger, budget, Teller(told.append, budget), Stop())
     found.script, found.measured = list(script), 0
     return found
 

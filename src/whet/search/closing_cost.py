@@ -1,0 +1,67 @@
+"""What closing will cost, from what is known so far; pure.
+
+Every engine that may be chosen answers the whole certify part, and so does the original,
+which is often the slowest of all. Before anything is timed that is a guess; with each
+trial it becomes a sum of what was measured, and what the guess kept too much goes to the
+climb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from whet.core.evidence import Trial
+from whet.search.budget import closing_reserve_s
+from whet.search.decide import FINALISTS
+from whet.search.figures import is_untouched, row_ms
+
+__all__ = ["answers_s", "closing_s"]
+
+_START_S = 1.5  # a process that opens an engine
+# How much faster than the original the best untouched engine and the finalists are taken to
+# be before any was timed.
+_UNTOUCHED_GAIN = 2.0
+_FINALIST_GAIN = 3.0
+
+
+def closing_s(
+    certify_rows: int, original_ms: float, trials: Iterable[Trial], total_s: float | None
+) -> float:
+    """Seconds that closing will take: answers to certify by, the last race, packing.
+
+    Args:
+        certify_rows: that each of them answers.
+        original_ms: what the original takes for a row.
+        trials: so far; none at the start.
+        total_s: the whole budget; ``None`` for no limit.
+    """
+    timed = [(is_untouched(t), ms) for t in trials if (ms := row_ms(t)) is not None]
+    answers = answers_s(
+        certify_rows,
+        original_ms,
+        untouched_ms=[ms for untouched, ms in timed if untouched],
+        others_ms=[ms for untouched, ms in timed if not untouched],
+    )
+    return closing_reserve_s(answers, total_s)
+
+
+def answers_s(
+    rows: int, original_ms: float, *, untouched_ms: Sequence[float], others_ms: Sequence[float]
+) -> float:
+    """Seconds until the original, the best untouched engine and the finalists have answered.
+
+    Finalists still to come are taken to be as fast as the fastest so far: a slower one
+    wouldn't be a finalist.
+
+    Args:
+        rows: that each answers.
+        original_ms: what the original takes for one.
+        untouched_ms: what untouched engines took for one so far.
+        others_ms: the same of all other candidates.
+    """
+    untouched = min(untouched_ms, default=original_ms / _UNTOUCHED_GAIN)
+    known = sorted(others_ms)[:FINALISTS]
+    fastest = known[0] if known else min(untouched, original_ms / _FINALIST_GAIN)
+    to_come = fastest * (FINALISTS - len(known))
+    row_ms = original_ms + untouched + sum(known) + to_come
+    return rows * row_ms / 1e3 + _START_S * (2 + FINALISTS)
