@@ -19,12 +19,13 @@ from typing import Any
 import msgspec
 from support.cases import CASES, Case
 from support.harness import Goal, arguments, data_dir, finish
+from support.main_goals import Judged, floor_ms, goals_of
 from support.peers import PeerJob, artifact_file
 
 from whet.api import optimize
 from whet.bundle.read import read_bundle
 from whet.core.artifact import Artifact
-from whet.core.evidence import Evidence, Latency, Percentile, Quality, Ratio
+from whet.core.evidence import Evidence, Latency, Quality
 from whet.core.settings import Precision, Settings
 from whet.errors import WhetError
 from whet.measure.clock import ClockPlan, Race, race
@@ -41,16 +42,6 @@ from whet.search.stop import Stop
 
 SEED = 0
 PEERS = ("ort-static", "nncf-openvino")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One contender of one network."""
-
-    contender: Contender
-    size_bytes: int
-    quality: Quality | None
-    extra: dict[str, Quality]
 
 
 def main() -> None:
@@ -105,9 +96,10 @@ def run_case(case: Case, *, budget_s: float, quick: bool) -> Found:
             for name, contender in contenders.items()
             if name in timed.latency
         }
-    rows = _rows(case, timed, judged, _floor_ms(evidence))
+    rows = _rows(case, contenders, timed, judged, floor_ms(evidence))
     _print(rows)
-    return Found(rows, _goals(case, evidence, timed, judged, peak_bytes), evidence)
+    goals = goals_of(case.name, evidence, timed, judged, PEERS, peak_bytes)
+    return Found(rows, goals, evidence)
 
 
 def _optimised(case: Case, place: Path, budget_s: float) -> tuple[Evidence, int]:
@@ -210,22 +202,22 @@ def _peer(setup: Setup, place: Path, peer: str) -> Artifact | None:
     return msgspec.json.decode(artifact_file(folder, peer).read_bytes(), type=Artifact)
 
 
-def _judged(case: Case, setup: Setup, name: str, contender: Contender, place: Path) -> Row:
+def _judged(case: Case, setup: Setup, name: str, contender: Contender, place: Path) -> Judged:
     """Quality on the certify part, and the size of the files."""
     size = contender.graph.size_bytes()
     if name == "eager":
-        return Row(contender, size, None, {})
+        return Judged(size, None, {})
     try:
         got = answers_of(
             contender, setup.certify, place / "answers" / name, cores=setup.cores, memory_bytes=None
         )
     except WhetError as error:
         print(f"   {name} gave no answers: {error.message}", flush=True)
-        return Row(contender, size, None, {})
+        return Judged(size, None, {})
     reference = setup.references.outputs(setup.certify)
     metrics = (setup.metric, *case.extra)
     found = {metric: _judge_one(setup, metric, reference, got) for metric in metrics}
-    return Row(contender, size, found[setup.metric], {m: found[m] for m in case.extra})
+    return Judged(size, found[setup.metric], {m: found[m] for m in case.extra})
 
 
 def _judge_one(setup: Setup, metric: str, reference: Any, got: Any) -> Quality:
@@ -244,7 +236,11 @@ def _judge_one(setup: Setup, metric: str, reference: Any, got: Any) -> Quality:
 
 
 def _rows(
-    case: Case, timed: Race, judged: dict[str, Row], floor_ms: float | None
+    case: Case,
+    contenders: dict[str, Contender],
+    timed: Race,
+    judged: dict[str, Judged],
+    peak_floor_ms: float | None,
 ) -> list[dict[str, Any]]:
     rows = []
     for name, row in judged.items():
@@ -258,11 +254,11 @@ def _rows(
                 "speedup_over_eager": _ratio(timed, "eager", name),
                 "speedup_over_untouched": _ratio(timed, "best untouched", name),
                 "size_bytes": row.size_bytes,
-                "int8_peak_floor_ms": floor_ms,
+                "int8_peak_floor_ms": peak_floor_ms,
                 "quality": msgspec.to_builtins(row.quality) if row.quality else None,
                 "extra": {k: msgspec.to_builtins(v) for k, v in row.extra.items()},
-                "settings": row.contender.settings.brief(),
-                "runtime": row.contender.runtime,
+                "settings": contenders[name].settings.brief(),
+                "runtime": contenders[name].runtime,
             }
         )
     return rows
@@ -312,121 +308,6 @@ def _interval(found: dict[str, float | None] | None) -> str:
 
 def _value(found: dict[str, float] | None) -> str:
     return "-" if found is None else f"{found['value']:.2f}"
-
-
-def _goals(
-    case: Case, evidence: Evidence, timed: Race, judged: dict[str, Row], peak_bytes: int
-) -> list[Goal]:
-    own = judged["whet"]
-    amx = "amx_int8" in evidence.machine.flags
-    goals: list[Goal] = []
-
-    def ratio(name: str, against: str, least: float, *, decidable: bool = True) -> None:
-        if against not in timed.latency:
-            return
-        r: Ratio = timed.ratio(against, "whet")
-        # A goal stated for a CPU with AMX is still measured elsewhere, and said so.
-        suffix = "" if decidable else _without_amx(evidence, timed, against)
-        goals.append(
-            Goal(f"{case.name}: {name}{suffix}", f">= {least:g}", r.value, "x", r.value >= least)
-        )
-
-    best_peer = _best_peer(timed, judged)
-    if case.name == "ResNet-50":
-        ratio("p50 against eager", "eager", 12.0, decidable=amx)
-        ratio("p50 against best untouched fp32", "best untouched", 5.0, decidable=amx)
-        goals.append(
-            _at_most(case, "top-1 lost", own.quality.drop if own.quality else None, 0.01, "")
-        )
-        goals.append(_at_most(case, "size on disk", own.size_bytes / 1e6, 27.0, "MB"))
-        goals.append(_at_most(case, "time of the search", evidence.seconds / 60, 15.0, "min"))
-        goals.append(_at_most(case, "peak memory of the search", peak_bytes / 1e9, 4.0, "GB"))
-    if case.name == "MiniLM-L6":
-        ratio("p50 against eager", "eager", 5.0)
-        cosine = own.quality.candidate if own.quality else None
-        goals.append(
-            Goal(
-                f"{case.name}: mean cosine",
-                ">= 0.99",
-                cosine,
-                "",
-                cosine is not None and cosine >= 0.99,
-            )
-        )
-        spearman = own.extra.get("spearman")
-        goals.append(
-            _at_most(case, "Spearman lost", spearman.drop if spearman else None, 0.005, "")
-        )
-    if case.name == "MobileNetV2":
-        goals.append(
-            _at_most(case, "top-1 lost", own.quality.drop if own.quality else None, 0.01, "")
-        )
-    if best_peer is not None:
-        # Level within the interval of the ratio is not behind.
-        r = timed.ratio(best_peer, "whet")
-        goals.append(
-            Goal(
-                f"{case.name}: against the best peer ({best_peer})",
-                ">= 1.0",
-                r.value,
-                "x",
-                r.high >= 1.0,
-            )
-        )
-    else:
-        words = f"no peer keeps the floor{_fastest_peer(timed, judged)}"
-        goals.append(Goal(f"{case.name}: against the best peer", ">= 1.0", words, "", True))
-    return goals
-
-
-def _without_amx(evidence: Evidence, timed: Race, against: str) -> str:
-    """What the goal would ask of this CPU: the whole network at its measured int8 peak."""
-    words = " (goal is for AMX; none here"
-    floor_ms = _floor_ms(evidence)
-    point = timed.latency[against].at(50.0)
-    if floor_ms is None or point is None:
-        return f"{words})"
-    most = point.value_ms / floor_ms
-    return f"{words}: at 100 % of the measured int8 peak {floor_ms:.3g} ms, {most:.3g}x)"
-
-
-def _floor_ms(evidence: Evidence) -> float | None:
-    """The shortest time that this machine's measured int8 peak allows for the network."""
-    return evidence.feasibility.bounds_ms.get("roofline int8") if evidence.feasibility else None
-
-
-def _fastest_peer(timed: Race, judged: dict[str, Row]) -> str:
-    """The time and the drop of the fastest peer, where none keeps the floor; empty without one."""
-    times = {name: point.value_ms for name in PEERS if (point := _median(timed, name)) is not None}
-    if not times:
-        return ""
-    name = min(times, key=lambda n: times[n])
-    own = _median(timed, "whet")
-    against = f", whet {own.value_ms:.3g} ms" if own is not None else ""
-    quality = judged[name].quality if name in judged else None
-    drop = f" and loses {quality.drop:.3g} of {quality.metric}" if quality is not None else ""
-    return f"; the fastest, {name}, takes {times[name]:.3g} ms{drop}{against}"
-
-
-def _median(timed: Race, name: str) -> Percentile | None:
-    latency = timed.latency.get(name)
-    return latency.at(50.0) if latency is not None else None
-
-
-def _best_peer(timed: Race, judged: dict[str, Row]) -> str | None:
-    """The fastest peer whose quality is no worse than the contract allows."""
-    good = [
-        name
-        for name in PEERS
-        if name in judged and (q := judged[name].quality) is not None and q.drop <= q.allowed
-    ]
-    p50 = {name: point.value_ms for name in good if (point := timed.latency[name].at(50.0))}
-    return min(p50, key=lambda name: p50[name], default=None)
-
-
-def _at_most(case: Case, name: str, reached: float | None, limit: float, unit: str) -> Goal:
-    met = reached is not None and reached <= limit
-    return Goal(f"{case.name}: {name}", f"<= {limit:g}", reached, unit, met)
 
 
 if __name__ == "__main__":

