@@ -17,8 +17,8 @@ __all__ = ["answers_of", "kept_answers", "seconds_of"]
 
 # Rows given at once where the batch axis is free: amortises the call, keeps memory small.
 _ROWS = 16
-_TIMEOUT_S = 3600.0
 _SECONDS = "seconds.txt"
+_LAST_S = 1.0  # an engine that took all its time to open gets this long to answer
 
 
 def answers_of(
@@ -28,6 +28,7 @@ def answers_of(
     *,
     cores: tuple[int, ...],
     memory_bytes: int | None,
+    limit_s: float,
     rows: int | None = None,
     while_waiting: Callable[[], None] | None = None,
 ) -> Arrays:
@@ -39,29 +40,36 @@ def answers_of(
         place: folder for the answers; if it is there already nothing is run.
         cores: to run on.
         memory_bytes: limit of the process.
+        limit_s: for everything, the start of the process included.
         rows: at once; by default what the engine's fixed batch asks for, else 16,
             or 1 where rows differ in length and padding could change the answer.
         while_waiting: called several times a second; may raise to give up.
 
     Raises:
-        TrialError, EngineError: as the process ended.
+        TrialError, EngineError: as the process ended; `TrialTimeoutError` past the limit.
     """
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
         beside = place.with_name(place.name + ".part")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
+        until = time.monotonic() + limit_s
         with ContenderProcess(
             contender,
             part.ref(),
             batch=rows or _rows(contender, part),
             memory_bytes=memory_bytes,
-            timeout_s=_TIMEOUT_S,
+            timeout_s=limit_s,
             cores=cores,
             while_waiting=while_waiting,
         ) as process:
             began = time.monotonic()
-            process.outputs(part.ref(), beside, batch=rows or _rows(contender, part))
+            process.outputs(
+                part.ref(),
+                beside,
+                batch=rows or _rows(contender, part),
+                timeout_s=max(_LAST_S, until - began),
+            )
             seconds = time.monotonic() - began
         (beside / _SECONDS).write_text(f"{seconds:.3f}")
         beside.replace(place)

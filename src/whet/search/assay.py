@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from whet.core.contract import Contract
 from whet.core.evidence import LayerTime, Quality, Trial
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
@@ -18,12 +18,21 @@ from whet.measure.likeness import check_alike_in_form, untouched_quality
 from whet.measure.process import ContenderProcess
 from whet.measure.quality import judge
 from whet.search.answers import answers_of, kept_answers
-from whet.search.figures import is_untouched
+from whet.search.figures import is_untouched, row_ms
 from whet.search.jobs import Made
+from whet.search.patience import answer_limit_s, step_limit_s
 from whet.search.setup import Setup
 from whet.search.untouched import rows_to_compare
 
-__all__ = ["compare_untouched", "contender_of", "judge_on", "layers_of", "quick_plan", "time_all"]
+__all__ = [
+    "ask_original",
+    "compare_untouched",
+    "contender_of",
+    "judge_on",
+    "layers_of",
+    "quick_plan",
+    "time_all",
+]
 
 
 # A slow network answers some hundred queries in this time; a fast one is done long before.
@@ -62,15 +71,25 @@ def time_all(
     )
 
 
-def quick_plan(contract: Contract, seed: int) -> ClockPlan:
-    """Enough rounds to rank candidates; finalists are timed again in full."""
-    return ClockPlan.quick(
+def quick_plan(setup: Setup, left_s: float) -> ClockPlan:
+    """Enough rounds to rank candidates; finalists are timed again in full.
+
+    Args:
+        setup: of this search.
+        left_s: that a step of an engine that hangs may take.
+    """
+    contract = setup.contract
+    plan = ClockPlan.quick(
         batch=contract.batch,
         concurrency=contract.concurrency,
         percentile=contract.percentile,
-        seed=seed,
+        seed=setup.seed,
         seconds=_QUICK_S,
     )
+    limit_s = step_limit_s(
+        contract.batch * contract.concurrency, original_ms=setup.original_ms, left_s=left_s
+    )
+    return msgspec.structs.replace(plan, timeout_s=limit_s)
 
 
 def judge_on(
@@ -79,6 +98,7 @@ def judge_on(
     make: Callable[[], Made],
     part: SampleStore,
     *,
+    left_s: float,
     per_class: bool = False,
     while_waiting: Callable[[], None] | None = None,
 ) -> Quality:
@@ -93,8 +113,12 @@ def judge_on(
         trial: whose recipe is judged.
         make: gives its engine, where it is needed.
         part: select or certify.
+        left_s: that may be spent on it (see `whet.search.patience`).
         per_class: also compare class by class.
         while_waiting: called several times a second; may raise to give up.
+
+    Raises:
+        TrialError, EngineError: as its process ended, or the original's.
     """
     certify = part is setup.certify
     answers = setup.workdir / "answers"
@@ -103,9 +127,37 @@ def judge_on(
         if certify
         else answers / "select" / trial.id
     )
-    got = _answers(setup, trial, make, part, place, while_waiting)
-    original = setup.references.outputs(part, while_waiting)
+    got = _answers(setup, trial, make, part, place, left_s, while_waiting)
+    original = ask_original(setup, part, left_s=left_s, while_waiting=while_waiting)
     return _judged(setup, trial, original, got, part, per_class=per_class)
+
+
+def ask_original(
+    setup: Setup,
+    part: SampleStore,
+    *,
+    left_s: float,
+    while_waiting: Callable[[], None] | None = None,
+) -> Arrays:
+    """The original's answers on one part, computed once for all trials.
+
+    Args:
+        setup: of this search.
+        part: select or certify; without those of certify nothing can be proven.
+        left_s: that may be spent on it.
+        while_waiting: called several times a second; may raise to give up.
+
+    Raises:
+        TrialError: as its process ended.
+    """
+    limit_s = answer_limit_s(
+        len(part),
+        original_ms=setup.original_ms,
+        own_ms=None,
+        left_s=left_s,
+        must=part is setup.certify,
+    )
+    return setup.references.outputs(part, while_waiting, limit_s=limit_s)
 
 
 def compare_untouched(
@@ -113,6 +165,7 @@ def compare_untouched(
     trial: Trial,
     make: Callable[[], Made],
     *,
+    left_s: float,
     while_waiting: Callable[[], None] | None = None,
 ) -> Quality:
     """Compare an untouched engine's first answers with the original's.
@@ -124,16 +177,18 @@ def compare_untouched(
         setup: of this search.
         trial: an untouched one.
         make: gives its engine, where it is needed.
+        left_s: that may be spent on it.
         while_waiting: called several times a second; may raise to give up.
 
     Raises:
+        TrialError: as its process ended.
         EngineError: its outputs don't have the original's names and shapes.
     """
     look = setup.look
     rows = rows_to_compare(setup.original_ms, look.samples, look.rows_per_sample)
     few = look.subset(np.arange(rows // look.rows_per_sample), setup.workdir / f"few-{rows}.npy")
     place = setup.workdir / "answers" / "untouched" / f"{trial.id}-{rows}"
-    got = _answers(setup, trial, make, few, place, while_waiting)
+    got = _answers(setup, trial, make, few, place, left_s, while_waiting)
     # A sequence output is padded to the longest row of its part, so it is cut to these rows'.
     original = {
         name: _cut(array[:rows], got[name].shape if name in got else array.shape)
@@ -142,7 +197,7 @@ def compare_untouched(
     found = _judged(setup, trial, original, got, few)
     if found.same:
         return found
-    return judge_on(setup, trial, make, setup.select, while_waiting=while_waiting)
+    return judge_on(setup, trial, make, setup.select, left_s=left_s, while_waiting=while_waiting)
 
 
 def _cut(array: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
@@ -161,6 +216,7 @@ def _answers(
     make: Callable[[], Made],
     part: SampleStore,
     place: Path,
+    left_s: float,
     while_waiting: Callable[[], None] | None,
 ) -> Arrays:
     got = kept_answers(place)
@@ -172,6 +228,13 @@ def _answers(
         place,
         cores=setup.cores,
         memory_bytes=setup.memory_bytes,
+        limit_s=answer_limit_s(
+            len(part),
+            original_ms=setup.original_ms,
+            own_ms=row_ms(trial),
+            left_s=left_s,
+            must=is_untouched(trial),
+        ),
         while_waiting=while_waiting,
     )
 

@@ -2,7 +2,7 @@
 
 The certify part is touched here and nowhere else, and once: finalists are
 certified from the safest to the fastest and the sequence stops at the first
-that isn't passed (see `whet.search.decide.certify_order`). All finalists, the
+that isn't passed (see `whet.search.proving`). All finalists, the
 best untouched engines and the original are then timed afresh, interleaved
 (`whet.search.last_race`).
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 
 import msgspec
 
@@ -20,12 +19,12 @@ from whet.core.note import Note
 from whet.errors import WhetError
 from whet.measure.clock import Race
 from whet.measure.footprint import measure_footprint
-from whet.search.assay import contender_of, judge_on, layers_of
+from whet.search.assay import contender_of, layers_of
 from whet.search.decide import FINALISTS, certify_order, choose
-from whet.search.figures import answers_right
+from whet.search.figures import answers_right, row_ms
 from whet.search.frontier import frontier
 from whet.search.last_race import race_in_full, rivals_of
-from whet.search.proving import answering, fastest_answering
+from whet.search.proving import answering, certified_in_turn, fastest_answering
 from whet.search.reasons import why_lost
 from whet.search.setup import Setup
 from whet.search.trials import Trials
@@ -62,7 +61,7 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     contract = setup.contract
     trials.tell.phase("certifying the finalists")
     order = certify_order(trials.all.values(), contract, setup.certify.samples, FINALISTS)
-    certified = _certify(setup, trials, order)
+    certified = certified_in_turn(setup, trials, order, row_ms(baseline))
     baseline = answering(setup, trials, baseline, certified)
     trials.tell.phase("timing the finalists against the original")
     untouched = [baseline, *rivals_of(baseline, filter(answers_right, trials.untouched()))]
@@ -104,26 +103,6 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
         layers=layers,
         notes=notes + more,
     )
-
-
-def _certify(setup: Setup, trials: Trials, order: tuple[Trial, ...]) -> list[Trial]:
-    done: list[Trial] = []
-    for trial in order:
-        try:
-            make = partial(trials.made_for, trial)
-            quality = judge_on(setup, trial, make, setup.certify, per_class=True)
-        except WhetError as error:
-            note = Note(trial.name, f"Could not be certified: {error.message}")
-            trials.update(
-                msgspec.structs.replace(trial, notes=(*trial.notes, note)), remember=False
-            )
-            break
-        certified = msgspec.structs.replace(trial, certify=quality)
-        trials.update(certified, remember=False)
-        done.append(certified)
-        if quality.verdict is not Verdict.PASSED:
-            break
-    return done
 
 
 def _record(trials: Trials, race: Race, baseline: Trial, finalists: Iterable[Trial]) -> None:

@@ -15,7 +15,7 @@ from whet.search.budget import closing_reserve_s
 from whet.search.decide import FINALISTS
 from whet.search.figures import is_untouched, row_ms
 
-__all__ = ["answers_s", "closing_s"]
+__all__ = ["answers_s", "closing_s", "spare_s"]
 
 _START_S = 1.5  # a process that opens an engine
 # How much faster than the original the best untouched engine and the finalists are taken to
@@ -65,3 +65,19 @@ def answers_s(
     to_come = fastest * (FINALISTS - len(known))
     row_ms = original_ms + untouched + sum(known) + to_come
     return rows * row_ms / 1e3 + _START_S * (2 + FINALISTS)
+
+
+def spare_s(left_s: float, rows: int, original_ms: float, untouched_ms: float | None) -> float:
+    """Seconds that certifying a candidate may take: what proving the rest leaves.
+
+    The original and the best untouched engine answer after it, then come the shortest race and
+    packing.
+
+    Args:
+        left_s: of the whole budget.
+        rows: that each answers.
+        original_ms: what the original takes for one.
+        untouched_ms: what the best untouched engine takes for one, where it was timed.
+    """
+    row_ms = original_ms + (original_ms if untouched_ms is None else untouched_ms)
+    return max(0.0, left_s - closing_reserve_s(rows * row_ms / 1e3 + 2 * _START_S, 0.0))

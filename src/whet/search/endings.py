@@ -24,7 +24,7 @@ from whet.errors import (
 )
 from whet.search.figures import is_untouched
 
-__all__ = ["ended", "holds", "reason_of", "worth_another_try"]
+__all__ = ["ended", "holds", "reason_of", "uncertified", "worth_another_try"]
 
 _LASTING = frozenset({Status.OK, Status.REFUSED})
 
@@ -48,6 +48,17 @@ def ended(trial: Trial, error: WhetError) -> Trial:
         raise error
     status = next((s for kind, s in _STATUS if isinstance(error, kind)), Status.CRASHED)
     note = Note(trial.name, error.message)
+    return msgspec.structs.replace(trial, status=status, notes=(*trial.notes, note))
+
+
+def uncertified(trial: Trial, error: WhetError) -> Trial:
+    """The trial with why its certify answers are missing; a candidate that hung didn't run.
+
+    An untouched engine keeps its status: one of them is what everything is compared with.
+    """
+    note = Note(trial.name, f"Could not be certified: {error.message}")
+    late = isinstance(error, TrialTimeoutError) and not is_untouched(trial)
+    status = Status.TIMED_OUT if late else trial.status
     return msgspec.structs.replace(trial, status=status, notes=(*trial.notes, note))
 
 

@@ -7,7 +7,6 @@ in the search imports torch, onnx or a compiler.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,8 +128,6 @@ class Made(_Message, frozen=True):
 
     graph: Artifact
     engine: str
-    build_s: float
-    compile_s: float
     notes: tuple[Note, ...]
     traffic: Traffic | None = None
 
@@ -198,16 +195,11 @@ def make_engine(job: MakeJob) -> Made:
     from whet.runtimes.cache import EngineCache
     from whet.runtimes.registry import get
 
-    began = time.monotonic()
     from_torch = job.program is not None and job.runtime in {"torch", "inductor"}
     made = _BuiltGraph(job.program, ()) if from_torch and job.program else _built(job)
     graph = made.graph
-    built = time.monotonic()
     engine = EngineCache(Path(job.cache)).compiled(get(job.runtime), graph, job.settings)
-    compiled = time.monotonic()
-    return Made(
-        graph, str(engine), built - began, compiled - built, made.notes, traffic=made.traffic
-    )
+    return Made(graph, str(engine), made.notes, traffic=made.traffic)
 
 
 def sensitivity(job: SensitivityJob) -> Sensitivity:

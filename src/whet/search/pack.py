@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,8 @@ from whet.data.transform import TextTransform, Transform
 from whet.search.answers import answers_of
 from whet.search.assay import contender_of
 from whet.search.close import Closed
+from whet.search.figures import row_ms
+from whet.search.patience import answer_limit_s
 from whet.search.setup import Setup
 from whet.search.trials import Trials
 
@@ -88,6 +91,13 @@ def _variant(
         setup.workdir / "answers" / golden.path.name / f"{trial.id}-{made.graph.digest()[:16]}",
         cores=setup.cores,
         memory_bytes=setup.memory_bytes,
+        limit_s=answer_limit_s(
+            len(golden),
+            original_ms=setup.original_ms,
+            own_ms=row_ms(trial),
+            left_s=trials.budget.left_s(time.monotonic()),
+            must=True,
+        ),
         rows=per_run,
     )
     quality = trial.certify or trial.select

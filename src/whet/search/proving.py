@@ -1,6 +1,10 @@
-"""The untouched engine is proven too: its answers on the certify samples. A thin shell.
+"""What is proven on the certify samples: the finalists, then the untouched engine. A thin shell.
 
-Comparing number by number chooses nothing by chance, so it spends none of the confidence
+Finalists are tested from the safest to the fastest until the first that isn't passed, each at
+the full confidence (fixed sequence, see `whet.search.decide.certify_order`). One that gave no
+answers, since it crashed or hung, was not tested: the sequence goes on without it.
+
+The untouched engine is proven too. Comparing number by number chooses nothing by chance, so it spends none of the confidence
 that the finalists share, and several engines may be asked in turn. Only where none gives the
 original's answers does the metric decide about one, as the last test of the finalists'
 sequence: it counts as passed only if none before it failed.
@@ -8,25 +12,57 @@ sequence: it counts as passed only if none before it failed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 
 import msgspec
 
 from whet.core.evidence import Quality, Trial, Verdict
-from whet.core.note import Note
 from whet.errors import WhetError
 from whet.measure.clock import Race
 from whet.search.assay import judge_on
+from whet.search.closing_cost import spare_s
+from whet.search.endings import uncertified
 from whet.search.figures import answers_right
 from whet.search.last_race import fastest_of
 from whet.search.setup import Setup
 from whet.search.trials import Trials
 from whet.search.untouched import stranger_note, to_certify
 
-__all__ = ["answering", "fastest_answering"]
+__all__ = ["answering", "certified_in_turn", "fastest_answering"]
 
 _OUT_OF_TURN = "not tested, since a comparison before it failed or another engine answers right"
+
+
+def certified_in_turn(
+    setup: Setup, trials: Trials, order: Sequence[Trial], untouched_ms: float | None
+) -> list[Trial]:
+    """The finalists that were tested, up to the first that isn't passed, with their verdicts.
+
+    Args:
+        setup: of the search.
+        trials: where the verdicts are kept.
+        order: the finalists, the safest first.
+        untouched_ms: what the best untouched engine takes for a row, where it was timed.
+    """
+    done: list[Trial] = []
+    rows, original_ms = len(setup.certify), setup.original_ms
+    for place, trial in enumerate(order):
+        left_s = trials.budget.left_s(time.monotonic())
+        share_s = spare_s(left_s, rows, original_ms, untouched_ms) / (len(order) - place)
+        try:
+            make = partial(trials.made_for, trial)
+            quality = judge_on(setup, trial, make, setup.certify, left_s=share_s, per_class=True)
+        except WhetError as error:
+            trials.update(uncertified(trial, error), remember=False)
+            continue
+        certified = msgspec.structs.replace(trial, certify=quality)
+        trials.update(certified, remember=False)
+        done.append(certified)
+        if quality.verdict is not Verdict.PASSED:
+            break
+    return done
 
 
 def answering(setup: Setup, trials: Trials, best: Trial, certified: Sequence[Trial]) -> Trial:
@@ -76,11 +112,12 @@ def fastest_answering(
 
 def _proven(setup: Setup, trials: Trials, trial: Trial, judged: dict[str, Quality]) -> Trial:
     """The trial with what its certify answers say; what the metric says of it goes to ``judged``."""
+    left_s = trials.budget.left_s(time.monotonic())
     try:
-        quality = judge_on(setup, trial, partial(trials.made_for, trial), setup.certify)
+        make = partial(trials.made_for, trial)
+        quality = judge_on(setup, trial, make, setup.certify, left_s=left_s)
     except WhetError as error:
-        note = Note(trial.name, f"Could not be certified: {error.message}")
-        trial = msgspec.structs.replace(trial, notes=(*trial.notes, note))
+        trial = uncertified(trial, error)
         trials.update(trial, remember=False)
         return trial
     judged[trial.id] = quality

@@ -20,6 +20,9 @@ from whet.search.jobs import Exported
 
 __all__ = ["References"]
 
+# Of how long the original takes nothing is known before its first answers.
+_FIRST_S = 3600.0
+
 
 class References:
     """Runs the original, once per part.
@@ -39,12 +42,22 @@ class References:
         self._memory_bytes = memory_bytes
         self.original = _original(exported, len(cores))
 
-    def outputs(self, part: SampleStore, while_waiting: Callable[[], None] | None = None) -> Arrays:
+    def outputs(
+        self,
+        part: SampleStore,
+        while_waiting: Callable[[], None] | None = None,
+        *,
+        limit_s: float = _FIRST_S,
+    ) -> Arrays:
         """The original's outputs on every row of ``part``, by name, in order.
 
         Args:
             part: the samples.
             while_waiting: called several times a second; may raise to give up.
+            limit_s: for the answers that aren't there yet.
+
+        Raises:
+            TrialError: as its process ended.
         """
         return answers_of(
             self.original,
@@ -52,6 +65,7 @@ class References:
             self._place(part),
             cores=self._cores,
             memory_bytes=self._memory_bytes,
+            limit_s=limit_s,
             while_waiting=while_waiting,
         )
 

@@ -18,7 +18,14 @@ from whet.core.evidence import Footprint, Latency, Quality, Status, Trial
 from whet.core.recipe import Recipe
 from whet.errors import MeasurementError, WhetError
 from whet.measure.machine import fingerprint, higher
-from whet.search.assay import compare_untouched, contender_of, judge_on, quick_plan, time_all
+from whet.search.assay import (
+    ask_original,
+    compare_untouched,
+    contender_of,
+    judge_on,
+    quick_plan,
+    time_all,
+)
 from whet.search.budget import Budget
 from whet.search.closing_cost import closing_s
 from whet.search.endings import ended, holds, reason_of, worth_another_try
@@ -237,7 +244,9 @@ class Trials:
         if trial.select is None:
             try:
                 make = partial(self.made_for, trial)
-                select = compare_untouched(self.setup, trial, make, while_waiting=self.stop.check)
+                select = compare_untouched(
+                    self.setup, trial, make, left_s=self._climb_s(), while_waiting=self.stop.check
+                )
             except WhetError as error:
                 self.stop.check()
                 return ended(trial, error)
@@ -273,7 +282,7 @@ class Trials:
         self.made[trial.id] = made
         anchor = self.anchor if self.anchor is not None else trial
         pair = {t.id: contender_of(t, self.made_for(t)) for t in (anchor, trial)}
-        plan = quick_plan(self.setup.contract, self.setup.seed)
+        plan = quick_plan(self.setup, self._climb_s())
         result = time_all(self.setup, tuple(pair.values()), plan, while_waiting=self.stop.check)
         if trial.name in result.failures:
             raise result.failures[trial.name]
@@ -292,9 +301,12 @@ class Trials:
 
     def _select(self, trial: Trial, make: Callable[[], Made]) -> Quality:
         setup, began = self.setup, time.monotonic()
-        setup.references.outputs(setup.select, self.stop.check)  # asked once, for all trials
-        self.aside_s += time.monotonic() - began
-        return judge_on(setup, trial, make, setup.select, while_waiting=self.stop.check)
+        check = self.stop.check
+        ask_original(setup, setup.select, left_s=self._climb_s(), while_waiting=check)
+        self.aside_s += time.monotonic() - began  # asked once, for all trials
+        return judge_on(
+            setup, trial, make, setup.select, left_s=self._climb_s(), while_waiting=check
+        )
 
     def _worth_judging(self, trial: Trial) -> bool:
         """Latency first: quality is judged only for those that can still win."""
@@ -315,8 +327,11 @@ class Trials:
 
     def _most_s(self, trial: Trial) -> float:
         """How long it may be built: a candidate leaves closing its reserve, untouched ones must run."""
-        now = time.monotonic()
-        return self.budget.left_s(now) if is_untouched(trial) else self.budget.climbing_s(now)
+        untouched = is_untouched(trial)
+        return self.budget.left_s(time.monotonic()) if untouched else self._climb_s()
+
+    def _climb_s(self) -> float:
+        return self.budget.climbing_s(time.monotonic())
 
     def _keep(self, trial: Trial, *, new: bool) -> None:
         self.all[trial.id] = trial

@@ -43,7 +43,7 @@ def made(tmp_path: Path, traffic: Traffic | None = None) -> Made:
     file = tmp_path / "model.bin"
     file.write_bytes(b"x" * 160)
     graph = Artifact(str(file), Format.ONNX, Signature((), ()))
-    return Made(graph, "engine", 0.0, 0.0, (), traffic=traffic)
+    return Made(graph, "engine", (), traffic=traffic)
 
 
 def taken(found: Trial, files: Made, **known: object) -> Footprint:

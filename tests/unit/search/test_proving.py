@@ -12,6 +12,7 @@ from trial_factory import SAME, quality, trial
 from whet.core.evidence import Quality, Trial, Verdict
 from whet.errors import EngineError
 from whet.search import proving
+from whet.search.budget import Budget
 from whet.search.figures import answers_right
 from whet.search.proving import answering, fastest_answering
 
@@ -34,6 +35,7 @@ class Search:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **found: Quality | EngineError) -> None:
         self.found, self.asked, self.tell = found, list[str](), Told()
+        self.budget = Budget(0.0, None)
         made = [
             msgspec.structs.replace(trial(name, 9.0 - i, untouched=True), certify=None)
             for i, name in enumerate(found)
@@ -52,7 +54,7 @@ class Search:
         assert not remember, "the certify part is this run's own"
         self.all[of.id] = of
 
-    def judge_on(self, setup: Any, of: Trial, make: Any, part: Any) -> Quality:
+    def judge_on(self, setup: Any, of: Trial, make: Any, part: Any, *, left_s: float) -> Quality:
         self.asked.append(of.name)
         says = self.found[of.name]
         if isinstance(says, EngineError):
