@@ -148,8 +148,8 @@ def _setup(case: Case) -> Setup:
         label_offset=case.label_offset,
         seed=SEED,
     )
-    taken = take_in(given, None, lambda _: None, Stop())
-    return prepare(given, case.contract, taken, lambda _: None, Stop())
+    with take_in(given, None, lambda _: None, Stop()) as taken:
+        return prepare(given, case.contract, taken, lambda _: None, Stop())
 
 
 def _contenders(setup: Setup, place: Path, evidence: Evidence) -> dict[str, Contender]:

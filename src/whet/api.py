@@ -112,7 +112,7 @@ def optimize(
         seed=seed,
         runtimes=runtimes,
     )
-    found = search(
+    with search(
         given,
         contract if contract is not None else Contract(),
         budget_s=budget_s,
@@ -120,9 +120,9 @@ def optimize(
         emit=emit,
         stop=Stop(cancel) if cancel is not None else Stop(),
         command=command,
-    )
-    if place is not None:
-        write_bundle(place, _with_report(found.draft, place), replace=True)
+    ) as found:
+        if place is not None:
+            write_bundle(place, _with_report(found.draft, place), replace=True)
     emit(
         Finished(
             elapsed_s=found.evidence.seconds,

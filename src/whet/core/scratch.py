@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["scratch_folder", "sweep"]
+__all__ = ["is_scratch", "scratch_folder", "sweep"]
 
 _NAME = "whet-scratch-"
 _UNHELD = ".whet-new-"
@@ -49,6 +49,11 @@ def scratch_folder(within: Path | None = None) -> Iterator[Path]:
         for path in (made, folder):
             shutil.rmtree(path, ignore_errors=True)
         os.close(handle)
+
+
+def is_scratch(folder: Path) -> bool:
+    """Whether a folder has the name of a scratch folder, or of one that is just being made."""
+    return folder.name.startswith((_NAME, _UNHELD))
 
 
 def sweep(within: Path | None = None) -> int:

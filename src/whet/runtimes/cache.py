@@ -17,9 +17,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +26,7 @@ import msgspec
 
 from whet.bundle.disk import locked
 from whet.core.artifact import Artifact
+from whet.core.scratch import is_scratch, scratch_folder, sweep
 from whet.core.settings import Settings
 from whet.errors import EngineError, StorageError
 from whet.runtimes.base import Runtime, check_settings
@@ -38,9 +36,6 @@ from whet.runtimes.seal import SEAL_SUFFIX, baked, check_seal
 __all__ = ["DEFAULT_LIMIT_BYTES", "EngineCache", "engine_key"]
 
 DEFAULT_LIMIT_BYTES = 8 << 30
-_UNFINISHED = ".unfinished-"
-# An unfinished folder this old has lost its writer: no compilation takes a day.
-_LOST_AFTER_S = 86_400.0
 
 
 def engine_key(runtime: Runtime, graph: Artifact, settings: Settings) -> str:
@@ -92,7 +87,7 @@ class EngineCache:
             if found is not None:
                 os.utime(entry)
                 return found
-        with _storage(self.root), self._unfinished() as folder:
+        with _storage(self.root), self._scratch() as folder:
             engine = runtime.compile(graph, settings, folder)
             if engine.parent != folder:
                 return engine
@@ -103,14 +98,11 @@ class EngineCache:
         return entry / engine.name
 
     @contextlib.contextmanager
-    def _unfinished(self) -> Iterator[Path]:
+    def _scratch(self) -> Iterator[Path]:
         """A folder to write into; gone at the end unless it was renamed."""
         self.root.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.root))
-        try:
+        with scratch_folder(self.root) as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def _replace(self, entry: Path, folder: Path) -> None:
         """Give a finished folder its name; what has it now is damaged or absent."""
@@ -121,14 +113,11 @@ class EngineCache:
 
     def _set_aside(self, entry: Path) -> None:
         """Remove an entry; renamed first, so that no reader finds half of one."""
-        with self._unfinished() as aside:
+        with self._scratch() as aside:
             entry.rename(aside / entry.name)
 
     def _evict(self, keep: Path) -> None:
-        now = time.time()
-        for lost in self.root.glob(f"{_UNFINISHED}*"):
-            if now - _used(lost) > _LOST_AFTER_S:
-                shutil.rmtree(lost, ignore_errors=True)
+        sweep(self.root)  # what compilations that were killed left
         entries = sorted(_entries(self.root), key=_used, reverse=True)
         total = _size_bytes(keep)
         for entry in (entry for entry in entries if entry != keep):
@@ -149,14 +138,14 @@ def _intact(entry: Path, runtime: Runtime, graph: Artifact, settings: Settings) 
 
 def _entries(root: Path) -> Iterator[Path]:
     """The finished entries; files that aren't ours are left alone."""
-    groups = [g for g in root.iterdir() if g.is_dir() and not g.name.startswith(_UNFINISHED)]
+    groups = [group for group in root.iterdir() if group.is_dir() and not is_scratch(group)]
     return (entry for group in groups for entry in group.iterdir() if entry.is_dir())
 
 
 def _used(folder: Path) -> float:
     try:
         return folder.stat().st_mtime
-    except FileNotFoundError:  # an unfinished folder whose writer is just done
+    except FileNotFoundError:  # another process has just set it aside
         return 0.0
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import msgspec
 
-from whet.bundle.disk import locked
 from whet.core.scratch import scratch_folder, sweep
 from whet.data.store import SampleStore
 from whet.search.content import export_digest, moved
@@ -55,8 +54,11 @@ class Taken:
     space: Workspace
 
 
-def take_in(given: Given, ledger: Path | None, say: Callable[[str], None], stop: Stop) -> Taken:
-    """Decode the samples, export the network and find the workspace that belongs to them.
+@contextlib.contextmanager
+def take_in(
+    given: Given, ledger: Path | None, say: Callable[[str], None], stop: Stop
+) -> Iterator[Taken]:
+    """Decode the samples, export the network and hold the workspace that belongs to them.
 
     Args:
         given: network and samples.
@@ -67,12 +69,23 @@ def take_in(given: Given, ledger: Path | None, say: Callable[[str], None], stop:
     Raises:
         InputError: the network or the samples can't be used.
         HostError: no runtime, or an extra is missing.
-        StorageError: the cache can't be written.
+        StorageError: the cache can't be written, or another search works on the same.
         Stopped: the user asked to stop.
     """
     chosen_runtimes(given.runtimes)  # refused before anything that takes long
     if ledger is not None:
         make_folders(ledger.parent)
+    with contextlib.ExitStack() as held:
+        yield _taken(given, ledger, say, stop, held)
+
+
+def _taken(
+    given: Given,
+    ledger: Path | None,
+    say: Callable[[str], None],
+    stop: Stop,
+    held: contextlib.ExitStack,
+) -> Taken:
     with _arrival() as arrival:
         say("reading the samples")
         described = _describe(given, stop)
@@ -83,6 +96,8 @@ def take_in(given: Given, ledger: Path | None, say: Callable[[str], None], stop:
             f"{export_digest(exported)} {samples} {given.seed}".encode()
         ).hexdigest()
         space = Workspace(content, ledger=ledger or shared_ledger(exported.graph.digest()))
+        held.enter_context(space.held())
+        space.clean()
         settled = _settled(exported, arrival / "export", space.folder)
     task = settled.task or (described.task if described is not None else None)
     return Taken(settled, store, samples, task, space)
@@ -142,22 +157,21 @@ def _export(given: Given, store: SampleStore, workdir: Path, stop: Stop) -> Expo
 
 
 def _settled(exported: Exported, fresh: Path, folder: Path) -> Exported:
-    """The export in its workspace: moved there, or the equal one that lies there already.
+    """The export in its workspace, which is held: moved there, or the equal one that lies there.
 
     The older one is kept since engines are compiled from its very bytes, and a
     torch program's archive has a random number in it.
     """
     kept, place = folder / "exported.json", folder / "export"
     try:
-        with locked(folder):
-            if kept.exists():
-                return msgspec.json.decode(kept.read_bytes(), type=Exported)
-            shutil.rmtree(place, ignore_errors=True)  # of a search that was killed just here
-            fresh.rename(place)
-            found = moved(exported, fresh, place)
-            beside = kept.with_suffix(".part")
-            beside.write_bytes(msgspec.json.encode(found))
-            beside.replace(kept)
+        if kept.exists():
+            return msgspec.json.decode(kept.read_bytes(), type=Exported)
+        shutil.rmtree(place, ignore_errors=True)  # of a search that was killed just here
+        fresh.rename(place)
+        found = moved(exported, fresh, place)
+        beside = kept.with_suffix(".part")
+        beside.write_bytes(msgspec.json.encode(found))
+        beside.replace(kept)
     except OSError as error:
         raise unwritable(folder, error) from error
     return found

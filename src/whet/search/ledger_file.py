@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import platform
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from whet.errors import LedgerError
+from whet.search.holding import hold
 
 __all__ = ["acquire", "damaged", "mapped", "prepare"]
 
@@ -47,23 +45,19 @@ _MIGRATIONS = (
 
 
 def acquire(file: Path) -> int:
-    """Hold the lock file; its content is for people only, the kernel's lock decides."""
-    lock = file.with_name(file.name + ".lock")
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
-        os.close(handle)
-        if not isinstance(error, BlockingIOError):
-            raise  # a file system without locks
+    """Hold the lock file; returns the handle to close.
+
+    Raises:
+        LedgerError: another search holds it.
+        OSError: it can't be opened, or its file system has no locks.
+    """
+    held = hold(file.with_name(file.name + ".lock"))
+    if isinstance(held, str):
         raise LedgerError(
-            f"The ledger '{file}' is in use by {holder}.",
+            f"The ledger '{file}' is in use by {held}.",
             "Wait until that search ends, stop it, or give this one another ledger.",
-        ) from error
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
-    return handle
+        )
+    return held
 
 
 @contextlib.contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from whet.search.events import Event, Started
 from whet.search.gaps import gap_notes, gap_sentence
 from whet.search.given import Given
 from whet.search.identity import SearchInputs, machine_digest
-from whet.search.intake import take_in
+from whet.search.intake import Taken, take_in
 from whet.search.ledger import Ledger
 from whet.search.memory import MemoryWatch
 from whet.search.metric_code import metric_digest
@@ -50,6 +51,7 @@ class Found:
     draft: BundleDraft
 
 
+@contextlib.contextmanager
 def search(
     given: Given,
     contract: Contract,
@@ -59,48 +61,22 @@ def search(
     emit: Callable[[Event], None],
     stop: Stop,
     command: str,
-) -> Found:
+) -> Iterator[Found]:
     """Prepare, climb, close, pack.
+
+    A context manager: within it, the files that the draft names are kept from other searches.
 
     Raises:
         InputError, HostError, StorageError: see `prepare`.
         Stopped: the user asked to stop before there was anything to close with.
     """
     began = time.monotonic()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     sweep()  # what searches that were killed left behind
-    with MemoryWatch() as memory:
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        budget = Budget(began, budget_s)
-        tell = Teller(emit, budget)
-        contract = contract.checked(allowed_cores())
-        taken = take_in(given, ledger, tell.phase, stop)
-        space = taken.space
-        setup = prepare(given, contract, taken, tell.phase, stop)
-        key = _key(setup, taken.samples)
-        with Ledger.open(space.ledger, key) as book:
-            emit(_started(setup, began, budget_s))
-            for note in setup.notes:
-                tell.show(note)
-            trials = Trials(
-                setup, book, _reserving(budget, setup), tell, stop, past=_past(setup, key, book)
-            )
-            climbed = climb(setup, trials)
-            trials = trials.closing()
-            closed = close(setup, trials, climbed.baseline)
-            tell.phase("packing the bundle")
-            evidence = _evidence(
-                trials.setup,
-                climbed,
-                closed,
-                started,
-                time.monotonic() - began,
-                given.seed,
-                command,
-                (*tell.remarks, *gap_notes(closed.trials), *noted(book, key, closed.trials)),
-            )
-            evidence = with_names(evidence, variant_names(closed.finalists))
-            draft = draft_of(setup, trials, closed, evidence, started)
-        space.drop_built({t.recipe.build_digest() for t in closed.finalists})
+    tell = Teller(emit, Budget(began, budget_s))
+    contract = contract.checked(allowed_cores())
+    with MemoryWatch() as memory, take_in(given, ledger, tell.phase, stop) as taken:
+        evidence, draft = _searched(given, contract, taken, tell, stop, command, started)
         seconds = time.monotonic() - began
         evidence = msgspec.structs.replace(
             evidence,
@@ -108,7 +84,47 @@ def search(
             peak_bytes=memory.peak_bytes(),
             notes=(*evidence.notes, *over_notes(tell.marks, seconds, budget_s)),
         )
-    return Found(evidence, replace(draft, evidence=evidence))
+        yield Found(evidence, replace(draft, evidence=evidence))
+
+
+def _searched(
+    given: Given,
+    contract: Contract,
+    taken: Taken,
+    tell: Teller,
+    stop: Stop,
+    command: str,
+    started: str,
+) -> tuple[Evidence, BundleDraft]:
+    """Everything after the intake."""
+    budget = tell.budget
+    setup = prepare(given, contract, taken, tell.phase, stop)
+    key = _key(setup, taken.samples)
+    with Ledger.open(taken.space.ledger, key) as book:
+        tell.emit(_started(setup, budget))
+        for note in setup.notes:
+            tell.show(note)
+        trials = Trials(
+            setup, book, _reserving(budget, setup), tell, stop, past=_past(setup, key, book)
+        )
+        climbed = climb(setup, trials)
+        trials = trials.closing()
+        closed = close(setup, trials, climbed.baseline)
+        tell.phase("packing the bundle")
+        evidence = _evidence(
+            trials.setup,
+            climbed,
+            closed,
+            started,
+            budget.elapsed_s(time.monotonic()),
+            given.seed,
+            command,
+            (*tell.remarks, *gap_notes(closed.trials), *noted(book, key, closed.trials)),
+        )
+        evidence = with_names(evidence, variant_names(closed.finalists))
+        draft = draft_of(setup, trials, closed, evidence, started)
+    taken.space.drop_built({t.recipe.build_digest() for t in closed.finalists})
+    return evidence, draft
 
 
 def _key(setup: Setup, samples: str) -> SearchInputs:
@@ -129,10 +145,10 @@ def _past(setup: Setup, key: SearchInputs, book: Ledger) -> Mapping[str, Kept]:
     return still_holding(pasts, key, shapes=same_shapes(setup.graph.signature))
 
 
-def _started(setup: Setup, began: float, budget_s: float | None) -> Started:
+def _started(setup: Setup, budget: Budget) -> Started:
     return Started(
-        elapsed_s=time.monotonic() - began,
-        budget_s=budget_s,
+        elapsed_s=budget.elapsed_s(time.monotonic()),
+        budget_s=budget.total_s,
         contract=setup.contract,
         samples=setup.samples,
         machine=setup.machine,

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from whet.core.scratch import is_scratch
 from whet.core.settings import Settings
 from whet.errors import EngineError, OptionError, StorageError
 from whet.runtimes.cache import EngineCache, engine_key
@@ -59,14 +62,14 @@ def test_a_damaged_entry_is_rebuilt(cache: EngineCache, paper, text_graph, damag
             seal_path(engine).unlink()
     assert cache.compiled(paper, text_graph, ONE).read_text() == "CONV RELU"
     assert len(paper.compiled) == 2
-    assert not list(cache.root.glob(".*"))
+    assert not [folder for folder in cache.root.iterdir() if is_scratch(folder)]
 
 
 def test_a_failure_leaves_nothing_behind(cache: EngineCache, paper, make_graph, tmp_path) -> None:
     with pytest.raises(EngineError, match="operator"):
         cache.compiled(paper, make_graph(tmp_path, "unknown"), ONE)
     assert not [file for file in cache.root.rglob("*") if file.is_file()]
-    assert not list(cache.root.glob(".*"))
+    assert not [folder for folder in cache.root.iterdir() if is_scratch(folder)]
 
 
 def test_writers_at_the_same_time(cache: EngineCache, paper, text_graph) -> None:
@@ -77,7 +80,7 @@ def test_writers_at_the_same_time(cache: EngineCache, paper, text_graph) -> None
         }
     (engine,) = found
     assert engine.read_text() == "CONV RELU"
-    assert not list(cache.root.glob(".*"))
+    assert not [folder for folder in cache.root.iterdir() if is_scratch(folder)]
 
 
 def test_rebuilders_at_the_same_time(cache: EngineCache, paper, text_graph) -> None:
@@ -114,14 +117,33 @@ def test_an_entry_larger_than_the_limit_stays_until_the_next(
     assert not first.exists()
 
 
-def test_folders_that_lost_their_writer_are_swept(cache: EngineCache, paper, text_graph) -> None:
-    lost, fresh = cache.root / ".unfinished-lost", cache.root / ".unfinished-fresh"
-    lost.mkdir(parents=True)
-    fresh.mkdir()
-    os.utime(lost, (1000, 1000))
+COMPILING = """
+import sys, time
+from pathlib import Path
+from whet.core.scratch import scratch_folder
+with scratch_folder(Path(sys.argv[1])) as folder:
+    (folder / "half.bin").write_bytes(bytes(1000))
+    print(folder, flush=True)
+    time.sleep(300)
+"""
+
+
+def test_folders_of_a_killed_compilation_go_at_once_and_those_of_a_living_one_stay(
+    cache: EngineCache, paper, text_graph
+) -> None:
+    cache.root.mkdir(parents=True)
+    command = [sys.executable, "-c", COMPILING, str(cache.root)]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    folders = [Path(writer.stdout.readline().strip()) for writer in writers]
+    writers[0].kill()
+    writers[0].wait()
+    assert all(folder.is_dir() for folder in folders)
     cache.compiled(paper, text_graph, ONE)
-    assert not lost.exists()
-    assert fresh.exists()
+    assert [folder.is_dir() for folder in folders] == [False, True]
+    writers[1].kill()
+    for writer in writers:
+        writer.wait()
+        writer.stdout.close()
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path, paper, text_graph) -> None:

@@ -28,7 +28,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def taken(network: object, samples: object = None) -> Taken:
     given = Given(network, SAMPLES if samples is None else samples)  # type: ignore[arg-type]
-    return take_in(given, None, lambda _: None, Stop())
+    with take_in(given, None, lambda _: None, Stop()) as found:
+        return found
 
 
 def answers(found: Taken) -> np.ndarray:

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -16,6 +21,60 @@ def test_losing_graphs_are_deleted(tmp_path: Path) -> None:
         (space.folder / "built" / name).mkdir(parents=True)
     space.drop_built({"win"})
     assert [p.name for p in (space.folder / "built").iterdir()] == ["win"]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from whet.search.workspace import Workspace
+with Workspace("k" * 64, ledger=None, home=Path(sys.argv[1])).held():
+    print("held", flush=True)
+    time.sleep(300)
+"""
+
+
+def test_a_second_search_with_another_ledger_is_kept_out_while_the_first_lives(
+    tmp_path: Path,
+) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    with holder.stdout:
+        assert holder.stdout.readline() == "held\n"
+        space = Workspace("k" * 64, ledger=tmp_path / "other.sqlite", home=tmp_path)
+        with pytest.raises(StorageError, match=f"process {holder.pid} on") as caught, space.held():
+            pass
+        assert "stop it" in caught.value.remedy
+        assert "WHET_CACHE" in caught.value.remedy
+        with Workspace("l" * 64, ledger=None, home=tmp_path).held():
+            pass  # other samples are another matter
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    with space.held():
+        pass
+
+
+def test_folders_that_nobody_went_on_with_go_and_those_in_use_stay(tmp_path: Path) -> None:
+    now_s, month_s = time.time(), 31 * 86_400.0
+    spaces = {
+        name: Workspace(name * 64, ledger=None, home=tmp_path) for name in ("o", "u", "y", "m")
+    }
+    old, used, young, mine = spaces.values()
+    with used.held(), mine.held():
+        for space in (old, young):
+            with space.held():
+                (space.folder / "exported.json").write_text("{}")
+        past = now_s - month_s
+        for space in (old, used, mine):
+            os.utime(space.folder / "search.lock", (past, past))
+        (tmp_path / ".gone-before").mkdir()
+        assert mine.clean(now_s) == 2
+    assert not old.folder.exists()
+    assert all(space.folder.is_dir() for space in (used, young, mine))
+    assert not list(tmp_path.glob(".gone-*"))
+    with old.held():  # a search that had its name already makes it anew
+        assert old.folder.is_dir()
 
 
 def test_a_place_that_cannot_be_made_is_said(tmp_path: Path) -> None:
