@@ -87,18 +87,18 @@ def _restore(setup: Setup, trials: Trials, base: Trial) -> None:
             quality_ok=promising(trial, setup.contract, n),
             drop=damage(trial),
             ms=point.value_ms if point is not None else None,
+            beaten=_beaten(setup, trials, trial),
         )
-        if not _still_faster(setup, trials, trial):
-            return
 
 
-def _still_faster(setup: Setup, trials: Trials, trial: Trial) -> bool:
-    """Whether restoring more can still beat what is safe already."""
+def _beaten(setup: Setup, trials: Trials, trial: Trial) -> bool:
+    """Whether something that is safe already was measured to be as fast."""
     n = setup.certify.samples
     others = [
         t for t in trials.all.values() if t.id != trial.id and promising(t, setup.contract, n)
     ]
-    return speed(trial) > max((speed(t) for t in others), default=0.0)
+    measured = trial.speedup is not None
+    return measured and speed(trial) <= max((speed(t) for t in others), default=0.0)
 
 
 def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | None:

@@ -27,14 +27,20 @@ def drive(
     ms: dict[str, float],
     *,
     allowed: float,
+    rival_ms: float = math.inf,
 ) -> tuple[list[frozenset[str]], Restored | None]:
-    """Play a world in which damages add up: quality holds when what is left is allowed."""
+    """Play a world in which damages add up: quality holds when what is left is allowed.
+
+    All int8 takes 10 ms; something else that keeps the quality takes ``rival_ms``.
+    """
     asked = []
     while (ignored := search.ask()) is not None:
         asked.append(ignored)
         left = sum(d for name, d in damage.items() if f"{name}/op" not in ignored)
         lost = sum(ms.get(name, 0.0) for name in damage if f"{name}/op" in ignored)
-        search.tell(quality_ok=left <= allowed, drop=left, ms=10 + lost)
+        search.tell(
+            quality_ok=left <= allowed, drop=left, ms=10 + lost, beaten=10 + lost >= rival_ms
+        )
     return asked, search.best
 
 
@@ -89,6 +95,48 @@ def test_gives_up_when_nothing_helps() -> None:
         search.tell(quality_ok=False, drop=1.0)
     assert sizes == [1, 2, 4, 5]
     assert search.best is None
+
+
+def test_one_that_holds_and_is_beaten_is_made_faster_until_it_wins() -> None:
+    """Four groups hold at 24 ms; the rival takes 18 ms, and the answer 13 ms."""
+    damage = {"a": 8.0, "b": 7.0, "c": 6.0, "d": 5.0, "e": 1.0}
+    ms = {"a": 1.0, "b": 1.0, "c": 1.0, "d": 11.0, "e": 1.0}
+    search = RestoreSearch(groups_of(damage), damage, ms)
+    asked, best = drive(search, damage, ms, allowed=7.0, rival_ms=18.0)
+    assert [len(s) for s in asked[:4]] == [1, 2, 4, 3]
+    assert len(asked[2] & {"d/op"}) == 1, "the first that holds has the slow one, and is beaten"
+    assert best is not None
+    assert (best.groups, best.ms) == (("a", "b", "c"), 13.0)
+
+
+def test_one_that_fails_and_is_beaten_ends_the_search() -> None:
+    damage = {"a": 8.0, "b": 7.0, "c": 6.0, "d": 5.0, "e": 1.0}
+    ms = dict.fromkeys(damage, 5.0)
+    search = RestoreSearch(groups_of(damage), damage, ms)
+    asked, best = drive(search, damage, ms, allowed=1.0, rival_ms=18.0)
+    assert [len(s) for s in asked] == [1, 2]  # two float groups take 20 ms and don't suffice
+    assert best is None
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=24), st.data())
+def test_a_rival_never_hides_a_prefix_that_would_beat_it(
+    values: list[float], data: st.DataObject
+) -> None:
+    damage = {f"g{n}": value for n, value in enumerate(values)}
+    ms = {name: data.draw(st.floats(0.1, 10)) for name in damage}
+    allowed = data.draw(st.floats(0.001, sum(values)))
+    rival_ms = 10 + data.draw(st.floats(0, sum(ms.values())))
+    ranked = by_damage(damage)
+    enough = next(
+        k for k in range(1, len(ranked) + 1) if sum(damage[n] for n in ranked[k:]) <= allowed
+    )
+    prefix_ms = 10 + sum(ms[n] for n in ranked[:enough])
+    search = RestoreSearch(groups_of(damage), damage, ms, max_asks=1000)
+    _, best = drive(search, damage, ms, allowed=allowed, rival_ms=rival_ms)
+    if prefix_ms < rival_ms:
+        assert best is not None
+        assert best.ms is not None
+        assert best.ms <= prefix_ms + 1e-9
 
 
 def test_asking_twice_is_the_same_question() -> None:

@@ -8,6 +8,8 @@ module knows no clock, no file and no framework.
    that keeps the quality is found by galloping (1, 2, 4, ... groups) and then
    bisection: at most about ``2 log2 k`` candidates for an answer of ``k`` groups.
    Groups that int8 makes clearly slower are float from the start; they cost nothing.
+   A prefix that fails and is no faster than what is safe already ends the search: every
+   longer one is slower still. One that holds never does: fewer groups may do.
 2. *Re-quantise.* Of the groups now float, the one with the most milliseconds
    regained per unit of damage becomes int8 again; it stays so if the quality
    holds, and the next is tried. The last group of the prefix is left out: the
@@ -151,6 +153,7 @@ class RestoreSearch:
         # With groups that are free, the empty prefix is news too.
         self._fails = -1 if self._free else 0
         self._holds: int | None = None
+        self._over = False
         # Phase 2: groups still float, and those not tried yet.
         self._kept: tuple[str, ...] | None = None
         self._untried: list[str] = []
@@ -165,10 +168,12 @@ class RestoreSearch:
     def ask(self) -> frozenset[str] | None:
         """Operators to leave in float in the next candidate; ``None`` when done."""
         if self._asked is None:
-            self._asked = self._next() if self._asks_left > 0 else None
+            self._asked = self._next() if self._asks_left > 0 and not self._over else None
         return None if self._asked is None else self._ignored(self._asked)
 
-    def tell(self, *, quality_ok: bool, drop: float, ms: float | None = None) -> None:
+    def tell(
+        self, *, quality_ok: bool, drop: float, ms: float | None = None, beaten: bool = False
+    ) -> None:
         """How the candidate that was asked for did.
 
         Args:
@@ -176,6 +181,7 @@ class RestoreSearch:
                 build or run did not.
             drop: its loss of quality.
             ms: its measured latency, where there is one.
+            beaten: whether something that keeps the quality anyway was measured to be as fast.
 
         Raises:
             OptionError: nothing was asked.
@@ -188,6 +194,7 @@ class RestoreSearch:
             self._keep_best(asked, drop, ms)
         if self._kept is None:
             self._told_prefix(len(asked) - len(self._free), quality_ok=quality_ok)
+            self._over = beaten and not quality_ok
         elif quality_ok:
             self._kept = asked
 
