@@ -8,6 +8,10 @@ the graph as it is on each runtime, and int8 with ranges from a handful of
 samples, whose answers may be poor but whose speed is real. *Width scaling* is an estimate: the share of
 the channels that would have to stay, since the work falls with the square of
 the width.
+
+What was measured wins: a bound above the fastest probe doesn't hold (the machine was busy
+when its peak was measured, or the candidate computes in a narrower precision than the bound
+is about), so it is left out.
 """
 
 from __future__ import annotations
@@ -70,6 +74,7 @@ def assess(
         f"roofline {p}": ms
         for p in _BYTES
         if (ms := roofline_ms(macs * contract.batch, parameters, p, ceilings)) is not None
+        and ms <= min(probes_ms.values(), default=math.inf)
     }
     fastest = min(probes_ms, key=lambda name: probes_ms[name], default=None)
     if contract.limit_ms is None:

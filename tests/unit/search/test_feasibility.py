@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from whet.core.contract import Contract
 from whet.core.evidence import Ceilings
@@ -56,3 +58,35 @@ def test_between_the_two_it_says_how_much_narrower() -> None:
 def test_without_a_limit_nothing_is_promised() -> None:
     found = assess(Contract(), macs=1, parameters=1, ceilings=PEAKS, probes_ms={"x": 1.0})
     assert found.reachable is None
+
+
+def test_a_probe_below_the_limit_wins_over_a_bound_from_a_busy_moment() -> None:
+    """By the peak 2 ms are the least, and 1.5 ms were measured: the peak was too low."""
+    found = assess(
+        Contract(limit_ms=1.8), macs=10**9, parameters=0, ceilings=PEAKS, probes_ms={"x": 1.5}
+    )
+    assert found.reachable is True
+    assert "x took 1.5 ms" in found.sentence
+    assert found.bounds_ms == {}
+
+
+def test_a_bound_of_a_wider_precision_is_none_for_what_ran_in_a_narrower_one() -> None:
+    found = assess(Contract(), macs=10**9, parameters=0, ceilings=PEAKS, probes_ms={"int8": 8.0})
+    assert found.bounds_ms == {"roofline int8": pytest.approx(2.0)}
+
+
+_MS = st.floats(0.01, 1e3)
+
+
+@given(macs=st.integers(1, 10**12), probes=st.lists(_MS, max_size=4), limit_ms=_MS)
+def test_the_answer_never_contradicts_what_was_measured(
+    macs: int, probes: list[float], limit_ms: float
+) -> None:
+    named = {f"p{n}": ms for n, ms in enumerate(probes)}
+    found = assess(
+        Contract(limit_ms=limit_ms), macs=macs, parameters=0, ceilings=PEAKS, probes_ms=named
+    )
+    assert found.probes_ms == named
+    if probes:
+        assert (found.reachable is True) == (min(probes) <= limit_ms)
+        assert all(bound <= min(probes) for bound in found.bounds_ms.values())
