@@ -143,7 +143,7 @@ def ask_original(
 
     Args:
         setup: of this search.
-        part: select or certify; without those of certify nothing can be proven.
+        part: select or certify.
         left_s: that may be spent on it.
         while_waiting: called several times a second; may raise to give up.
 
@@ -155,7 +155,7 @@ def ask_original(
         original_ms=setup.original_ms,
         own_ms=None,
         left_s=left_s,
-        must=part is setup.certify,
+        must=True,
     )
     return setup.references.outputs(part, while_waiting, limit_s=limit_s)
 
