@@ -132,6 +132,37 @@ def test_smooth_quant_takes_outliers_of_activations_into_weights(
     assert error(0.5) < 0.7 * error(None)
 
 
+def test_smooth_quant_says_where_it_does_nothing(both, context) -> None:
+    kind, graph = both
+    options = {"smooth_quant_alpha": 0.5, "smooth_quant_conv_alpha": 0.3}
+    made = run(kind(subset_size=8, **options), graph, context())
+    assert [note.where for note in made.notes] == list(options)
+    assert all("rules for attention" in note.reason for note in made.notes)
+    plain = run(kind(subset_size=8), graph, context())
+    sizes = [[file.stat().st_size for file in m.model.files()] for m in (made, plain)]
+    assert sizes[0] == sizes[1], "it was skipped indeed"
+    forced = run(kind(subset_size=8, transformer=True, **options), graph, context())
+    assert forced.notes == ()
+
+
+def test_smooth_quant_of_convolutions_that_are_not_there(attention, context) -> None:
+    rows = np.random.default_rng(0).normal(size=(8, 5, 16)).astype(np.float32)
+
+    class Feed:
+        def __len__(self) -> int:
+            return len(rows)
+
+        def batches(self, size, limit=None):
+            for index in range(0, len(rows) if limit is None else limit, size):
+                yield {"x": rows[index : index + size]}
+
+    options = QuantizeNncf(subset_size=8, smooth_quant_alpha=0.5, smooth_quant_conv_alpha=0.3)
+    notes = run(options, attention, context(repair=Feed())).notes
+    assert [(n.where, n.reason) for n in notes if "smooth" in n.where] == [
+        ("smooth_quant_conv_alpha", "Skipped: the graph has no convolution with weights.")
+    ]
+
+
 def test_nothing_to_quantise_is_an_error_not_a_copy(digits, context) -> None:
     ignored = ("conv1", "conv2", "conv3", "add3", "linear")
     with pytest.raises(PostconditionError, match="nothing to quantise"):

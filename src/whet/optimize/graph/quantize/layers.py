@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import openvino
 
 __all__ = [
+    "CONVOLUTIONS",
+    "PRODUCTS",
     "Op",
     "describe_ir",
     "describe_onnx",
@@ -32,12 +34,14 @@ __all__ = [
 ]
 
 # Operators whose weights and input an integer kernel multiplies.
-_MULTIPLIES = frozenset(
+PRODUCTS = frozenset({"Gemm", "MatMul"})
+CONVOLUTIONS = frozenset(
     {
-        *("Conv", "ConvTranspose", "Gemm", "MatMul"),  # ONNX
+        *("Conv", "ConvTranspose"),  # ONNX
         *("Convolution", "GroupConvolution", "ConvolutionBackpropData"),  # OpenVINO
     }
 )
+_MULTIPLIES = PRODUCTS | CONVOLUTIONS
 # What stands between integer weights and a layer; a Convert alone only widens float16.
 _WIDENS = frozenset({"DequantizeLinear", "FakeQuantize", "Multiply", "Subtract"})
 # OpenVINO's importer splits a layer with a bias into "name/WithoutBiases" and an Add "name".

@@ -82,7 +82,7 @@ class NncfOptions:
         ranges: range estimator of the activations.
         smooth_quant_alpha: share of the outliers' weight that goes from the
             activations into the weights of matrix products (0-1); ``None`` is
-            off. Needs the rules for attention.
+            off. Needs the rules for attention; without them a note says that it was skipped.
         smooth_quant_conv_alpha: the same for convolutions.
         per_channel: one scale per output channel of a weight.
         half_range: which weights use 7 bits.
@@ -249,7 +249,29 @@ def _quantised(
                 f"NNCF can't quantise this graph: {type(error).__name__}: {error}".strip(),
                 "Take the pass 'quantize-ort' or 'quantize-dynamic', or leave layers out by 'ignored'.",
             ) from error
-    return quantised, (*lost, *layers.left_wide(ops, describe(quantised), kept, "NNCF"))
+    wide = layers.left_wide(ops, describe(quantised), kept, "NNCF")
+    return quantised, (*lost, *_unsmoothed(ops, options, attention=attention), *wide)
+
+
+def _unsmoothed(
+    ops: tuple[layers.Op, ...], options: NncfOptions, *, attention: bool
+) -> tuple[Note, ...]:
+    """One note for each share of SmoothQuant that was given and moves nothing in this graph."""
+    given = (
+        ("smooth_quant_alpha", options.smooth_quant_alpha, layers.PRODUCTS, "matrix product"),
+        ("smooth_quant_conv_alpha", options.smooth_quant_conv_alpha, layers.CONVOLUTIONS, "convolution"),
+    )  # fmt: skip
+    kinds = {op.kind for op in ops if op.constant}
+    notes: list[Note] = []
+    for field, alpha, smoothed, words in given:
+        if alpha is None:
+            continue
+        if not attention:
+            why = "NNCF smooths by the rules for attention alone, which this graph isn't given"
+            notes.append(Note(field, f"Skipped: {why} (see 'transformer')."))
+        elif kinds.isdisjoint(smoothed):
+            notes.append(Note(field, f"Skipped: the graph has no {words} with weights."))
+    return tuple(notes)
 
 
 def _advanced(nncf: ModuleType, options: NncfOptions, *, fold: bool) -> Any:
