@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from whet.core.artifact import Artifact
 from whet.core.spec import Arrays
 
@@ -26,6 +29,10 @@ class Feed(Protocol):
         Rows of unequal length are padded to the longest of their batch, so
         ``size=1`` never pads.
         """
+        ...
+
+    def rows(self, indices: NDArray[np.integer]) -> Arrays:
+        """The rows at ``indices`` alone, padded to the longest of them."""
         ...
 
 

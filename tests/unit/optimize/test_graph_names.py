@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import time
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,23 @@ def test_nodes_are_sorted_and_stay_put_where_they_can() -> None:
     sort_nodes(model.graph)
     assert [n.op_type for n in model.graph.node] == ["Relu", "Add"]
     onnx.checker.check_model(model)
+
+
+def test_sorting_takes_as_much_longer_as_there_are_more_nodes() -> None:
+    """Four times the nodes took sixteen times as long; a factor of 4 (log n) is due."""
+
+    def seconds(count: int) -> float:
+        names = [f"v{n}" for n in range(count + 1)]
+        nodes = [helper.make_node("Neg", [a], [b]) for a, b in itertools.pairwise(names)]
+        chain = helper.make_graph(nodes[::-1], "chain", [], [])
+        began = time.process_time()
+        sort_nodes(chain)
+        took = time.process_time() - began
+        assert [node.output[0] for node in chain.node] == names[1:]
+        return took
+
+    few = min(seconds(2500) for _ in range(3))
+    assert min(seconds(10_000) for _ in range(2)) < 9 * few
 
 
 def test_large_weights_go_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,12 +38,32 @@ def test_every_point_can_be_run(space: dict) -> None:
             assert one.precision is Precision.FP32
 
 
+CROSSED = {"threads", "precision", "fixed"}
+
+
 @given(spaces)
-def test_the_number_of_trials_stays_small(space: dict) -> None:
-    limit = {"openvino": 90, "onnxruntime": 60, "torch": 20, "inductor": 12}[space["runtime"]]
-    assert len(settings_space(**space)) <= limit
-    if space["cores"] <= 4:
-        assert len(settings_space(**space)) <= 40
+def test_only_three_settings_are_crossed_and_the_others_tried_once(space: dict) -> None:
+    """The number of trials grows with the logarithm of the cores, not with all combinations."""
+    found = settings_space(**space)
+    cores, sizes = space["cores"], min(len(space["fixed"]), 2) + 1
+    counts = cores if cores <= 4 else cores.bit_length()  # every count, or halves
+    halves = 0 if space["lossless"] else len(precisions(space["flags"]))
+    crossed = [one for one in found if one.changed() <= CROSSED]
+    assert len(crossed) <= counts * sizes * (1 + halves)
+    others = [one.changed() - CROSSED for one in found if not one.changed() <= CROSSED]
+    assert all(len(changed) == 1 for changed in others)
+    singles = [changed for changed in others if changed != {"spin"}]
+    assert len(singles) == len(set(singles)), "each other setting once"
+    # Whether idle threads spin is as good as a number of threads, where there are several.
+    assert others.count(frozenset({"spin"})) <= (counts - 1) * sizes
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime", "torch", "inductor"])
+def test_on_two_cores_all_of_it_fits_into_a_usual_search(runtime: str) -> None:
+    """A quick timing takes 9 s, and a fifth of ten minutes is for settings."""
+    for flags in (frozenset(), AMX):
+        found = settings_space(runtime, cores=2, fixed=ONE, flags=flags, lossless=False)
+        assert len(found) * 9 <= 600 / 5
 
 
 def test_the_most_promising_comes_first() -> None:

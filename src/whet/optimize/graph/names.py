@@ -106,7 +106,8 @@ def sort_nodes(graph: onnx.GraphProto) -> None:
             if not waits[follower]:
                 heapq.heappush(ready, follower)
     # A cycle can't be sorted; the checker will say so.
-    order += [place for place in range(len(nodes)) if place not in set(order)]
+    placed = set(order)
+    order += [place for place in range(len(nodes)) if place not in placed]
     if order != list(range(len(nodes))):
         sorted_nodes = [nodes[place] for place in order]
         del graph.node[:]

@@ -34,6 +34,9 @@ class ArrayFeed:
             end = min(start + size, count)
             yield {name: array[start:end] for name, array in self.arrays.items()}
 
+    def rows(self, indices: NDArray[np.integer]) -> Arrays:
+        return {name: array[indices] for name, array in self.arrays.items()}
+
 
 @dataclass(frozen=True)
 class Digits:

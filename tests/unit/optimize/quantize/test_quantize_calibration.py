@@ -34,6 +34,26 @@ def test_more_rows_than_there_are_means_all(numbers) -> None:
     assert values(Rows(numbers, 1000, 0)) == list(range(50))
 
 
+def test_only_the_chosen_rows_are_read(numbers) -> None:
+    """Decoding costs time: three rows of a thousand are three reads."""
+    read: list[int] = []
+
+    class Counting:
+        def __len__(self) -> int:
+            return 1000
+
+        def batches(self, size, limit=None):
+            raise AssertionError("all rows up to the last would be read")
+
+        def rows(self, indices):
+            read.extend(indices.tolist())
+            return {"image": indices.astype(np.float32).reshape(-1, 1, 1, 1)}
+
+    got = values(Rows(Counting(), 3, seed=0))
+    assert len(read) == 3
+    assert got == [float(index) for index in read]
+
+
 def test_without_samples_it_is_refused(digits, context) -> None:
     with pytest.raises(RequirementError, match="needs samples"):
         need_rows(digits.graph, context(repair=None), "quantize-nncf")

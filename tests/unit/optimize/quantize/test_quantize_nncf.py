@@ -96,7 +96,7 @@ def test_every_part_of_the_algorithm_can_be_chosen(
 
 
 def test_smooth_quant_takes_outliers_of_activations_into_weights(
-    attention, context, execute, tmp_path
+    attention, digits, context, execute, tmp_path
 ) -> None:
     from onnx import numpy_helper
 
@@ -113,15 +113,7 @@ def test_smooth_quant_takes_outliers_of_activations_into_weights(
             tensor.CopyFrom(numpy_helper.from_array(weight, tensor.name))
     attention = write_onnx(model, tmp_path, "outlier", attention.signature)
 
-    class Feed:
-        def __len__(self) -> int:
-            return len(rows)
-
-        def batches(self, size, limit=None):
-            for index in range(0, len(rows) if limit is None else limit, size):
-                yield {"x": rows[index : index + size]}
-
-    ctx = context(repair=Feed())
+    ctx = context(repair=type(digits.repair)(x=rows))
     want = execute(attention, {"x": rows})
 
     def error(alpha: float | None) -> float:
@@ -145,19 +137,11 @@ def test_smooth_quant_says_where_it_does_nothing(both, context) -> None:
     assert forced.notes == ()
 
 
-def test_smooth_quant_of_convolutions_that_are_not_there(attention, context) -> None:
+def test_smooth_quant_of_convolutions_that_are_not_there(attention, digits, context) -> None:
     rows = np.random.default_rng(0).normal(size=(8, 5, 16)).astype(np.float32)
 
-    class Feed:
-        def __len__(self) -> int:
-            return len(rows)
-
-        def batches(self, size, limit=None):
-            for index in range(0, len(rows) if limit is None else limit, size):
-                yield {"x": rows[index : index + size]}
-
     options = QuantizeNncf(subset_size=8, smooth_quant_alpha=0.5, smooth_quant_conv_alpha=0.3)
-    notes = run(options, attention, context(repair=Feed())).notes
+    notes = run(options, attention, context(repair=type(digits.repair)(x=rows))).notes
     assert [(n.where, n.reason) for n in notes if "smooth" in n.where] == [
         ("smooth_quant_conv_alpha", "Skipped: the graph has no convolution with weights.")
     ]

@@ -74,6 +74,10 @@ def test_ragged_rows_can_be_calibrated_by_histogram(attention, context, execute)
             assert size == 1
             yield from ({"x": row} for row in rows[:limit])
 
+        def rows(self, indices):
+            (index,) = indices
+            return {"x": rows[index]}
+
     options = QuantizeOrt(calibration=Calibration.PERCENTILE, percentile=100.0)
     made = run(options, attention, context(repair=Feed())).model
     want, got = (execute(graph, {"x": rows[0]}) for graph in (attention, made))

@@ -38,14 +38,18 @@ class Feed:
     """Rows in memory, each a batch of one."""
 
     def __init__(self, rows) -> None:
-        self.rows = list(rows)
+        self.kept = list(rows)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.kept)
 
     def batches(self, size, limit=None):
         assert size == 1
-        yield from self.rows[:limit]
+        yield from self.kept[:limit]
+
+    def rows(self, indices):
+        (index,) = indices
+        return self.kept[index]
 
 
 def answers(graph, rows, runtime="openvino"):

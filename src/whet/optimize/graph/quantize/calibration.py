@@ -35,13 +35,8 @@ class Rows:
         return len(self._chosen)
 
     def __iter__(self) -> Iterator[Arrays]:
-        if not len(self._chosen):
-            return
-        wanted = set(self._chosen.tolist())
-        last = int(self._chosen[-1])
-        for index, row in enumerate(self._feed.batches(1, last + 1)):
-            if index in wanted:
-                yield row
+        for place in range(len(self._chosen)):
+            yield self._feed.rows(self._chosen[place : place + 1])
 
 
 def _draw(total: int, count: int, seed: int) -> NDArray[np.int64]:
