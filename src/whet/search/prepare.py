@@ -31,10 +31,10 @@ from whet.search.parts import parts_of
 from whet.search.reference import References
 from whet.search.setup import Setup
 from whet.search.stop import Stop
+from whet.search.untouched import samples_to_look_at
 
 __all__ = ["prepare"]
 
-_LOOK = 64
 _CLASS_METRICS = frozenset({"top1", "top5", "f1"})
 
 
@@ -64,9 +64,8 @@ def prepare(
     say("asking the original")
     task = taken.task
     # A few answers tell which metric fits; the others wait until a candidate is judged.
-    look = parts.select.subset(
-        np.arange(min(_LOOK, parts.select.samples)), space.folder / "look.npy"
-    )
+    few = samples_to_look_at(exported.macs, parts.select.samples, parts.select.rows_per_sample)
+    look = parts.select.subset(np.arange(few), space.folder / f"look-{few}.npy")
     metric, scored = _metric(contract, references.outputs(look, stop.check), store, look, task)
     stop.check()
     original = _original(contract, references, scored, look, parts.select, task, stop)

@@ -17,11 +17,30 @@ from whet.search.decide import promising
 from whet.search.figures import answers_right, damage, speed
 from whet.search.judged import quality_words
 
-__all__ = ["best_untouched", "rows_to_compare", "stranger_note", "to_certify"]
+__all__ = ["best_untouched", "rows_to_compare", "samples_to_look_at", "stranger_note", "to_certify"]
 
 _ROWS = 64
 _FEWEST = 8
 _MOST_MS = 4000.0
+_LOOK = 64
+_SHORT_LOOK = 16
+# Eager torch does about this many on two cores in 2.5 s, as long as it takes to start.
+_LOOK_MACS = 10**11
+
+
+def samples_to_look_at(macs: int, samples: int, rows_per_sample: int) -> int:
+    """Samples that the original answers before anything else: 64, fewer for a large network.
+
+    They tell which metric fits, how long the original takes and whether it is any good. All
+    trials wait for them, and how fast it is isn't known yet, so its operations decide.
+
+    Args:
+        macs: of one row.
+        samples: there are.
+        rows_per_sample: rows that belong to one sample.
+    """
+    affordable = _LOOK_MACS // max(1, macs * rows_per_sample)
+    return min(samples, max(_SHORT_LOOK, min(_LOOK, affordable)))
 
 
 def rows_to_compare(original_ms: float, samples: int, rows_per_sample: int) -> int:

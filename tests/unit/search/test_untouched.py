@@ -21,7 +21,13 @@ from whet.search.figures import answers_right, damage
 from whet.search.judged import quality_words, within
 from whet.search.outputs import check_outputs
 from whet.search.reasons import why_lost
-from whet.search.untouched import best_untouched, rows_to_compare, stranger_note, to_certify
+from whet.search.untouched import (
+    best_untouched,
+    rows_to_compare,
+    samples_to_look_at,
+    stranger_note,
+    to_certify,
+)
 
 CONTRACT = Contract(max_drop=Drop(0.01))
 
@@ -120,6 +126,23 @@ def test_a_slow_network_is_asked_for_fewer_rows(
     original_ms: float, samples: int, per: int, rows: int
 ) -> None:
     assert rows_to_compare(original_ms, samples, per) == rows
+
+
+@pytest.mark.parametrize(
+    ("macs", "samples", "per", "looked_at"),
+    [
+        (10**6, 500, 1, 64),  # done in an instant
+        (10**6, 20, 1, 20),  # all there are
+        (4_100_000_000, 330, 1, 24),  # ResNet-50: 100 ms a row in eager torch
+        (4_100_000_000, 330, 2, 16),  # pairs take twice as long
+        (10**12, 330, 1, 16),
+        (0, 500, 1, 64),  # not counted
+    ],
+)
+def test_a_large_network_is_looked_at_on_fewer_samples(
+    macs: int, samples: int, per: int, looked_at: int
+) -> None:
+    assert samples_to_look_at(macs, samples, per) == looked_at
 
 
 @pytest.mark.parametrize("found", [second(0.5), second(0.001, broken=3)])
