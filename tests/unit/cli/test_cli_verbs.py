@@ -8,7 +8,7 @@ from pathlib import Path
 import evidence_factory as factory
 import msgspec
 import pytest
-from fake_api import FakeApi
+from fake_api import FakeApi, verification
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +19,8 @@ from whet.cli.main import main
 from whet.core.contract import Contract
 from whet.core.evidence import Evidence, Verdict
 from whet.core.note import Note
+from whet.core.standing import Standing
+from whet.serve.replay import Check
 
 
 def call(*words: str, api: FakeApi | None = None) -> tuple[int, str, str, FakeApi]:
@@ -99,11 +101,10 @@ def test_inspect_shows_variants() -> None:
 
 
 def test_verify_says_what_differs() -> None:
-    api = FakeApi()
     bad = GoldenResult("logits", False, 3.0, 0.4, 0.5, "logits: differs by 3.0, allowed 0.4.")
-    api.verification.goldens = {"int8": (bad,)}
-    api.verification.ok = False
-    api.verification.differences = (Note("cpu", "tuned for A, here B"),)
+    differing = Check("int8-bf16", Standing.DIFFERS, (bad,))
+    differences = (Note("cpu", "tuned for A, here B"),)
+    api = FakeApi(verification=verification(differing, differences=differences))
     _, out, _, _ = call("verify", "b", api=api)
     for words in (
         "answers otherwise here",
