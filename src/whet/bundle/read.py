@@ -82,7 +82,8 @@ class Bundle:
             raise UntrustedCodeError(
                 f"Opening the variant '{variant.name}' runs code that came with the bundle"
                 f" (format {variant.format}).",
-                "Choose another variant, or say that you trust the bundle if you made it yourself.",
+                "Choose another variant, or, if you made the bundle yourself, say that you trust its"
+                " code: --trust-code, in Python trust_code=True.",
             )
         main, *rest = variant.files
         return Artifact(

@@ -148,7 +148,9 @@ class Api(Protocol):
 
     def load(self, bundle: str | Path, variant: str | None = None) -> Loaded: ...
 
-    def verify(self, bundle: str | Path, *, quick: bool = False) -> Verification: ...
+    def verify(
+        self, bundle: str | Path, *, quick: bool = False, trust_code: bool = False
+    ) -> Verification: ...
 
     def bench(
         self,
@@ -159,6 +161,7 @@ class Api(Protocol):
         seconds: float = 10.0,
         rate_per_s: float | None = None,
         limit_ms: float | None = None,
+        trust_code: bool = False,
     ) -> Bench: ...
 
     def inspect(self, bundle: str | Path) -> Inspection: ...

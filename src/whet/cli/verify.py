@@ -7,6 +7,7 @@ import math
 
 import msgspec
 
+from whet.cli import options
 from whet.cli.console import Console, Paint, plain
 from whet.cli.exits import Exit
 from whet.cli.ports import Check, GetApi, Verbs, Verification
@@ -40,13 +41,14 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument("bundle", help="its folder")
     parser.add_argument("--quick", action="store_true", help="time nothing")
+    options.add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
     """Carry it out."""
-    found = api().verify(args.bundle, quick=args.quick)
+    found = api().verify(args.bundle, quick=args.quick, trust_code=args.trust_code)
     code = _code(found)
     if console.json:
         console.document(msgspec.json.encode(_document(found, int(code))))

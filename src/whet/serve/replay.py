@@ -59,18 +59,26 @@ def runtime_of(variant: Variant) -> Runtime:
     return get(variant.runtime)
 
 
-def checked(bundle: Bundle, variant: Variant, cache: EngineCache) -> Check:
+def checked(
+    bundle: Bundle, variant: Variant, cache: EngineCache, *, trust_code: bool = False
+) -> Check:
     """Open a variant and replay its goldens.
 
     What is in the way of that is told and not raised, so that one variant keeps
     nobody from checking the others.
+
+    Args:
+        bundle: that holds it.
+        variant: which.
+        cache: of compiled engines.
+        trust_code: also open it if that runs code of the bundle.
 
     Raises:
         BundleError: a file was changed meanwhile.
         StorageError: the cache of engines can't be written.
     """
     try:
-        artifact = bundle.artifact(variant.name)
+        artifact = bundle.artifact(variant.name, trust_code=trust_code)
         goldens = load_goldens(bundle, variant.name)
         if goldens is None:
             return Check(variant.name, Standing.UNCHECKED, error=_nothing_recorded(variant))

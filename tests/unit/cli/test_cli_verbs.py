@@ -114,7 +114,7 @@ def test_verify_says_what_differs() -> None:
     ):
         assert words in out
     _, out, _, api = call("verify", "b", "--quick")
-    assert api.calls[0][2] == {"quick": True}
+    assert api.calls[0][2] == {"quick": True, "trust_code": False}
     assert "The bundle holds here." in out
 
 
@@ -143,10 +143,17 @@ def test_bench_hands_over_its_scenario() -> None:
         "seconds": 120.0,
         "rate_per_s": 100.0,
         "limit_ms": 5.0,
+        "trust_code": False,
     }
     assert "0 errors, 2 dropped" in out
     assert "p90 ≤ 5 ms: failed, 3 misses" in out
     assert "5.94 to 6.32" in out
+
+
+@pytest.mark.parametrize("verb", ["verify", "bench"])
+def test_code_is_trusted_only_where_that_is_said(verb: str) -> None:
+    assert call(verb, "b")[3].calls[0][2]["trust_code"] is False
+    assert call(verb, "b", "--trust-code")[3].calls[0][2]["trust_code"] is True
 
 
 def test_report_writes_the_page(tmp_path: Path) -> None:

@@ -27,11 +27,6 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return NET.onnx(tmp_path_factory.mktemp("graph"))
 
 
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    return NET.program(tmp_path_factory.mktemp("program"))
-
-
 @pytest.fixture
 def variant(graph: Artifact) -> Callable[..., VariantDraft]:
     """A variant that answers as recorded, unless its fields say otherwise."""

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whet.bundle.draft import VariantDraft
-from whet.core.artifact import Artifact
 from whet.core.settings import Precision, Settings
 from whet.core.standing import Standing
-from whet.errors import HostError, OptionError, UntrustedCodeError
+from whet.errors import HostError, OptionError
 from whet.serve.replay import Check
 from whet.serve.verify import standing_of, verify
 from whet.testing.small_net import SmallNet
@@ -69,12 +68,6 @@ def test_a_wrong_answer_counts_against_the_bundle(variant: Variants, bundle_of: 
     found = verify(bundle_of(variant("a"), variant("b", goldens=WRONG)), quick=True)
     assert standings(found.checks) == {"a": Standing.HOLDS, "b": Standing.DIFFERS}
     assert found.standing is Standing.DIFFERS
-
-
-def test_code_is_not_run_unasked(variant: Variants, bundle_of: Bundles, program: Artifact) -> None:
-    found = verify(bundle_of(variant("a", "inductor", artifact=program), variant("b")), quick=True)
-    assert standings(found.checks) == {"a": Standing.UNCHECKED, "b": Standing.HOLDS}
-    assert isinstance(found.checks[0].error, UntrustedCodeError)
 
 
 def test_without_goldens_there_is_nothing_to_compare(variant: Variants, bundle_of: Bundles) -> None:
