@@ -9,7 +9,10 @@ none: of two processes that compile the same engine at once, the first to
 finish wins and the other takes its result. A damaged entry is found by its
 seal and replaced.
 
-The size is bounded: when an entry is added, those not used for longest go.
+The size is bounded: when an entry is added, those not used for longest go, but
+none that was used within the last minutes. Whoever holds an engine's path for
+longer than one use says with `renew` that it is in use, and has it compiled
+again where that finds it gone.
 """
 
 from __future__ import annotations
@@ -33,14 +36,17 @@ from whet.core.settings import Settings
 from whet.errors import EngineError, StorageError
 from whet.runtimes.base import Runtime, check_settings
 from whet.runtimes.cpu import cpu_digest
-from whet.runtimes.seal import SEAL_SUFFIX, baked, check_seal
+from whet.runtimes.seal import SEAL_SUFFIX, baked, check_seal, seal_path
 
-__all__ = ["DEFAULT_LIMIT_BYTES", "EngineCache", "engine_key"]
+__all__ = ["DEFAULT_LIMIT_BYTES", "EngineCache", "engine_key", "renew"]
 
 DEFAULT_LIMIT_BYTES = 8 << 30
 _UNFINISHED = ".unfinished-"
 # An unfinished folder this old has lost its writer: no compilation takes a day.
 _LOST_AFTER_S = 86_400.0
+# An entry used this lately may be about to be opened: a race of engines that are larger than the
+# limit together must not evict one to make room for another.
+_IN_USE_S = 120.0
 
 
 def engine_key(runtime: Runtime, graph: Artifact, settings: Settings) -> str:
@@ -56,6 +62,23 @@ def engine_key(runtime: Runtime, graph: Artifact, settings: Settings) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()[:32]
 
 
+def renew(engine: Path) -> bool:
+    """Say that an engine is in use, so that no cache evicts it soon.
+
+    Args:
+        engine: its main file, or a graph's own file, which no cache holds.
+
+    Returns:
+        Whether it is still there.
+    """
+    if not engine.is_file():
+        return False
+    if seal_path(engine).is_file():
+        with contextlib.suppress(OSError):  # evicted meanwhile, or a cache that is only read
+            os.utime(engine.parent)
+    return engine.is_file()
+
+
 @final
 @dataclass(frozen=True)
 class EngineCache:
@@ -64,7 +87,7 @@ class EngineCache:
     Attributes:
         root: the folder; made when it is needed.
         limit_bytes: least recently used entries go when all together are larger.
-            The newest entry stays even if it alone is larger.
+            The newest entry and those in use stay even so.
     """
 
     root: Path
@@ -133,7 +156,7 @@ class EngineCache:
         total = _size_bytes(keep)
         for entry in (entry for entry in entries if entry != keep):
             total += _size_bytes(entry)
-            if total > self.limit_bytes:
+            if total > self.limit_bytes and now - _used(entry) > _IN_USE_S:
                 self._set_aside(entry)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from whet.core.settings import Settings
 from whet.errors import EngineError, OptionError, StorageError
-from whet.runtimes.cache import EngineCache, engine_key
+from whet.runtimes.cache import EngineCache, engine_key, renew
 from whet.runtimes.seal import seal_path
 
 ONE = Settings(fixed={"batch": 1})
@@ -109,9 +109,49 @@ def test_an_entry_larger_than_the_limit_stays_until_the_next(
     cache = EngineCache(tmp_path / "engines", limit_bytes=1)
     first = cache.compiled(paper, make_graph(tmp_path, "one", "1.txt"), ONE)
     assert first.exists()
+    os.utime(first.parent, (1000, 1000))  # long ago
     second = cache.compiled(paper, make_graph(tmp_path, "two", "2.txt"), ONE)
     assert second.exists()
     assert not first.exists()
+
+
+def test_what_is_in_use_is_not_evicted(tmp_path: Path, paper, make_graph) -> None:
+    """As in a search: one engine is held throughout and run against each new one."""
+    paper.weight = 1000
+    cache = EngineCache(tmp_path / "engines", limit_bytes=15_000)
+    anchor = cache.compiled(paper, make_graph(tmp_path, "anchor0", "a.txt"), ONE)
+    tried = []
+    for number in range(5):
+        for engine in (anchor, *tried):
+            os.utime(engine.parent, (1000 + number, 1000 + number))  # what came before is old
+        assert renew(anchor)
+        tried.append(cache.compiled(paper, make_graph(tmp_path, f"trial {number}", "t.txt"), ONE))
+        tried = [engine for engine in tried if renew(engine)]
+        assert len(tried) <= 2, "the limit still counts for what is not in use"
+    assert renew(anchor)
+    assert anchor.exists()
+
+
+def test_engines_that_are_too_large_together_can_still_run_against_each_other(
+    tmp_path: Path, paper, make_graph
+) -> None:
+    cache = EngineCache(tmp_path / "engines", limit_bytes=1)
+    graphs = [make_graph(tmp_path, name, f"{name}.txt") for name in ("one", "two", "three")]
+    engines = [cache.compiled(paper, graph, ONE) for graph in graphs]
+    assert all(renew(engine) for engine in engines)
+    assert len(paper.compiled) == 3
+
+
+def test_renewing_touches_entries_only(cache: EngineCache, paper, text_graph) -> None:
+    engine = cache.compiled(paper, text_graph, ONE)
+    for folder in (engine.parent, text_graph.file.parent):
+        os.utime(folder, (1000, 1000))
+    assert renew(engine)
+    assert renew(text_graph.file)
+    assert engine.parent.stat().st_mtime > 1000
+    assert text_graph.file.parent.stat().st_mtime == 1000
+    engine.unlink()
+    assert not renew(engine)
 
 
 def test_folders_that_lost_their_writer_are_swept(cache: EngineCache, paper, text_graph) -> None:
