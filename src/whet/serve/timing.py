@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
 from whet.bundle.golden import Goldens
 from whet.bundle.manifest import Variant
 from whet.core.artifact import Artifact
-from whet.core.evidence import Latency
+from whet.core.contract import Contract
+from whet.core.evidence import Latency, Machine
 from whet.data.readers import open_samples
 from whet.data.store import write_store
 from whet.measure.clock import ClockPlan, race
 from whet.measure.contender import Contender
 
-__all__ = ["timed"]
+__all__ = ["timed", "tuned_threads"]
+
+
+def tuned_threads(machine: Machine, contract: Contract | None) -> int:
+    """Threads, and so cores, that a bundle's figures were measured with; pure.
+
+    Args:
+        machine: where it was tuned; a contract that names no threads was given all its cores.
+        contract: it was tuned for, where the bundle holds it.
+    """
+    asked = contract.threads if contract is not None else None
+    return asked if asked is not None else machine.cores
 
 
 def timed(
-    variant: Variant, artifact: Artifact, engine: Path, goldens: Goldens, seconds: float
+    variant: Variant,
+    artifact: Artifact,
+    engine: Path,
+    goldens: Goldens,
+    *,
+    cores: tuple[int, ...],
+    seconds: float,
 ) -> Latency:
     """Time a variant in fresh processes, at the batch and concurrency that it states.
 
@@ -28,6 +45,7 @@ def timed(
         artifact: its files.
         engine: what its runtime made of them here.
         goldens: whose inputs it is asked with.
+        cores: that it may run on.
         seconds: for all of it.
 
     Raises:
@@ -49,8 +67,7 @@ def timed(
             limit=4096,
             seed=0,
         )
-        cores = tuple(sorted(os.sched_getaffinity(0)))
-        result = race([contender], store.ref(), plan, cores=cores, memory_bytes=None)
+        result = race([contender], store.ref(), plan, cores=cores)
     if contender.name in result.failures:
         raise result.failures[contender.name]
     return result.latency[contender.name]

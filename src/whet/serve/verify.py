@@ -8,15 +8,16 @@ from pathlib import Path
 from whet.bundle.golden import load_goldens
 from whet.bundle.manifest import LatencySummary
 from whet.bundle.read import Bundle, read_bundle
-from whet.core.evidence import Latency, Machine, Verdict
+from whet.core.evidence import Evidence, Latency, Machine, Verdict
 from whet.core.note import Note
 from whet.core.places import engines_home
 from whet.core.standing import Standing
 from whet.errors import WhetError
+from whet.measure.cgroup import cores_for
 from whet.measure.machine import fingerprint
 from whet.runtimes.cache import EngineCache
 from whet.serve.replay import Check, checked
-from whet.serve.timing import timed
+from whet.serve.timing import timed, tuned_threads
 
 _SECONDS = 20.0
 
@@ -84,8 +85,8 @@ def verify(
         for variant in bundle.manifest.variants
     )
     here = fingerprint(ceilings=False, cache=None)
-    default = bundle.variant()
-    latency, unmeasured = (None, ()) if quick else _latency(bundle, checks, seconds)
+    default, evidence = bundle.variant(), bundle.evidence()
+    latency, unmeasured = (None, ()) if quick else _latency(bundle, evidence, checks, seconds)
     return Verification(
         standing=standing_of(checks, default.name),
         variant=default.name,
@@ -93,7 +94,7 @@ def verify(
         differences=machine_differences(bundle.manifest.machine, here),
         expected=default.latency[0] if default.latency else None,
         latency=latency,
-        notes=(*_contract(bundle), *unmeasured),
+        notes=(*_contract(evidence), *unmeasured),
     )
 
 
@@ -108,9 +109,8 @@ def standing_of(checks: tuple[Check, ...], default: str) -> Standing:
     return next(check.standing for check in checks if check.variant == default)
 
 
-def _contract(bundle: Bundle) -> list[Note]:
+def _contract(evidence: Evidence | None) -> list[Note]:
     """What the search said of the contract, which a replay can't prove again without samples."""
-    evidence = bundle.evidence()
     if evidence is None:
         return []
     kept = {
@@ -144,7 +144,7 @@ def machine_differences(tuned: Machine, here: Machine) -> tuple[Note, ...]:
 
 
 def _latency(
-    bundle: Bundle, checks: tuple[Check, ...], seconds: float
+    bundle: Bundle, evidence: Evidence | None, checks: tuple[Check, ...], seconds: float
 ) -> tuple[Latency | None, tuple[Note, ...]]:
     """Latency of the default variant, or why it couldn't be measured."""
     default = bundle.variant()
@@ -155,6 +155,8 @@ def _latency(
     try:
         # Whoever didn't trust its code has no engine of it.
         artifact = bundle.artifact(default.name, trust_code=True)
-        return timed(default, artifact, engine, goldens, seconds), ()
+        threads = tuned_threads(bundle.manifest.machine, evidence.contract if evidence else None)
+        cores = cores_for(threads)
+        return timed(default, artifact, engine, goldens, cores=cores, seconds=seconds), ()
     except WhetError as error:
         return None, (Note("latency", f"Not measured: {error}"),)

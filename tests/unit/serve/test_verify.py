@@ -1,24 +1,32 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whet.bundle.draft import VariantDraft
+from whet.core.contract import Contract
+from whet.core.evidence import Ceilings, Machine
 from whet.core.settings import Precision, Settings
 from whet.core.standing import Standing
 from whet.errors import HostError, OptionError
+from whet.measure.cgroup import cores_for
 from whet.serve.replay import Check
+from whet.serve.timing import tuned_threads
 from whet.serve.verify import standing_of, verify
 from whet.testing.small_net import SmallNet
 
 Variants = Callable[..., VariantDraft]
 Bundles = Callable[..., Path]
+MACHINE = Machine("Imaginary CPU", "x86_64", "Linux", 5, 8 << 30, (), Ceilings(), {})
 WRONG = {name: array + 1 for name, array in SmallNet().answer(SmallNet().inputs(4)).items()}
 
 
@@ -75,12 +83,40 @@ def test_without_goldens_there_is_nothing_to_compare(variant: Variants, bundle_o
     assert standings(found.checks) == {"a": Standing.UNCHECKED, "b": Standing.HOLDS}
 
 
-def test_latency_is_that_of_the_default(variant: Variants, bundle_of: Bundles) -> None:
-    found = verify(bundle_of(variant("a"), variant("b", "unknown")), seconds=2.0)
+def test_latency_is_that_of_the_default_on_the_cores_it_was_tuned_for(
+    variant: Variants, bundle_of: Bundles
+) -> None:
+    bundle = bundle_of(variant("a"), variant("b", "unknown"))  # its machine has one core
+    seen: set[tuple[int, ...]] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            for child in psutil.Process().children():
+                with suppress(psutil.Error):
+                    seen.add(tuple(child.cpu_affinity()))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        found = verify(bundle, seconds=2.0)
+    finally:
+        done.set()
+        watcher.join()
     assert found.ok, "a variant that isn't the default may lack its runtime"
     assert found.latency is not None
     assert found.latency.batch == 2, "the rows per run of its goldens, where it states no latency"
     assert np.isfinite(found.latency.mean_ms)
+    assert cores_for(1) in seen
+
+
+def test_cores_are_those_of_the_contract_or_else_of_the_machine() -> None:
+    assert tuned_threads(MACHINE, Contract(threads=3)) == 3
+    assert tuned_threads(MACHINE, Contract()) == MACHINE.cores
+    assert tuned_threads(MACHINE, None) == MACHINE.cores
+    assert len(cores_for(1)) == 1
+    allowed = psutil.Process().cpu_affinity()
+    assert cores_for(10_000) == tuple(sorted(allowed))
 
 
 @given(st.lists(st.sampled_from(Standing), min_size=1, max_size=6), st.data())
