@@ -34,7 +34,7 @@ from whet.bundle.disk import locked
 from whet.core.artifact import Artifact
 from whet.core.settings import Settings
 from whet.errors import EngineError, StorageError
-from whet.runtimes.base import Runtime, check_settings
+from whet.runtimes.base import Runtime, Session, check_settings
 from whet.runtimes.cpu import cpu_digest
 from whet.runtimes.seal import SEAL_SUFFIX, baked, check_seal, seal_path
 
@@ -103,13 +103,38 @@ class EngineCache:
             EngineError: the runtime could not compile the graph.
             StorageError: the folder can't be written.
         """
+        return self._compiled(self._entry(runtime, graph, settings), runtime, graph, settings)
+
+    def opened(self, runtime: Runtime, graph: Artifact, settings: Settings) -> tuple[Session, Path]:
+        """A session of the engine, and the engine's main file; compiled now unless it was before.
+
+        Opening checks an engine's seal, so one that is found isn't read twice for it.
+
+        Raises:
+            OptionError: a setting that the runtime doesn't honour.
+            EngineError: the runtime could not compile the graph, or not open the engine.
+            StorageError: the folder can't be written.
+        """
+        entry = self._entry(runtime, graph, settings)
+        for engine in _sealed(entry):
+            # Damaged, evicted at this moment, or of no use: the long way finds out, or mends it.
+            with contextlib.suppress(EngineError):
+                session = runtime.open(engine, graph, settings)
+                renew(engine)
+                return session, engine
+        engine = self._compiled(entry, runtime, graph, settings)
+        return runtime.open(engine, graph, settings), engine
+
+    def _entry(self, runtime: Runtime, graph: Artifact, settings: Settings) -> Path:
         check_settings(runtime.name, runtime.honours, settings)
         try:
-            entry = self.root / runtime.name / engine_key(runtime, graph, settings)
+            return self.root / runtime.name / engine_key(runtime, graph, settings)
         except OSError as error:
             raise EngineError(
                 f"The graph {graph.path} can't be read: {error.strerror}.", "Check its files."
             ) from error
+
+    def _compiled(self, entry: Path, runtime: Runtime, graph: Artifact, settings: Settings) -> Path:
         with contextlib.suppress(FileNotFoundError):  # replaced or evicted while we look
             found = _intact(entry, runtime, graph, settings)
             if found is not None:
@@ -162,12 +187,17 @@ class EngineCache:
 
 def _intact(entry: Path, runtime: Runtime, graph: Artifact, settings: Settings) -> Path | None:
     """The entry's main file if there is one and its seal holds."""
-    for seal in entry.glob(f"*{SEAL_SUFFIX}"):
-        engine = seal.with_name(seal.name.removesuffix(SEAL_SUFFIX))
+    for engine in _sealed(entry):
         with contextlib.suppress(EngineError):
             check_seal(runtime, engine, graph, settings)
             return engine
     return None
+
+
+def _sealed(entry: Path) -> list[Path]:
+    """The main files in an entry that have a seal, whether or not it holds."""
+    seals = entry.glob(f"*{SEAL_SUFFIX}")
+    return [seal.with_name(seal.name.removesuffix(SEAL_SUFFIX)) for seal in seals]
 
 
 def _entries(root: Path) -> Iterator[Path]:

@@ -56,8 +56,7 @@ def load(
     artifact = bundle.artifact(chosen.name, trust_code=trust_code)
     runtime = runtime_of(chosen)
     cache = EngineCache(engines if engines is not None else engines_home())
-    engine = cache.compiled(runtime, artifact, chosen.settings)
-    session = runtime.open(engine, artifact, chosen.settings)
+    session, _ = cache.opened(runtime, artifact, chosen.settings)
     loaded = Loaded(bundle, chosen, session, transform_of(bundle))
     try:
         loaded.self_test()

@@ -83,8 +83,8 @@ def checked(
         if goldens is None:
             return Check(variant.name, Standing.UNCHECKED, error=_nothing_recorded(variant))
         runtime = runtime_of(variant)
-        engine = cache.compiled(runtime, artifact, variant.settings)
-        with runtime.open(engine, artifact, variant.settings) as session:
+        session, engine = cache.opened(runtime, artifact, variant.settings)
+        with session:
             results = tuple(replay(goldens, session.run))
     except (UntrustedCodeError, HostError) as error:
         return Check(variant.name, Standing.UNCHECKED, error=error)

@@ -8,6 +8,7 @@ import pytest
 
 from whet.core.settings import Settings
 from whet.errors import EngineError, OptionError, StorageError
+from whet.runtimes import seal
 from whet.runtimes.cache import EngineCache, engine_key, renew
 from whet.runtimes.seal import seal_path
 
@@ -60,6 +61,52 @@ def test_a_damaged_entry_is_rebuilt(cache: EngineCache, paper, text_graph, damag
     assert cache.compiled(paper, text_graph, ONE).read_text() == "CONV RELU"
     assert len(paper.compiled) == 2
     assert not list(cache.root.glob(".*"))
+
+
+@pytest.mark.parametrize("damage", ["flip", "seal", "engine"])
+def test_opening_rebuilds_what_is_damaged(
+    cache: EngineCache, paper, text_graph, damage: str
+) -> None:
+    _, engine = cache.opened(paper, text_graph, ONE)
+    match damage:
+        case "flip":
+            engine.write_text("CONV TANH")
+        case "seal":
+            seal_path(engine).unlink()
+        case "engine":
+            engine.unlink()
+    assert cache.opened(paper, text_graph, ONE)[1] == engine
+    assert paper.opened == ["CONV RELU"] * 2
+    assert len(paper.compiled) == 2
+
+
+def test_an_engine_is_read_once_when_it_is_opened(
+    cache: EngineCache, paper, text_graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.opened(paper, text_graph, ONE)
+    read: list[str] = []
+
+    def describe(file: Path, expect_bytes: int | None = None) -> seal.SealedFile:
+        read.append(file.name)
+        return described(file, expect_bytes)
+
+    described = seal._describe
+    monkeypatch.setattr(seal, "_describe", describe)
+    os.utime(cache.root / "paper" / engine_key(paper, text_graph, ONE), (1000, 1000))
+    _, engine = cache.opened(paper, text_graph, ONE)
+    assert read == ["engine.txt"]
+    assert engine.parent.stat().st_mtime > 1000, "opening is using"
+
+
+def test_what_can_not_be_opened_is_not_compiled_over_and_over(
+    cache: EngineCache, paper, text_graph
+) -> None:
+    cache.opened(paper, text_graph, ONE)
+    paper.jammed = True
+    for _ in range(3):
+        with pytest.raises(EngineError, match="jammed"):
+            cache.opened(paper, text_graph, ONE)
+    assert len(paper.compiled) == 1
 
 
 def test_a_failure_leaves_nothing_behind(cache: EngineCache, paper, make_graph, tmp_path) -> None:
