@@ -17,7 +17,7 @@ from whet.cli.closing import closing, table
 from whet.cli.console import Console, Paint, clip, plain, width_of
 from whet.cli.main import main
 from whet.core.contract import Contract
-from whet.core.evidence import Evidence, Verdict
+from whet.core.evidence import Evidence, OutputCheck, Verdict
 from whet.core.note import Note
 from whet.core.standing import Standing
 from whet.serve.replay import Check
@@ -98,6 +98,20 @@ def test_inspect_shows_variants() -> None:
     for words in ("resnet50", "int8-bf16", "p99 6.08 ms", "0.70 pt", "Example Xeon", "passed"):
         assert words in out
     assert out.count("▸") == 1
+
+
+def test_inspect_tells_every_output() -> None:
+    api = FakeApi()
+    found = api.inspection.manifest
+    first = next(v for v in found.variants if v.quality is not None)
+    boxes = OutputCheck("boxes", "distance", 9, 0.02, 0.0312, 0.03, Verdict.FAILED, "mean")
+    quality = msgspec.structs.replace(first.quality, outputs=(boxes,), ignored=("mask",))
+    changed = msgspec.structs.replace(first, quality=quality)
+    variants = tuple(changed if v is first else v for v in found.variants)
+    api.inspection.manifest = msgspec.structs.replace(found, variants=variants)
+    _, out, _, _ = call("inspect", "b", api=api)
+    assert f"{first.name}, output 'boxes': at most 0.0312 lost, 0.0300 allowed, failed" in out
+    assert f"{first.name}: not compared, as was asked: 'mask'" in out
 
 
 def test_verify_says_what_differs() -> None:
