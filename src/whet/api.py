@@ -149,17 +149,18 @@ def load(bundle: str | Path, variant: str | None = None, *, trust_code: bool = F
     return _load(bundle, variant, trust_code=trust_code)
 
 
-def verify(bundle: str | Path, *, quick: bool = False) -> Verification:
+def verify(bundle: str | Path, *, quick: bool = False, trust_code: bool = False) -> Verification:
     """Check hashes, replay the goldens of every variant, and measure here.
 
     Args:
         bundle: its folder.
         quick: time nothing.
+        trust_code: also check variants whose files run native code.
 
     Raises:
         BundleError: it is refused.
     """
-    return _verify(bundle, quick=quick)
+    return _verify(bundle, quick=quick, trust_code=trust_code)
 
 
 def bench(
@@ -170,6 +171,7 @@ def bench(
     seconds: float = 10.0,
     rate_per_s: float | None = None,
     limit_ms: float | None = None,
+    trust_code: bool = False,
 ) -> Bench:
     """Load a variant by one of MLPerf's scenarios, on its golden inputs.
 
@@ -180,6 +182,7 @@ def bench(
         seconds: to run.
         rate_per_s: of arrivals, for ``server``.
         limit_ms: above it a query counts as missed, for ``server``.
+        trust_code: allow a variant whose files run native code.
 
     Raises:
         BundleError: it is refused.
@@ -192,6 +195,7 @@ def bench(
         seconds=seconds,
         rate_per_s=rate_per_s,
         limit_ms=limit_ms,
+        trust_code=trust_code,
     )
 
 

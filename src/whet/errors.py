@@ -13,7 +13,8 @@
     ├── BundleError                a bundle is refused                           exit 5
     │   ├── BundleCorruptError     bytes differ from what the manifest says
     │   ├── BundlePathError        a name leaves the bundle's directory
-    │   └── BundleVersionError     written by a newer whet
+    │   ├── BundleVersionError     written by a newer whet
+    │   └── UntrustedCodeError     opening a variant runs code that came with it
     ├── StorageError               disk full, ledger busy, cache not writable    exit 6
     │   └── LedgerError
     ├── PassError                  a pass refused or broke its promise           exit 1
@@ -64,6 +65,7 @@ __all__ = [
     "TrialMemoryError",
     "TrialTimeoutError",
     "UnsupportedOperatorError",
+    "UntrustedCodeError",
     "WhetError",
 ]
 
@@ -161,6 +163,10 @@ class BundlePathError(BundleError):
 
 class BundleVersionError(BundleError):
     """The bundle was written by a newer whet."""
+
+
+class UntrustedCodeError(BundleError):
+    """Opening a variant runs code that came with the bundle, and nobody said to trust it."""
 
 
 class StorageError(WhetError):

@@ -12,6 +12,7 @@ import whet
 from whet.api import Outcome
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Evidence, Status, Verdict
+from whet.core.standing import Standing
 from whet.search.events import Event, Finished, Started, TrialDone
 from whet.search.figures import is_untouched
 
@@ -129,7 +130,7 @@ def test_verify_replays_and_measures_here(done: tuple[Outcome, list[Event]]) -> 
     assert found.machine_same
     assert found.latency is not None
     assert found.latency.queries > 10
-    assert all(r.ok for results in found.goldens.values() for r in results)
+    assert all(check.standing is Standing.HOLDS and check.results for check in found.checks)
 
 
 def test_bench_and_inspect(done: tuple[Outcome, list[Event]]) -> None:

@@ -12,6 +12,7 @@ from whet.bundle.manifest import (
     VERSION,
     GoldenTensor,
     Manifest,
+    QualitySummary,
     Variant,
 )
 from whet.bundle.names import check_names, check_segment
@@ -165,6 +166,8 @@ def _check_variant(manifest: Manifest, variant: Variant) -> None:
     _check_settings(variant.settings)
     _check_settings(variant.recipe.settings)
     _check_signature(variant.signature)
+    if variant.quality is not None:
+        _check_quality(variant.quality, variant.signature.outputs)
     for mine, common in (
         (variant.signature.inputs, manifest.signature.inputs),
         (variant.signature.outputs, manifest.signature.outputs),
@@ -173,6 +176,15 @@ def _check_variant(manifest: Manifest, variant: Variant) -> None:
             _face(mine) == _face(common),
             f"The variant '{variant.name}' takes or gives other tensors than the bundle says.",
         )
+
+
+def _check_quality(quality: QualitySummary, outputs: tuple[TensorSpec, ...]) -> None:
+    """Each output is accounted for at most once, and is one that the bundle has."""
+    told = [*(check.name for check in quality.outputs), *quality.ignored]
+    told += [quality.output] if quality.output else []
+    _unique(told, "judged output")
+    strangers = set(told) - {spec.name for spec in outputs}
+    _need(not strangers, f"Outputs were judged that aren't there: {sorted(strangers)[:1]!r:.60}.")
 
 
 def _check_settings(settings: Settings) -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from whet.bundle.strictjson import JsonLimits
 from whet.core.artifact import Format
-from whet.core.evidence import Latency, Machine, Percentile, Quality, Verdict
+from whet.core.evidence import Latency, Machine, OutputCheck, Percentile, Quality, Verdict
 from whet.core.note import Note
 from whet.core.recipe import Recipe
 from whet.core.settings import Settings
@@ -129,8 +129,18 @@ class LatencySummary(_Closed, frozen=True):
         )
 
 
-class QualitySummary(_Closed, frozen=True):
-    """Certified (or, where ``certified`` is false, selected) quality against the original."""
+class QualitySummary(_Closed, frozen=True, omit_defaults=True):
+    """Certified (or, where ``certified`` is false, selected) quality against the original.
+
+    The figures are those of the judged output, the verdict is that of all outputs together.
+    What has a default is left out where it says nothing, as bundles did that had no such field.
+
+    Attributes:
+        output: the judged one.
+        outputs: how each other output fared.
+        ignored: outputs that nobody compared, as was asked.
+        same: every output of an untouched engine is the original's but for rounding.
+    """
 
     metric: str
     n: int
@@ -142,6 +152,10 @@ class QualitySummary(_Closed, frozen=True):
     confidence: float
     verdict: Verdict
     certified: bool
+    output: str = ""
+    outputs: tuple[OutputCheck, ...] = ()
+    ignored: tuple[str, ...] = ()
+    same: bool = False
 
     @classmethod
     def of(cls, quality: Quality, *, certified: bool) -> QualitySummary:

@@ -32,7 +32,7 @@ from whet.bundle.manifest import MANIFEST_LIMITS, FileEntry, Manifest, Variant
 from whet.bundle.strictjson import JsonLimits, decode
 from whet.core.artifact import Artifact
 from whet.core.evidence import Evidence
-from whet.errors import BundleCorruptError, BundleError
+from whet.errors import BundleCorruptError, BundleError, UntrustedCodeError
 
 __all__ = ["EVIDENCE_LIMITS", "Bundle", "read_bundle", "seal_line"]
 
@@ -74,14 +74,16 @@ class Bundle:
             trust_code: allow variants whose files hold native code.
 
         Raises:
-            BundleError: no such variant, or it holds code and isn't trusted.
+            BundleError: no such variant.
+            UntrustedCodeError: it holds code and isn't trusted.
         """
         variant = self.variant(name)
         if variant.runs_code and not trust_code:
-            raise BundleError(
+            raise UntrustedCodeError(
                 f"Opening the variant '{variant.name}' runs code that came with the bundle"
                 f" (format {variant.format}).",
-                "Choose another variant, or say that you trust the bundle if you made it yourself.",
+                "Choose another variant, or, if you made the bundle yourself, say that you trust its"
+                " code: --trust-code, in Python trust_code=True.",
             )
         main, *rest = variant.files
         return Artifact(

@@ -34,6 +34,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--seconds", default="10s", metavar="TIME", help="to run (default 10s)")
     parser.add_argument("--rate", type=float, metavar="N", help="arrivals a second, for 'server'")
     parser.add_argument("--limit", metavar="TIME", help="above it a query is missed, for 'server'")
+    options.add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.set_defaults(run=run)
 
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
         seconds=seconds,
         rate_per_s=args.rate,
         limit_ms=limit_ms,
+        trust_code=args.trust_code,
     )
     code = Exit.NOT_KEPT if _missed(found) else Exit.KEPT
     if console.json:

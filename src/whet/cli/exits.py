@@ -23,10 +23,10 @@ class Exit(enum.IntEnum):
 TABLE: dict[Exit, str] = {
     Exit.KEPT: "done; of optimize: the contract is kept",
     Exit.INTERNAL: "something inside failed",
-    Exit.NOT_KEPT: "the contract is not kept, or can't be proven",
+    Exit.NOT_KEPT: "the contract is not kept, or can't be proven; of verify: not checked",
     Exit.BAD_INPUT: "what was given can't be used (also a wrong command line)",
     Exit.HOST: "this machine lacks something",
-    Exit.BUNDLE: "the bundle is refused, or answers otherwise here",
+    Exit.BUNDLE: "the bundle is refused, or does not hold here",
     Exit.STORAGE: "something can't be written",
     Exit.INTERRUPTED: "interrupted before there was a result; every finished trial is kept",
 }

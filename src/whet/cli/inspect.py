@@ -69,8 +69,27 @@ def _lines(found: Inspection, console: Console) -> list[str]:
         *lines,
         "",
         *_variants(found),
+        *_outputs(found),
         *[f"! {plain(n.where)}: {plain(n.reason)}" for n in m.notes],
     ]
+
+
+def _outputs(found: Inspection) -> list[str]:
+    """Outputs beside the judged one, of each variant; the verdict in the table counts them too."""
+    lines = []
+    for variant in found.manifest.variants:
+        quality = variant.quality
+        if quality is None:
+            continue
+        for other in quality.outputs:
+            figures = f"at most {other.bound:.4f} lost, {other.allowed:.4f} allowed"
+            lines.append(
+                f"  {variant.name}, output '{other.name}': {figures}, {other.verdict.value}"
+            )
+        if quality.ignored:
+            names = ", ".join(f"'{name}'" for name in quality.ignored)
+            lines.append(f"  {variant.name}: not compared, as was asked: {names}")
+    return [plain(line) for line in lines]
 
 
 def _variants(found: Inspection) -> list[str]:

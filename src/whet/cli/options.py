@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_samples",
     "add_transform",
+    "add_trust",
     "names_of",
     "parse_seconds",
     "transform_of",
@@ -146,6 +147,16 @@ def _numbers(flag: str, text: str | None, default: tuple[float, ...]) -> tuple[f
             f"{flag} '{text}' is no list of numbers.",
             "Write one per channel, such as 0.485,0.456,0.406.",
         ) from error
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Whether variants that are code may be opened."""
+    parser.add_argument(
+        "--trust-code",
+        action="store_true",
+        help="also open variants that run code which came with the bundle (torch, inductor);"
+        " only for bundles that you made yourself",
+    )
 
 
 def names_of(flag: str, text: str | None) -> tuple[str, ...] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from whet.core.evidence import Evidence, Latency
     from whet.core.note import Note
     from whet.core.spec import Arrays
+    from whet.core.standing import Standing
+    from whet.errors import WhetError
     from whet.measure.scenarios import Outcome as LoadOutcome
     from whet.search.events import Event
 
 __all__ = [
     "Api",
     "Bench",
+    "Check",
     "GetApi",
     "Inspection",
     "Loaded",
@@ -57,15 +60,30 @@ class Loaded(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+class Check(Protocol):
+    """What `verify` says of one variant."""
+
+    @property
+    def variant(self) -> str: ...
+    @property
+    def standing(self) -> Standing: ...
+    @property
+    def results(self) -> tuple[GoldenResult, ...]: ...
+    @property
+    def error(self) -> WhetError | None: ...
+
+
 class Verification(Protocol):
     """What `verify` gives back."""
 
     @property
     def ok(self) -> bool: ...
     @property
+    def standing(self) -> Standing: ...
+    @property
     def variant(self) -> str: ...
     @property
-    def goldens(self) -> Mapping[str, tuple[GoldenResult, ...]]: ...
+    def checks(self) -> tuple[Check, ...]: ...
     @property
     def differences(self) -> tuple[Note, ...]: ...
     @property
@@ -130,7 +148,9 @@ class Api(Protocol):
 
     def load(self, bundle: str | Path, variant: str | None = None) -> Loaded: ...
 
-    def verify(self, bundle: str | Path, *, quick: bool = False) -> Verification: ...
+    def verify(
+        self, bundle: str | Path, *, quick: bool = False, trust_code: bool = False
+    ) -> Verification: ...
 
     def bench(
         self,
@@ -141,6 +161,7 @@ class Api(Protocol):
         seconds: float = 10.0,
         rate_per_s: float | None = None,
         limit_ms: float | None = None,
+        trust_code: bool = False,
     ) -> Bench: ...
 
     def inspect(self, bundle: str | Path) -> Inspection: ...

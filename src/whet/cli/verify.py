@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 import msgspec
 
+from whet.cli import options
 from whet.cli.console import Console, Paint, plain
 from whet.cli.exits import Exit
-from whet.cli.ports import GetApi, Verbs, Verification
+from whet.cli.ports import Check, GetApi, Verbs, Verification
 from whet.core.evidence import Percentile
+from whet.core.standing import Standing
+from whet.errors import HostError
 from whet.report import format as fmt
 
 __all__ = ["add", "run"]
+
+# A sign, its colour and what is said.
+_SAID = {
+    Standing.HOLDS: ("✓", "green", "answers as recorded"),
+    Standing.DIFFERS: ("✕", "red", "answers otherwise here"),
+    Standing.FAILS: ("✕", "red", "can't run here"),
+    Standing.UNCHECKED: ("?", "yellow", "not checked"),
+}
 
 
 def add(verbs: Verbs) -> None:
@@ -22,19 +34,22 @@ def add(verbs: Verbs) -> None:
         help="replay a bundle's goldens and measure it here",
         description="Check a bundle's hashes, replay its recorded answers on this machine, measure"
         " its latency, and say how this machine differs from the one it was tuned for."
-        " Exits with 5 when an answer differs.",
+        " Exits with 5 when an answer differs or the default variant can't run here, with 4 when"
+        " this machine lacks what the default variant needs, and with 2 when that variant was not"
+        " checked for another reason.",
         allow_abbrev=False,
     )
     parser.add_argument("bundle", help="its folder")
     parser.add_argument("--quick", action="store_true", help="time nothing")
+    options.add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
     """Carry it out."""
-    found = api().verify(args.bundle, quick=args.quick)
-    code = Exit.KEPT if found.ok else Exit.BUNDLE
+    found = api().verify(args.bundle, quick=args.quick, trust_code=args.trust_code)
+    code = _code(found)
     if console.json:
         console.document(msgspec.json.encode(_document(found, int(code))))
     else:
@@ -42,40 +57,57 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
     return code
 
 
+def _code(found: Verification) -> Exit:
+    """Where nothing was compared, what is missing decides."""
+    if found.standing is Standing.HOLDS:
+        return Exit.KEPT
+    if found.standing is not Standing.UNCHECKED:
+        return Exit.BUNDLE
+    errors = [check.error for check in found.checks if check.variant == found.variant]
+    return Exit.HOST if isinstance(errors[0], HostError) else Exit.NOT_KEPT
+
+
 def _document(found: Verification, code: int) -> dict[str, object]:
     return {
         "ok": found.ok,
+        "standing": found.standing,
         "exit_code": code,
         "variant": found.variant,
         "machine_same": found.machine_same,
         "differences": found.differences,
-        "goldens": {
-            name: [
-                {
-                    "tensor": r.tensor,
-                    "ok": r.ok,
-                    "max_difference": r.max_difference,
-                    "limit": r.limit,
-                }
-                for r in results
-            ]
-            for name, results in found.goldens.items()
-        },
+        "variants": {check.variant: _variant(check) for check in found.checks},
         "expected": found.expected,
         "latency": found.latency,
         "notes": found.notes,
     }
 
 
+def _variant(check: Check) -> dict[str, object]:
+    return {
+        "standing": check.standing,
+        "reason": check.error.message if check.error is not None else "",
+        "remedy": check.error.remedy if check.error is not None else "",
+        "goldens": [
+            {
+                "tensor": r.tensor,
+                "ok": r.ok,
+                "max_difference": r.max_difference if math.isfinite(r.max_difference) else None,
+                "limit": r.limit,
+            }
+            for r in check.results
+        ],
+    }
+
+
 def _lines(found: Verification, paint: Paint) -> list[str]:
     lines = []
-    for name, results in found.goldens.items():
-        good = all(result.ok for result in results)
-        sign = paint("✓", "green") if good else paint("✕", "red")
-        default = " (default)" if name == found.variant else ""
-        words = "answers as recorded" if good else "answers otherwise here"
-        lines.append(f"{sign} {plain(name)}{default}: {words}")
-        lines += [f"    {plain(result.sentence)}" for result in results if not result.ok]
+    for check in found.checks:
+        sign, color, words = _SAID[check.standing]
+        default = " (default)" if check.variant == found.variant else ""
+        lines.append(f"{paint(sign, color)} {plain(check.variant)}{default}: {words}")
+        lines += [f"    {plain(result.sentence)}" for result in check.results if not result.ok]
+        if check.error is not None:
+            lines += [f"    {plain(check.error.message)}", f"    {plain(check.error.remedy)}"]
     lines += [f"{paint('!', 'yellow')} {plain(n.where)}: {plain(n.reason)}" for n in found.notes]
     if found.machine_same:
         lines.append(f"{paint('✓', 'green')} this machine is like the one it was tuned for")
@@ -87,6 +119,9 @@ def _lines(found: Verification, paint: Paint) -> list[str]:
     lines.append("")
     if found.ok:
         lines.append(paint("The bundle holds here.", "bold", "green"))
+    elif found.standing is Standing.UNCHECKED:
+        words = f"Whether the bundle holds here is not known: '{found.variant}' was not checked."
+        lines.append(paint(plain(words), "bold", "yellow"))
     else:
         lines.append(paint("The bundle does not hold here.", "bold", "red"))
     return lines

@@ -15,7 +15,14 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["allowed_cores", "allowed_memory", "available_memory", "core_quota", "memory_limit"]
+__all__ = [
+    "allowed_cores",
+    "allowed_memory",
+    "available_memory",
+    "core_quota",
+    "cores_for",
+    "memory_limit",
+]
 
 _ROOT = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
@@ -33,6 +40,11 @@ def allowed_cores() -> int:
         quota = core_quota(_ROOT, _text(_OWN))
         cores = cores if quota is None else min(cores, int(quota))
     return max(1, cores)
+
+
+def cores_for(threads: int) -> tuple[int, ...]:
+    """The cores that contenders of so many threads are pinned to: the first that are allowed."""
+    return tuple(sorted(os.sched_getaffinity(0)))[: max(threads, 1)]
 
 
 def allowed_memory() -> int:

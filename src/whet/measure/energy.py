@@ -1,8 +1,9 @@
 """Energy per inference from the machine's own counters, where it has any that we may read.
 
 Intel's and AMD's running average power limit (RAPL) counters are files under
-``/sys/class/powercap``; NVIDIA's come through ``pynvml`` where that is installed. Both count the
-whole package or card, other work included, so the figure is an upper bound on a quiet machine.
+``/sys/class/powercap``. They count the whole processor package, other work included, so the figure
+is an upper bound on a quiet machine. Every runtime here computes on the CPU, so no other counter
+is asked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from whet._optional import installed, require
 from whet.core.note import Note
 
 __all__ = ["Meter", "energy_per_query", "find_meter"]
@@ -66,47 +66,12 @@ class RaplMeter:
         return sum(domain.microjoules() for domain in self._domains) / 1e3
 
 
-class NvmlMeter:
-    """The first NVIDIA card."""
-
-    name = "NVML"
-
-    def __init__(self) -> None:
-        self._nvml = require("pynvml", "read the energy counter of a card")
-        self._nvml.nvmlInit()
-        self._card = self._nvml.nvmlDeviceGetHandleByIndex(0)
-        self.millijoules()  # cards without the counter refuse here, not in mid-measurement
-
-    def millijoules(self) -> float:
-        return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._card))
-
-
-def find_meter(
-    *, gpu: bool = False, powercap: Path = _POWERCAP
-) -> tuple[Meter | None, Note | None]:
+def find_meter(*, powercap: Path = _POWERCAP) -> tuple[Meter | None, Note | None]:
     """A meter, or a note that says why there is none.
 
     Args:
-        gpu: whether the contender runs on an NVIDIA card.
         powercap: where the kernel shows its counters.
     """
-    return _nvml() if gpu else _rapl(powercap)
-
-
-def _unknown(reason: str) -> tuple[None, Note]:
-    return None, Note("energy", f"Energy per inference is unknown: {reason}.")
-
-
-def _nvml() -> tuple[Meter | None, Note | None]:
-    if not installed("pynvml"):
-        return _unknown("pynvml is not installed")
-    try:
-        return NvmlMeter(), None
-    except Exception as error:  # noqa: BLE001 - NVML's errors share no base class with ours
-        return _unknown(f"the card's counter can't be read ({error})")
-
-
-def _rapl(powercap: Path) -> tuple[Meter | None, Note | None]:
     # intel-rapl:0 is a package; intel-rapl:0:1 a part of it that is counted there already.
     packages = sorted(folder for folder in powercap.glob("*-rapl:*") if folder.name.count(":") == 1)
     if not packages:
@@ -117,6 +82,10 @@ def _rapl(powercap: Path) -> tuple[Meter | None, Note | None]:
         return _unknown(f"its counters under {powercap} may only be read by root")
     except (OSError, ValueError) as error:
         return _unknown(f"its counters can't be read ({error})")
+
+
+def _unknown(reason: str) -> tuple[None, Note]:
+    return None, Note("energy", f"Energy per inference is unknown: {reason}.")
 
 
 def energy_per_query(meter: Meter, run: Callable[[], int]) -> float:

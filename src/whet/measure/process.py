@@ -59,6 +59,7 @@ from whet.measure.protocol import (
     Written,
 )
 from whet.measure.spawn import end, last_lines, resident_bytes, start, wait_unreaped
+from whet.runtimes.cache import renew
 
 __all__ = ["ContenderProcess", "Timing"]
 
@@ -221,6 +222,8 @@ class ContenderProcess:
 
     def _start(self) -> str:
         """Start the process; returns a folder that goes with it."""
+        if self.contender.engine is not None:
+            renew(Path(self.contender.engine))  # one that is gone is reported by the process
         scratch = self._scratch
         folder = scratch.enter_context(scratch_folder())
         self._stderr = scratch.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it

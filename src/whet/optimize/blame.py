@@ -8,8 +8,9 @@ import traceback
 from pathlib import Path
 
 from whet.errors import ExportError
+from whet.optimize.said import kind_and_line
 
-__all__ = ["export_error", "first_cause", "first_line", "users_line"]
+__all__ = ["export_error", "first_cause", "users_line"]
 
 _OWN = str(Path(__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(key) for key in ("purelib", "platlib", "stdlib")})
@@ -42,17 +43,10 @@ def export_error(name: str, error: BaseException) -> ExportError:
             f"'{name}' can't be exported: '{operator}' has no ONNX form{where}.",
             "Write it with other operators, or leave that part out of the network.",
         )
-    root = first_cause(error)
-    line = first_line(root)
     return ExportError(
-        f"'{name}' can't be exported: {type(root).__name__}{f': {line}' if line else ''}{where}.",
+        f"'{name}' can't be exported: {kind_and_line(first_cause(error))}{where}.",
         "Check that forward runs on the samples, with tensors in and out.",
     )
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, as a part of a sentence."""
-    return (str(error).strip().splitlines() or [""])[0].rstrip(". ")[:300]
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -29,6 +29,7 @@ from whet.optimize.graph.names import rename_symbols, rename_values
 from whet.optimize.graph.runs import largest_difference, run_graph
 from whet.optimize.intake.network import Kind, Network
 from whet.optimize.quiet import quiet
+from whet.optimize.said import first_line
 from whet.optimize.saving import save_program
 from whet.optimize.tracing import Traced, symbols, trace
 
@@ -218,8 +219,7 @@ def _compare(
             have = run_graph(graph, arrays)
         except (EngineError, RuntimeError, AssertionError) as error:
             raise ExportError(
-                f"'{name}' was exported, but doesn't run at {_said(sizes)}:"
-                f" {(str(error).splitlines() or [''])[0]}",
+                f"'{name}' was exported, but doesn't run at {_said(sizes)}: {first_line(error)}.",
                 "Check for sizes that are written into the network's code.",
             ) from error
         difference = max(largest_difference(want, have), largest_difference(want, own))

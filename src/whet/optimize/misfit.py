@@ -23,8 +23,9 @@ from whet._optional import require
 from whet.core.fit import kind_of, misfit
 from whet.core.spec import Arrays, Dim, TensorSpec
 from whet.errors import ExportError, SamplesError, WhetError
-from whet.optimize.blame import first_line, users_line
+from whet.optimize.blame import users_line
 from whet.optimize.quiet import quiet
+from whet.optimize.said import kind_and_line
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +61,7 @@ def misfit_error(
         return found
     cure = _by_trying(module, inputs, example)
     given = ", ".join(f"'{spec.name}' is {kind_of(spec)}" for spec in inputs)
-    said = f"{type(error).__name__}: {first_line(error)}{users_line(error)}"
+    said = f"{kind_and_line(error)}{users_line(error)}"
     if cure:
         return SamplesError(f"The network '{name}' can't take the samples ({given}): {said}.", cure)
     return ExportError(

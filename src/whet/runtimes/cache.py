@@ -9,7 +9,10 @@ none: of two processes that compile the same engine at once, the first to
 finish wins and the other takes its result. A damaged entry is found by its
 seal and replaced.
 
-The size is bounded: when an entry is added, those not used for longest go.
+The size is bounded: when an entry is added, those not used for longest go, but
+none that was used within the last minutes. Whoever holds an engine's path for
+longer than one use says with `renew` that it is in use, and has it compiled
+again where that finds it gone.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +33,16 @@ from whet.core.artifact import Artifact
 from whet.core.scratch import is_scratch, scratch_folder, sweep
 from whet.core.settings import Settings
 from whet.errors import EngineError, StorageError
-from whet.runtimes.base import Runtime, check_settings
+from whet.runtimes.base import Runtime, Session, check_settings
 from whet.runtimes.cpu import cpu_digest
-from whet.runtimes.seal import SEAL_SUFFIX, baked, check_seal
+from whet.runtimes.seal import SEAL_SUFFIX, baked, check_seal, seal_path
 
-__all__ = ["DEFAULT_LIMIT_BYTES", "EngineCache", "engine_key"]
+__all__ = ["DEFAULT_LIMIT_BYTES", "EngineCache", "engine_key", "renew"]
 
 DEFAULT_LIMIT_BYTES = 8 << 30
+# An entry used this lately may be about to be opened: a race of engines that are larger than the
+# limit together must not evict one to make room for another.
+_IN_USE_S = 120.0
 
 
 def engine_key(runtime: Runtime, graph: Artifact, settings: Settings) -> str:
@@ -51,6 +58,23 @@ def engine_key(runtime: Runtime, graph: Artifact, settings: Settings) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()[:32]
 
 
+def renew(engine: Path) -> bool:
+    """Say that an engine is in use, so that no cache evicts it soon.
+
+    Args:
+        engine: its main file, or a graph's own file, which no cache holds.
+
+    Returns:
+        Whether it is still there.
+    """
+    if not engine.is_file():
+        return False
+    if seal_path(engine).is_file():
+        with contextlib.suppress(OSError):  # evicted meanwhile, or a cache that is only read
+            os.utime(engine.parent)
+    return engine.is_file()
+
+
 @final
 @dataclass(frozen=True)
 class EngineCache:
@@ -59,7 +83,7 @@ class EngineCache:
     Attributes:
         root: the folder; made when it is needed.
         limit_bytes: least recently used entries go when all together are larger.
-            The newest entry stays even if it alone is larger.
+            The newest entry and those in use stay even so.
     """
 
     root: Path
@@ -75,13 +99,38 @@ class EngineCache:
             EngineError: the runtime could not compile the graph.
             StorageError: the folder can't be written.
         """
+        return self._compiled(self._entry(runtime, graph, settings), runtime, graph, settings)
+
+    def opened(self, runtime: Runtime, graph: Artifact, settings: Settings) -> tuple[Session, Path]:
+        """A session of the engine, and the engine's main file; compiled now unless it was before.
+
+        Opening checks an engine's seal, so one that is found isn't read twice for it.
+
+        Raises:
+            OptionError: a setting that the runtime doesn't honour.
+            EngineError: the runtime could not compile the graph, or not open the engine.
+            StorageError: the folder can't be written.
+        """
+        entry = self._entry(runtime, graph, settings)
+        for engine in _sealed(entry):
+            # Damaged, evicted at this moment, or of no use: the long way finds out, or mends it.
+            with contextlib.suppress(EngineError):
+                session = runtime.open(engine, graph, settings)
+                renew(engine)
+                return session, engine
+        engine = self._compiled(entry, runtime, graph, settings)
+        return runtime.open(engine, graph, settings), engine
+
+    def _entry(self, runtime: Runtime, graph: Artifact, settings: Settings) -> Path:
         check_settings(runtime.name, runtime.honours, settings)
         try:
-            entry = self.root / runtime.name / engine_key(runtime, graph, settings)
+            return self.root / runtime.name / engine_key(runtime, graph, settings)
         except OSError as error:
             raise EngineError(
                 f"The graph {graph.path} can't be read: {error.strerror}.", "Check its files."
             ) from error
+
+    def _compiled(self, entry: Path, runtime: Runtime, graph: Artifact, settings: Settings) -> Path:
         with contextlib.suppress(FileNotFoundError):  # replaced or evicted while we look
             found = _intact(entry, runtime, graph, settings)
             if found is not None:
@@ -119,21 +168,26 @@ class EngineCache:
     def _evict(self, keep: Path) -> None:
         sweep(self.root)  # what compilations that were killed left
         entries = sorted(_entries(self.root), key=_used, reverse=True)
-        total = _size_bytes(keep)
+        total, now = _size_bytes(keep), time.time()
         for entry in (entry for entry in entries if entry != keep):
             total += _size_bytes(entry)
-            if total > self.limit_bytes:
+            if total > self.limit_bytes and now - _used(entry) > _IN_USE_S:
                 self._set_aside(entry)
 
 
 def _intact(entry: Path, runtime: Runtime, graph: Artifact, settings: Settings) -> Path | None:
     """The entry's main file if there is one and its seal holds."""
-    for seal in entry.glob(f"*{SEAL_SUFFIX}"):
-        engine = seal.with_name(seal.name.removesuffix(SEAL_SUFFIX))
+    for engine in _sealed(entry):
         with contextlib.suppress(EngineError):
             check_seal(runtime, engine, graph, settings)
             return engine
     return None
+
+
+def _sealed(entry: Path) -> list[Path]:
+    """The main files in an entry that have a seal, whether or not it holds."""
+    seals = entry.glob(f"*{SEAL_SUFFIX}")
+    return [seal.with_name(seal.name.removesuffix(SEAL_SUFFIX)) for seal in seals]
 
 
 def _entries(root: Path) -> Iterator[Path]:

@@ -50,6 +50,17 @@ class Loaded(NamedTuple):
     mapping: NDArray[np.uint8] | None = None
 
 
+class _Opened(NamedTuple):
+    """All that a session holds of its engine, so that closing can drop it in one step.
+
+    A request that is at work when the session is closed keeps it alive until it has answered.
+    """
+
+    loaded: Loaded
+    pool: queue.SimpleQueue[_Request]
+    sizes: SizeCheck | None
+
+
 class Load(Protocol):
     """Loads the engine once more, with or without profiling."""
 
@@ -119,61 +130,60 @@ class OpenVinoSession:
         self._guard = guard
         self._load = load
         self._padding = padding
-        self._sizes = sizes
-        self._pool: queue.SimpleQueue[_Request] | None = queue.SimpleQueue()
+        pool: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         for _ in range(streams):
-            self._pool.put(_Request(loaded.model, self.signature))
-        # Kept until the session itself is gone: a request that still runs reads from the mapping.
-        self._loaded = loaded
+            pool.put(_Request(loaded.model, self.signature))
+        self._opened: _Opened | None = _Opened(loaded, pool, sizes)
 
     @property
     def compiled(self) -> openvino.CompiledModel:
         """The compiled model, for its properties."""
-        return self._loaded.model
+        return self._open().loaded.model
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Arrays:
         """See `Session.run`."""
-        pool = self._pool
-        if pool is None:
-            raise EngineError("The session is closed.", "Open the engine again.")
+        opened = self._open()
         arrays = self._guard.admit(inputs)
-        request = pool.get()
+        request = opened.pool.get()
         try:
-            return self._answer(request, arrays)
+            return self._answer(request, opened.sizes, arrays)
         except (RuntimeError, ValueError) as error:
             remedy = "Check the graph on these inputs."
             raise engine_error("openvino", "run", error, remedy) from error
         finally:
-            pool.put(request)
+            opened.pool.put(request)
 
-    def _answer(self, request: _Request, arrays: list[NDArray[np.generic]]) -> Arrays:
+    def _open(self) -> _Opened:
+        opened = self._opened
+        if opened is None:
+            raise EngineError("The session is closed.", "Open the engine again.")
+        return opened
+
+    def _answer(
+        self, request: _Request, check: SizeCheck | None, arrays: list[NDArray[np.generic]]
+    ) -> Arrays:
         padding = self._padding
         sizes = padding.sizes(arrays) if padding is not None else None
         if padding is None or sizes is None:
-            return self._checked(request, arrays)
+            return _checked(request, check, arrays)
         try:
-            return padding.crop(self._checked(request, padding.pad(arrays)), sizes)
+            return padding.crop(_checked(request, check, padding.pad(arrays)), sizes)
         except (RuntimeError, ValueError):
-            return self._checked(request, arrays)  # says what is wrong, unless padding alone was
-
-    def _checked(self, request: _Request, arrays: list[NDArray[np.generic]]) -> Arrays:
-        if self._sizes is not None:
-            self._sizes.admit(arrays)
-        return request.answer(arrays)
+            # Says what is wrong, unless padding alone was.
+            return _checked(request, check, arrays)
 
     def layers(self, inputs: Mapping[str, NDArray[np.generic]]) -> tuple[LayerTime, ...]:
         """Profile in a second copy of the engine, loaded for it; means of a few requests."""
-        if self._pool is None:
-            raise EngineError("The session is closed.", "Open the engine again.")
+        check = self._open().sizes
         arrays = self._guard.admit(inputs)
         loaded = self._load(profile=True)
         request = _Request(loaded.model, self.signature)
         try:
             for _ in range(_WARM_UP):
-                self._answer(request, arrays)
+                self._answer(request, check, arrays)
             before = request.infer.get_profiling_info()
             for _ in range(_REQUESTS):
-                self._answer(request, arrays)
+                self._answer(request, check, arrays)
             after = request.infer.get_profiling_info()
         except RuntimeError as error:
             remedy = "Check the graph on these inputs."
@@ -190,14 +200,22 @@ class OpenVinoSession:
         )
 
     def close(self) -> None:
-        # Whoever is waiting holds the pool itself and is still served.
-        self._pool = None
+        # Whoever is waiting holds what it needs and is still served.
+        self._opened = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _checked(
+    request: _Request, check: SizeCheck | None, arrays: list[NDArray[np.generic]]
+) -> Arrays:
+    if check is not None:
+        check.admit(arrays)
+    return request.answer(arrays)
 
 
 def _mean_ms(old: openvino.ProfilingInfo, new: openvino.ProfilingInfo) -> float:

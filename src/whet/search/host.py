@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import psutil
 
 from whet.core.contract import Contract
@@ -11,7 +9,7 @@ from whet.errors import OptionError
 from whet.measure.machine import allowed_cores
 from whet.runtimes.registry import available
 
-__all__ = ["chosen_runtimes", "cores_for", "threads_for", "worker_memory_bytes"]
+__all__ = ["chosen_runtimes", "threads_for", "worker_memory_bytes"]
 
 # Those that a candidate may run on, the ones that are usually fastest first.
 _SEARCHED = ("openvino", "onnxruntime", "inductor")
@@ -42,11 +40,6 @@ def chosen_runtimes(asked: tuple[str, ...] | None) -> tuple[str, ...]:
 def threads_for(contract: Contract) -> int:
     """The contract's threads, or all cores that this process may use."""
     return contract.threads if contract.threads is not None else allowed_cores()
-
-
-def cores_for(threads: int) -> tuple[int, ...]:
-    """The cores that contenders are pinned to."""
-    return tuple(sorted(os.sched_getaffinity(0)))[: max(threads, 1)]
 
 
 def worker_memory_bytes() -> int:

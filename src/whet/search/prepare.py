@@ -17,13 +17,14 @@ from whet.core.evidence import Quality
 from whet.core.note import Note
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
+from whet.measure.cgroup import cores_for
 from whet.measure.machine import fingerprint
 from whet.measure.metrics import pick, resolve_metric
 from whet.measure.quality import judge
 from whet.optimize.graph.traffic import Traffic
 from whet.search.chance import guess_share, no_better_than_guessing, original_notes
 from whet.search.given import Given
-from whet.search.host import chosen_runtimes, cores_for, threads_for, worker_memory_bytes
+from whet.search.host import chosen_runtimes, threads_for, worker_memory_bytes
 from whet.search.intake import Taken
 from whet.search.jobs import Exported
 from whet.search.outputs import check_outputs

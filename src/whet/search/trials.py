@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -18,6 +19,7 @@ from whet.core.evidence import Footprint, Latency, Quality, Status, Trial
 from whet.core.recipe import Recipe
 from whet.errors import MeasurementError, WhetError
 from whet.measure.machine import fingerprint, higher
+from whet.runtimes.cache import renew
 from whet.search.assay import (
     ask_original,
     compare_untouched,
@@ -186,11 +188,13 @@ class Trials:
         return [t for t in self.all.values() if t.status is Status.OK and is_untouched(t)]
 
     def made_for(self, trial: Trial) -> Made:
-        """The engine of a trial, made again if this run hasn't made it."""
-        if trial.id not in self.made:
+        """The engine of a trial, made again if this run hasn't made it or the cache dropped it."""
+        made = self.made.get(trial.id)
+        if made is None or not renew(Path(made.engine)):
             left_s = self.budget.left_s(time.monotonic())
-            self.made[trial.id] = engine_for(self.setup, trial.recipe, left_s, self.stop.asked)
-        return self.made[trial.id]
+            made = engine_for(self.setup, trial.recipe, left_s, self.stop.asked)
+            self.made[trial.id] = made
+        return made
 
     def update(self, trial: Trial, *, remember: bool = True) -> None:
         """Put a trial with more known of it in place of the one with its id.

@@ -57,15 +57,16 @@ def bench(
     seconds: float,
     rate_per_s: float | None,
     limit_ms: float | None,
+    trust_code: bool = False,
 ) -> Bench:
     """Open a bundle and run a scenario for about ``seconds``.
 
     Raises:
-        BundleError: it is refused, or holds no goldens to ask with.
+        BundleError: it is refused.
         OptionError: an unknown scenario, a missing rate, a fixed batch that doesn't fit.
     """
     _check(scenario, seconds, rate_per_s, limit_ms)
-    with load(path, variant) as loaded:
+    with load(path, variant, trust_code=trust_code) as loaded:
         rows = _STREAMS if scenario == "multi-stream" else 1
         batches = _batches(loaded, rows)
         plan = _plan(scenario, loaded, batches, seconds, rate_per_s, limit_ms)

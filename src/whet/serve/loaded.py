@@ -19,7 +19,7 @@ from whet.data.transform import ImageTransform, TextTransform, Transform
 from whet.errors import BundleCorruptError, InputError, OptionError
 from whet.runtimes.base import Session
 from whet.runtimes.cache import EngineCache
-from whet.runtimes.registry import get
+from whet.serve.replay import runtime_of
 
 __all__ = ["Inputs", "Loaded", "load", "transform_of"]
 
@@ -49,15 +49,14 @@ def load(
 
     Raises:
         BundleError: the bundle is refused, or its goldens don't come out here.
-        RuntimeUnavailableError: its runtime isn't installed.
+        HostError: its runtime isn't installed or known here.
     """
     bundle = read_bundle(path)
     chosen = bundle.variant(variant)
     artifact = bundle.artifact(chosen.name, trust_code=trust_code)
-    runtime = get(chosen.runtime)
+    runtime = runtime_of(chosen)
     cache = EngineCache(engines if engines is not None else engines_home())
-    engine = cache.compiled(runtime, artifact, chosen.settings)
-    session = runtime.open(engine, artifact, chosen.settings)
+    session, _ = cache.opened(runtime, artifact, chosen.settings)
     loaded = Loaded(bundle, chosen, session, transform_of(bundle))
     try:
         loaded.self_test()

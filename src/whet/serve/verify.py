@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from whet.bundle.golden import GoldenResult, load_goldens, replay
+from whet.bundle.golden import load_goldens
 from whet.bundle.manifest import LatencySummary
 from whet.bundle.read import Bundle, read_bundle
-from whet.core.evidence import Latency, Machine, Verdict
+from whet.core.evidence import Evidence, Latency, Machine, Verdict
 from whet.core.note import Note
 from whet.core.places import engines_home
-from whet.data.readers import open_samples
-from whet.data.store import write_store
-from whet.errors import BundleError, WhetError
-from whet.measure.clock import ClockPlan, race
-from whet.measure.contender import Contender
+from whet.core.standing import Standing
+from whet.errors import WhetError
+from whet.measure.cgroup import cores_for
 from whet.measure.machine import fingerprint
 from whet.runtimes.cache import EngineCache
-from whet.runtimes.registry import get
+from whet.serve.replay import Check, checked
+from whet.serve.timing import timed, tuned_threads
 
 _SECONDS = 20.0
 
-__all__ = ["Verification", "machine_differences", "verify"]
+__all__ = ["Verification", "machine_differences", "standing_of", "verify"]
 
 
 @dataclass(frozen=True)
@@ -32,80 +29,88 @@ class Verification:
     """What was checked.
 
     Attributes:
-        ok: the files are whole and the goldens come out.
-        goldens: one result per output and variant, by variant.
+        standing: of the bundle as a whole, see `standing_of`.
+        variant: name of the default variant.
+        checks: one per variant, in the order of the bundle.
         differences: how this machine differs from the one it was tuned for.
         expected: the latency that the bundle states for its default variant.
-        latency: what was measured here; ``None`` if only a quick check was asked for.
-        notes: what could not be checked.
+        latency: what was measured here; ``None`` if only a quick check was asked for,
+            or the default variant didn't answer.
+        notes: what else is to be said.
     """
 
-    ok: bool
+    standing: Standing
     variant: str
-    goldens: dict[str, tuple[GoldenResult, ...]]
+    checks: tuple[Check, ...]
     differences: tuple[Note, ...]
     expected: LatencySummary | None
     latency: Latency | None
     notes: tuple[Note, ...]
 
     @property
+    def ok(self) -> bool:
+        """The files are whole, and the default variant and all others that run answer as recorded."""
+        return self.standing is Standing.HOLDS
+
+    @property
     def machine_same(self) -> bool:
         return not self.differences
 
 
-def verify(path: str | Path, *, quick: bool = False, engines: Path | None = None) -> Verification:
+def verify(
+    path: str | Path,
+    *,
+    quick: bool = False,
+    trust_code: bool = False,
+    seconds: float = _SECONDS,
+    engines: Path | None = None,
+) -> Verification:
     """Check a bundle here.
 
     Args:
         path: of the bundle.
         quick: hashes and goldens only; nothing is timed.
+        trust_code: also check variants whose files run native code.
+        seconds: to time the default variant.
         engines: cache of compiled engines.
 
     Raises:
         BundleError: the bundle is refused.
+        StorageError: the cache can't be written.
     """
     bundle = read_bundle(path)
     cache = EngineCache(engines if engines is not None else engines_home())
-    goldens: dict[str, tuple[GoldenResult, ...]] = {}
-    notes: list[Note] = []
-    for variant in bundle.manifest.variants:
-        if variant.runs_code:
-            notes.append(Note(variant.name, "Not replayed: opening it runs code of the bundle."))
-            continue
-        recorded = load_goldens(bundle, variant.name)
-        if recorded is None:
-            notes.append(Note(variant.name, "It has no goldens."))
-            continue
-        artifact = bundle.artifact(variant.name)
-        runtime = get(variant.runtime)
-        try:
-            engine = cache.compiled(runtime, artifact, variant.settings)
-            with runtime.open(engine, artifact, variant.settings) as session:
-                goldens[variant.name] = tuple(replay(recorded, session.run))
-        except BundleError:
-            raise
-        except WhetError as error:
-            notes.append(Note(variant.name, error.message))
-    notes += _contract(bundle)
+    checks = tuple(
+        checked(bundle, variant, cache, trust_code=trust_code)
+        for variant in bundle.manifest.variants
+    )
     here = fingerprint(ceilings=False, cache=None)
-    default = bundle.variant()
-    expected = default.latency[0] if default.latency else None
-    latency = None if quick else _measured(path, cache, expected)
-    replayed = [result for results in goldens.values() for result in results]
+    default, evidence = bundle.variant(), bundle.evidence()
+    latency, unmeasured = (None, ()) if quick else _latency(bundle, evidence, checks, seconds)
     return Verification(
-        ok=all(result.ok for result in replayed) and default.name in goldens,
+        standing=standing_of(checks, default.name),
         variant=default.name,
-        goldens=goldens,
+        checks=checks,
         differences=machine_differences(bundle.manifest.machine, here),
-        expected=expected,
+        expected=default.latency[0] if default.latency else None,
         latency=latency,
-        notes=tuple(notes),
+        notes=(*_contract(evidence), *unmeasured),
     )
 
 
-def _contract(bundle: Bundle) -> list[Note]:
+def standing_of(checks: tuple[Check, ...], default: str) -> Standing:
+    """What all checks together say of a bundle; pure.
+
+    A wrong answer of any variant counts against the bundle. Otherwise the default variant
+    decides: others may need a runtime that isn't here, and nobody misses it.
+    """
+    if any(check.standing is Standing.DIFFERS for check in checks):
+        return Standing.DIFFERS
+    return next(check.standing for check in checks if check.variant == default)
+
+
+def _contract(evidence: Evidence | None) -> list[Note]:
     """What the search said of the contract, which a replay can't prove again without samples."""
-    evidence = bundle.evidence()
     if evidence is None:
         return []
     kept = {
@@ -138,34 +143,20 @@ def machine_differences(tuned: Machine, here: Machine) -> tuple[Note, ...]:
     return tuple(found)
 
 
-def _measured(
-    path: str | Path, cache: EngineCache, expected: LatencySummary | None
-) -> Latency | None:
-    """Latency of the default variant on its golden inputs, in a fresh process."""
-    bundle = read_bundle(path, check_hashes=False)
-    variant = bundle.variant()
-    goldens = load_goldens(bundle, variant.name)
-    if goldens is None or variant.runs_code:
-        return None
-    artifact = bundle.artifact(variant.name)
-    engine = cache.compiled(get(variant.runtime), artifact, variant.settings)
-    plan = ClockPlan.full(
-        batch=expected.batch if expected is not None else goldens.rows_per_run,
-        concurrency=expected.concurrency if expected is not None else 1,
-        percentile=99.0,
-        seed=0,
-        seconds=_SECONDS,
-    )
-    contender = Contender(variant.name, variant.runtime, artifact, str(engine), variant.settings)
-    with tempfile.TemporaryDirectory(prefix="whet-verify-") as folder:
-        store = write_store(
-            open_samples(goldens.inputs, expect=artifact.signature.inputs, label_key=""),
-            Path(folder) / "goldens",
-            limit=4096,
-            seed=0,
-        )
-        cores = tuple(sorted(os.sched_getaffinity(0)))
-        result = race([contender], store.ref(), plan, cores=cores, memory_bytes=None)
-    if contender.name in result.failures:
-        raise result.failures[contender.name]
-    return result.latency[contender.name]
+def _latency(
+    bundle: Bundle, evidence: Evidence | None, checks: tuple[Check, ...], seconds: float
+) -> tuple[Latency | None, tuple[Note, ...]]:
+    """Latency of the default variant, or why it couldn't be measured."""
+    default = bundle.variant()
+    engine = next(check.engine for check in checks if check.variant == default.name)
+    goldens = load_goldens(bundle, default.name)
+    if engine is None or goldens is None:
+        return None, (Note("latency", f"Not measured: '{default.name}' was not replayed."),)
+    try:
+        # Whoever didn't trust its code has no engine of it.
+        artifact = bundle.artifact(default.name, trust_code=True)
+        threads = tuned_threads(bundle.manifest.machine, evidence.contract if evidence else None)
+        cores = cores_for(threads)
+        return timed(default, artifact, engine, goldens, cores=cores, seconds=seconds), ()
+    except WhetError as error:
+        return None, (Note("latency", f"Not measured: {error}"),)

@@ -294,10 +294,12 @@ class RuntimeContract:
         assert cache.compiled(subject.runtime, graph, Settings()) == engine
         assert engine.stat().st_mtime_ns == before
         if seal_path(engine).is_file():
-            harm(engine, "flipped")
-            assert cache.compiled(subject.runtime, graph, Settings()) == engine
-        with subject.runtime.open(engine, graph, Settings()) as session:
-            assert_answers(session, NET.inputs(2))
+            harm(engine, "flipped")  # found when it is opened, and compiled again
+        for _ in range(2):
+            session, opened = cache.opened(subject.runtime, graph, Settings())
+            assert opened == engine
+            with session:
+                assert_answers(session, NET.inputs(2))
         assert not list((tmp_path / "cache").glob(".*"))
 
 

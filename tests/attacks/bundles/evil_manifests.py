@@ -128,6 +128,12 @@ CORRUPT: dict[str, Callable[[Path], None]] = {
     "golden rows": edited(lambda m: m["goldens"].update(rows=3)),
     "golden rows per run": edited(lambda m: m["goldens"].update(rows_per_run=3)),
     "goldens without tolerance": edited(lambda m: m["variants"][0].update(tolerance=None)),
+    "quality of an output that isn't there": edited(
+        lambda m: m["variants"][0]["quality"].update(ignored=["z"])
+    ),
+    "output judged and ignored": edited(
+        lambda m: m["variants"][0]["quality"].update(output="y:0", ignored=["y:0"])
+    ),
     "negative tolerance": edited(lambda m: m["variants"][0]["tolerance"].update(absolute=-1)),
 }
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import evidence_factory as factory
 import pytest
-from fake_api import FakeApi
+from fake_api import FakeApi, verification
 
 from whet import errors
 from whet.cli.console import Console
 from whet.cli.exits import TABLE, Exit
 from whet.cli.main import main
+from whet.core.standing import Standing
 from whet.errors import ContractError, Issue, WhetError
+from whet.serve.replay import Check
 
 OPTIMIZE = ("optimize", "net.py:build", "--samples", "s.npz")
 
@@ -139,10 +141,36 @@ def test_errors_are_documents_too_where_json_is_wanted() -> None:
     assert json.loads(out)["error"]["issues"][0]["where"] == "--batch"
 
 
-def test_a_failing_verification_refuses_the_bundle() -> None:
-    api = FakeApi()
-    api.verification.ok = False
-    assert call("verify", "b", api=api)[0] == 5
+NO_RUNTIME = errors.RuntimeUnavailableError("'int8' can't run here.", "Install its runtime.")
+UNTRUSTED = errors.UntrustedCodeError("Opening it runs code.", "Say that you trust it.")
+
+
+@pytest.mark.parametrize(
+    ("check", "code", "said"),
+    [
+        (Check("int8-bf16", Standing.HOLDS), 0, "holds here."),
+        (Check("int8-bf16", Standing.DIFFERS), 5, "does not hold here."),
+        (Check("int8-bf16", Standing.FAILS, error=errors.EngineError("No.", "Do.")), 5, "not hold"),
+        (Check("int8-bf16", Standing.UNCHECKED, error=NO_RUNTIME), 4, "is not known"),
+        (Check("int8-bf16", Standing.UNCHECKED, error=UNTRUSTED), 2, "is not known"),
+    ],
+)
+def test_a_bundle_that_does_not_hold_is_told_from_one_that_was_not_checked(
+    check: Check, code: int, said: str
+) -> None:
+    found, out, _ = call("verify", "b", api=FakeApi(verification=verification(check)))
+    assert found == code
+    assert said in out.splitlines()[-1]
+    if check.error is not None:
+        assert check.error.message in out
+        assert check.error.remedy in out
+    found, out, _ = call("verify", "b", "--json", api=FakeApi(verification=verification(check)))
+    document = json.loads(out)
+    assert document["exit_code"] == found == code
+    assert document["ok"] is (code == 0)
+    assert document["standing"] == document["variants"]["int8-bf16"]["standing"] == check.standing
+    remedy = check.error.remedy if check.error is not None else ""
+    assert document["variants"]["int8-bf16"]["remedy"] == remedy
 
 
 def test_a_bundle_without_evidence_has_no_report() -> None:

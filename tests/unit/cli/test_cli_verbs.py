@@ -8,7 +8,7 @@ from pathlib import Path
 import evidence_factory as factory
 import msgspec
 import pytest
-from fake_api import FakeApi
+from fake_api import FakeApi, verification
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,8 +17,10 @@ from whet.cli.closing import closing, table
 from whet.cli.console import Console, Paint, clip, plain, width_of
 from whet.cli.main import main
 from whet.core.contract import Contract
-from whet.core.evidence import Evidence, Verdict
+from whet.core.evidence import Evidence, OutputCheck, Verdict
 from whet.core.note import Note
+from whet.core.standing import Standing
+from whet.serve.replay import Check
 
 
 def call(*words: str, api: FakeApi | None = None) -> tuple[int, str, str, FakeApi]:
@@ -98,12 +100,25 @@ def test_inspect_shows_variants() -> None:
     assert out.count("▸") == 1
 
 
-def test_verify_says_what_differs() -> None:
+def test_inspect_tells_every_output() -> None:
     api = FakeApi()
+    found = api.inspection.manifest
+    first = next(v for v in found.variants if v.quality is not None)
+    boxes = OutputCheck("boxes", "distance", 9, 0.02, 0.0312, 0.03, Verdict.FAILED, "mean")
+    quality = msgspec.structs.replace(first.quality, outputs=(boxes,), ignored=("mask",))
+    changed = msgspec.structs.replace(first, quality=quality)
+    variants = tuple(changed if v is first else v for v in found.variants)
+    api.inspection.manifest = msgspec.structs.replace(found, variants=variants)
+    _, out, _, _ = call("inspect", "b", api=api)
+    assert f"{first.name}, output 'boxes': at most 0.0312 lost, 0.0300 allowed, failed" in out
+    assert f"{first.name}: not compared, as was asked: 'mask'" in out
+
+
+def test_verify_says_what_differs() -> None:
     bad = GoldenResult("logits", False, 3.0, 0.4, 0.5, "logits: differs by 3.0, allowed 0.4.")
-    api.verification.goldens = {"int8": (bad,)}
-    api.verification.ok = False
-    api.verification.differences = (Note("cpu", "tuned for A, here B"),)
+    differing = Check("int8-bf16", Standing.DIFFERS, (bad,))
+    differences = (Note("cpu", "tuned for A, here B"),)
+    api = FakeApi(verification=verification(differing, differences=differences))
     _, out, _, _ = call("verify", "b", api=api)
     for words in (
         "answers otherwise here",
@@ -113,7 +128,7 @@ def test_verify_says_what_differs() -> None:
     ):
         assert words in out
     _, out, _, api = call("verify", "b", "--quick")
-    assert api.calls[0][2] == {"quick": True}
+    assert api.calls[0][2] == {"quick": True, "trust_code": False}
     assert "The bundle holds here." in out
 
 
@@ -142,10 +157,17 @@ def test_bench_hands_over_its_scenario() -> None:
         "seconds": 120.0,
         "rate_per_s": 100.0,
         "limit_ms": 5.0,
+        "trust_code": False,
     }
     assert "0 errors, 2 dropped" in out
     assert "p90 ≤ 5 ms: failed, 3 misses" in out
     assert "5.94 to 6.32" in out
+
+
+@pytest.mark.parametrize("verb", ["verify", "bench"])
+def test_code_is_trusted_only_where_that_is_said(verb: str) -> None:
+    assert call(verb, "b")[3].calls[0][2]["trust_code"] is False
+    assert call(verb, "b", "--trust-code")[3].calls[0][2]["trust_code"] is True
 
 
 def test_report_writes_the_page(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from whet._optional import installed
 from whet.measure.energy import energy_per_query, find_meter
 
 
@@ -65,11 +64,3 @@ def test_damaged_counters_are_said(tmp_path: Path) -> None:
     _, note = find_meter(powercap=tmp_path)
     assert note is not None
     assert "can't be read" in note.reason
-
-
-@pytest.mark.skipif(installed("pynvml"), reason="pynvml is installed")
-def test_a_card_without_its_library_is_said() -> None:
-    meter, note = find_meter(gpu=True)
-    assert meter is None
-    assert note is not None
-    assert "pynvml" in note.reason

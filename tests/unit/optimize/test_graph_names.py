@@ -100,7 +100,7 @@ def test_sorting_takes_as_much_longer_as_there_are_more_nodes() -> None:
 
 
 def test_large_weights_go_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(io, "_INLINE_LIMIT", 8)
+    monkeypatch.setattr(io, "INLINE_LIMIT", 8)
     model = make_graph(BODY.replace("4]", "2000]"), {"w": np.ones(2000, np.float32)})
     for _ in range(2):  # a second time over the first
         saved = write_onnx(model, tmp_path, "big")

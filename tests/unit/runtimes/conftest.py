@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytest
 
@@ -25,7 +25,9 @@ class PaperRuntime:
     bakes: ClassVar[frozenset[str]] = frozenset({"fixed"})
     version: str = "1.0"
     compiled: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
     weight: int = 1
+    jammed: bool = False
 
     def available(self) -> Availability:
         return Availability(ok=True, version=self.version)
@@ -41,7 +43,10 @@ class PaperRuntime:
 
     def open(self, engine: Path, graph: Artifact, settings: Settings) -> Session:
         check_seal(self, engine, graph, settings)
-        raise NotImplementedError
+        if self.jammed:
+            raise EngineError("The paper is jammed.", "Pull.")
+        self.opened.append(engine.read_text())
+        return cast("Session", object())
 
 
 @pytest.fixture

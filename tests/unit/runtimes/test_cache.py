@@ -11,7 +11,8 @@ import pytest
 from whet.core.scratch import is_scratch
 from whet.core.settings import Settings
 from whet.errors import EngineError, OptionError, StorageError
-from whet.runtimes.cache import EngineCache, engine_key
+from whet.runtimes import seal
+from whet.runtimes.cache import EngineCache, engine_key, renew
 from whet.runtimes.seal import seal_path
 
 ONE = Settings(fixed={"batch": 1})
@@ -65,6 +66,52 @@ def test_a_damaged_entry_is_rebuilt(cache: EngineCache, paper, text_graph, damag
     assert not [folder for folder in cache.root.iterdir() if is_scratch(folder)]
 
 
+@pytest.mark.parametrize("damage", ["flip", "seal", "engine"])
+def test_opening_rebuilds_what_is_damaged(
+    cache: EngineCache, paper, text_graph, damage: str
+) -> None:
+    _, engine = cache.opened(paper, text_graph, ONE)
+    match damage:
+        case "flip":
+            engine.write_text("CONV TANH")
+        case "seal":
+            seal_path(engine).unlink()
+        case "engine":
+            engine.unlink()
+    assert cache.opened(paper, text_graph, ONE)[1] == engine
+    assert paper.opened == ["CONV RELU"] * 2
+    assert len(paper.compiled) == 2
+
+
+def test_an_engine_is_read_once_when_it_is_opened(
+    cache: EngineCache, paper, text_graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.opened(paper, text_graph, ONE)
+    read: list[str] = []
+
+    def describe(file: Path, expect_bytes: int | None = None) -> seal.SealedFile:
+        read.append(file.name)
+        return described(file, expect_bytes)
+
+    described = seal._describe
+    monkeypatch.setattr(seal, "_describe", describe)
+    os.utime(cache.root / "paper" / engine_key(paper, text_graph, ONE), (1000, 1000))
+    _, engine = cache.opened(paper, text_graph, ONE)
+    assert read == ["engine.txt"]
+    assert engine.parent.stat().st_mtime > 1000, "opening is using"
+
+
+def test_what_can_not_be_opened_is_not_compiled_over_and_over(
+    cache: EngineCache, paper, text_graph
+) -> None:
+    cache.opened(paper, text_graph, ONE)
+    paper.jammed = True
+    for _ in range(3):
+        with pytest.raises(EngineError, match="jammed"):
+            cache.opened(paper, text_graph, ONE)
+    assert len(paper.compiled) == 1
+
+
 def test_a_failure_leaves_nothing_behind(cache: EngineCache, paper, make_graph, tmp_path) -> None:
     with pytest.raises(EngineError, match="operator"):
         cache.compiled(paper, make_graph(tmp_path, "unknown"), ONE)
@@ -112,9 +159,49 @@ def test_an_entry_larger_than_the_limit_stays_until_the_next(
     cache = EngineCache(tmp_path / "engines", limit_bytes=1)
     first = cache.compiled(paper, make_graph(tmp_path, "one", "1.txt"), ONE)
     assert first.exists()
+    os.utime(first.parent, (1000, 1000))  # long ago
     second = cache.compiled(paper, make_graph(tmp_path, "two", "2.txt"), ONE)
     assert second.exists()
     assert not first.exists()
+
+
+def test_what_is_in_use_is_not_evicted(tmp_path: Path, paper, make_graph) -> None:
+    """As in a search: one engine is held throughout and run against each new one."""
+    paper.weight = 1000
+    cache = EngineCache(tmp_path / "engines", limit_bytes=15_000)
+    anchor = cache.compiled(paper, make_graph(tmp_path, "anchor0", "a.txt"), ONE)
+    tried = []
+    for number in range(5):
+        for engine in (anchor, *tried):
+            os.utime(engine.parent, (1000 + number, 1000 + number))  # what came before is old
+        assert renew(anchor)
+        tried.append(cache.compiled(paper, make_graph(tmp_path, f"trial {number}", "t.txt"), ONE))
+        tried = [engine for engine in tried if renew(engine)]
+        assert len(tried) <= 2, "the limit still counts for what is not in use"
+    assert renew(anchor)
+    assert anchor.exists()
+
+
+def test_engines_that_are_too_large_together_can_still_run_against_each_other(
+    tmp_path: Path, paper, make_graph
+) -> None:
+    cache = EngineCache(tmp_path / "engines", limit_bytes=1)
+    graphs = [make_graph(tmp_path, name, f"{name}.txt") for name in ("one", "two", "three")]
+    engines = [cache.compiled(paper, graph, ONE) for graph in graphs]
+    assert all(renew(engine) for engine in engines)
+    assert len(paper.compiled) == 3
+
+
+def test_renewing_touches_entries_only(cache: EngineCache, paper, text_graph) -> None:
+    engine = cache.compiled(paper, text_graph, ONE)
+    for folder in (engine.parent, text_graph.file.parent):
+        os.utime(folder, (1000, 1000))
+    assert renew(engine)
+    assert renew(text_graph.file)
+    assert engine.parent.stat().st_mtime > 1000
+    assert text_graph.file.parent.stat().st_mtime == 1000
+    engine.unlink()
+    assert not renew(engine)
 
 
 COMPILING = """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import psutil
 import pytest
 
 from whet.core.artifact import Artifact, Format
@@ -15,6 +16,7 @@ from whet.errors import EngineError, OptionError, UnsupportedOperatorError
 from whet.runtimes.cpu import cpu_flags
 from whet.runtimes.ov import OpenVinoRuntime
 from whet.runtimes.settings_space import precisions
+from whet.testing.small_graphs import make_graph
 from whet.testing.small_net import SmallNet, WideNet
 
 NET, WIDE = SmallNet(), WideNet()
@@ -138,6 +140,49 @@ def test_answers_outlive_the_session(graph: Artifact, engine: Path) -> None:
     del session
     gc.collect()
     np.testing.assert_allclose(answer["scores"], NET.answer(inputs)["scores"], 1e-4)
+
+
+@pytest.fixture(scope="module")
+def heavy(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """A graph whose weights, 16 MB, stand out against what else a process holds."""
+    onnx = pytest.importorskip("onnx")
+    weights = np.random.default_rng(0).normal(size=(2000, 2000)).astype(np.float32)
+    body = "heavy (float[n, 2000] x) => (float[n, 2000] y) { y = MatMul (x, w) }"
+    file = tmp_path_factory.mktemp("heavy") / "heavy.onnx"
+    onnx.save(make_graph(body, {"w": weights}), file)
+    x, y = (TensorSpec(name, "float32", ("n", 2000)) for name in "xy")
+    return Artifact(str(file), Format.ONNX, Signature((x,), (y,)))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_closing_gives_the_memory_back(heavy: Artifact, tmp_path: Path, compiled: bool) -> None:
+    """However long the closed sessions themselves are kept."""
+    weights = 2000 * 2000 * 4
+    engine = RUNTIME.compile(heavy, Settings(), tmp_path) if compiled else heavy.file
+    inputs = {"x": np.ones((4, 2000), np.float32)}
+    kept, opened, closed = [], [], []
+    for _ in range(6):
+        session = RUNTIME.open(engine, heavy, Settings())
+        session.run(inputs)
+        opened.append(_resident())
+        session.close()
+        closed.append(_resident())
+        kept.append(session)
+    # The first brings the library itself and its thread pools into memory.
+    assert max(closed[1:]) - closed[0] < weights, "it does not grow"
+    assert all(was - now > weights for was, now in zip(opened, closed, strict=True)), "it drops"
+    for session in kept:
+        with pytest.raises(EngineError, match="closed"):
+            session.run(inputs)
+        with pytest.raises(EngineError, match="closed"):
+            session.layers(inputs)
+        with pytest.raises(EngineError, match="closed"):
+            _ = session.compiled
+
+
+def _resident() -> int:
+    gc.collect()
+    return psutil.Process().memory_info().rss
 
 
 def test_closing_while_others_run(graph: Artifact, engine: Path) -> None:

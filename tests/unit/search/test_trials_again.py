@@ -11,10 +11,12 @@ import msgspec
 import pytest
 from trial_factory import trial
 
+from whet.core.artifact import Artifact, Format
 from whet.core.evidence import Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
+from whet.core.spec import Signature, TensorSpec
 from whet.errors import (
     EngineError,
     MeasurementError,
@@ -25,6 +27,7 @@ from whet.errors import (
 )
 from whet.search.budget import Budget
 from whet.search.events import Event
+from whet.search.jobs import Made
 from whet.search.ledger import Ledger
 from whet.search.stop import Stop
 from whet.search.teller import Teller
@@ -109,6 +112,32 @@ def test_only_what_ran_and_what_was_refused_is_remembered(
     for trials in runs:
         trials.attempt(QUANTISED, 2)
     assert sum(trials.measured for trials in runs) == times
+
+
+def test_an_engine_that_the_cache_dropped_is_made_again(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = Signature((TensorSpec("x", "float32", (1,)),), (TensorSpec("y", "float32", (1,)),))
+    graph = Artifact(str(tmp_path / "graph.onnx"), Format.ONNX, spec)
+    engine = tmp_path / "engine.blob"
+    engine.write_bytes(b"engine")
+    orders: list[Recipe] = []
+
+    def make(setup: object, recipe: Recipe, left_s: float, cancel: object) -> Made:
+        orders.append(recipe)
+        engine.write_bytes(b"engine")
+        return Made(graph, str(engine), 0.0, 0.0, ())
+
+    monkeypatch.setattr("whet.search.trials.engine_for", make)
+    trials = run(ledger, None)
+    tried = trials.attempt(UNTOUCHED, 1)
+    assert tried is not None
+    for _ in range(3):
+        assert trials.made_for(tried).engine == str(engine)
+    assert len(orders) == 1
+    engine.unlink()
+    assert Path(trials.made_for(tried).engine).is_file()
+    assert orders == [UNTOUCHED, UNTOUCHED]
 
 
 def test_a_figure_that_cannot_be_believed_is_not_tried_again_at_once(ledger: Ledger) -> None:

@@ -21,7 +21,7 @@ from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
-from whet.optimize.graph.io import need_onnx, read_onnx, weight_bytes, write_onnx
+from whet.optimize.graph.io import INLINE_LIMIT, need_onnx, read_onnx, weight_bytes, write_onnx
 from whet.optimize.graph.names import fresh_name, sort_nodes, subgraphs
 from whet.optimize.graph.sound import ensure_sound, write_kept
 from whet.optimize.quiet import quiet
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Cast"]
 
 _MAX_FP16 = 65504.0
-_LIMIT = 1_900_000_000
 
 
 @final
@@ -99,7 +98,7 @@ class Cast(Pass[Artifact, Artifact]):
     ) -> PassResult[Artifact]:
         float16 = require("onnxruntime.transformers.float16", "cast a graph")
         floats = [t for t in proto.graph.initializer if t.data_type == t.FLOAT]
-        if not floats or weight_bytes(proto) > _LIMIT:
+        if not floats or weight_bytes(proto) > INLINE_LIMIT:
             reason = "The graph is above 2 GB." if floats else "No float32 weights are left."
             return PassResult(model, False, (Note(self.name, reason),))
         with quiet():

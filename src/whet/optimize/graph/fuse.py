@@ -23,10 +23,11 @@ from whet.core.spec import Arrays
 from whet.errors import EngineError, OptionError, WhetError
 from whet.optimize.axes import SEQUENCE
 from whet.optimize.graph.affine import fold_affine
-from whet.optimize.graph.io import need_onnx, read_onnx, signature_of, weight_bytes
+from whet.optimize.graph.io import INLINE_LIMIT, need_onnx, read_onnx, signature_of, weight_bytes
 from whet.optimize.graph.runs import largest_difference, run_proto, synthetic
 from whet.optimize.graph.sound import ensure_sound, write_kept
 from whet.optimize.quiet import quiet
+from whet.optimize.said import first_line
 
 if TYPE_CHECKING:
     import onnx
@@ -35,7 +36,6 @@ __all__ = ["Fuse"]
 
 _CONTRIB = "com.microsoft"
 _TOLERANCE = 1e-3
-_LIMIT = 1_900_000_000
 
 
 @final
@@ -90,7 +90,7 @@ def _fuse_attention(
     operators = Counter(node.op_type for node in model.graph.node)
     if not operators["Softmax"] or not (operators["MatMul"] or operators["Gemm"]):
         return None, [Note(step, "There is no attention to fuse.")]
-    if weight_bytes(model) > _LIMIT:
+    if weight_bytes(model) > INLINE_LIMIT:
         return None, [Note(step, "The graph is above 2 GB; its attention isn't fused.")]
     notes: list[Note] = []
     best: onnx.ModelProto | None = None
@@ -101,8 +101,9 @@ def _fuse_attention(
         except WhetError:
             raise
         except Exception as error:  # noqa: BLE001  # they stumble over graphs they don't expect
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            notes.append(Note(step, f"A rewriter ({rewrite.__name__[4:]}) gave up: {line[:200]}"))
+            notes.append(
+                Note(step, f"A rewriter ({rewrite.__name__[4:]}) gave up: {first_line(error)}.")
+            )
             continue
         if _rank(found) > (_rank(best) if best is not None else (0, 0)):
             best = found

@@ -16,14 +16,22 @@ from whet._optional import require
 from whet.core.artifact import Artifact, Format
 from whet.core.spec import Dim, Signature, TensorSpec
 from whet.errors import NetworkError, RequirementError, StorageError
+from whet.optimize.said import first_line
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["need_onnx", "read_onnx", "signature_of", "weight_bytes", "write_onnx"]
+__all__ = [
+    "INLINE_LIMIT",
+    "need_onnx",
+    "read_onnx",
+    "signature_of",
+    "weight_bytes",
+    "write_onnx",
+]
 
 # Leaves room below protobuf's 2 GiB for everything that isn't a weight.
-_INLINE_LIMIT = 1_900_000_000
+INLINE_LIMIT = 1_900_000_000
 
 
 def need_onnx(model: Artifact, step: str) -> None:
@@ -57,7 +65,7 @@ def read_onnx(graph: Artifact | Path) -> onnx.ModelProto:
         return onnx.load(str(path))
     except (OSError, ValueError, message.DecodeError, onnx.checker.ValidationError) as error:
         raise NetworkError(
-            f"'{path}' can't be read as ONNX: {str(error).strip().splitlines()[0]}",
+            f"'{path}' can't be read as ONNX: {first_line(error)}.",
             "Check that the file is complete, or export the network again.",
         ) from error
 
@@ -82,7 +90,7 @@ def write_onnx(
     sidecars: tuple[str, ...] = ()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if weight_bytes(model) < _INLINE_LIMIT:
+        if weight_bytes(model) < INLINE_LIMIT:
             # Tensors that were read from a data file keep their mark otherwise.
             onnx.external_data_helper.convert_model_from_external_data(model)
             onnx.save(model, str(part))

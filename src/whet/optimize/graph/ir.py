@@ -9,6 +9,7 @@ from whet._optional import require
 from whet.core.artifact import Artifact, Format
 from whet.core.spec import Signature
 from whet.errors import NetworkError, PostconditionError, RequirementError, StorageError
+from whet.optimize.said import last_line
 
 if TYPE_CHECKING:
     import openvino
@@ -49,7 +50,7 @@ def read_ir(graph: Artifact) -> openvino.Model:
         return core.read_model(graph.path)
     except RuntimeError as error:
         raise NetworkError(
-            f"OpenVINO can't read '{graph.path}': {_last_line(error)}.", "Build the graph again."
+            f"OpenVINO can't read '{graph.path}': {last_line(error)}.", "Build the graph again."
         ) from error
 
 
@@ -70,7 +71,7 @@ def write_ir(
         openvino.save_model(model, str(path), compress_to_fp16=fp16)
     except (OSError, RuntimeError) as error:
         raise StorageError(
-            f"'{path}' can't be written: {_last_line(error)}.",
+            f"'{path}' can't be written: {last_line(error)}.",
             "Free some space or name another folder.",
         ) from error
     return Artifact(str(path), Format.OPENVINO, signature, (f"{stem}.bin",))
@@ -91,9 +92,3 @@ def check_ir(model: Artifact, step: str) -> openvino.Model:
             "Leave this pass out for this network.",
         )
     return graph
-
-
-def _last_line(error: Exception) -> str:
-    """OpenVINO's messages start with source positions; the cause stands last."""
-    lines = str(error).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__

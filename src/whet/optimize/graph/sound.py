@@ -10,6 +10,7 @@ from whet.core.context import Context
 from whet.core.spec import Signature
 from whet.errors import PostconditionError
 from whet.optimize.graph.io import read_onnx, signature_of, write_onnx
+from whet.optimize.said import first_line
 
 if TYPE_CHECKING:
     import onnx
@@ -44,7 +45,7 @@ def ensure_sound(model: Artifact, step: str) -> None:
         onnx.checker.check_model(model.path)
     except (onnx.checker.ValidationError, ValueError, OSError) as error:
         raise PostconditionError(
-            f"The pass '{step}' wrote an invalid graph: {str(error).strip().splitlines()[0]}",
+            f"The pass '{step}' wrote an invalid graph: {first_line(error)}.",
             "Leave this pass out for this network.",
         ) from error
     found = signature_of(read_onnx(model))

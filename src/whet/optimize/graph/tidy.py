@@ -11,18 +11,16 @@ from whet.core.artifact import Artifact
 from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
-from whet.optimize.graph.io import need_onnx, read_onnx, weight_bytes
+from whet.optimize.graph.io import INLINE_LIMIT, need_onnx, read_onnx, weight_bytes
 from whet.optimize.graph.names import subgraphs
 from whet.optimize.graph.sound import ensure_sound, write_kept
 from whet.optimize.quiet import quiet
+from whet.optimize.said import first_line
 
 if TYPE_CHECKING:
     import onnx
 
 __all__ = ["Tidy"]
-
-# The cleaner works on a copy inside one protobuf message.
-_LIMIT = 1_900_000_000
 
 
 @final
@@ -44,15 +42,15 @@ class Tidy(Pass[Artifact, Artifact]):
     def apply(self, model: Artifact, ctx: Context) -> PassResult[Artifact]:
         onnxslim = require("onnxslim", "tidy a graph")
         before = read_onnx(model)
-        if weight_bytes(before) > _LIMIT:
+        if weight_bytes(before) > INLINE_LIMIT:
             return PassResult(model, False, (Note(self.name, "The graph is above 2 GB."),))
         outline = _outline(before)
         try:
             with quiet():
                 after: onnx.ModelProto = onnxslim.slim(before)
         except Exception as error:  # noqa: BLE001  # a cleaner that stumbles costs only its gain
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            return PassResult(model, False, (Note(self.name, f"The cleaner gave up: {line}"),))
+            gave_up = f"The cleaner gave up: {first_line(error)}."
+            return PassResult(model, False, (Note(self.name, gave_up),))
         _drop_unused(after)
         if _outline(after) == outline:
             return PassResult(model, False)

@@ -13,6 +13,7 @@ from whet.errors import NetworkError
 from whet.optimize.graph.facts import facts
 from whet.optimize.graph.ir import read_ir
 from whet.optimize.graph.narrow import Node, Widths, widths_moved
+from whet.optimize.said import last_line
 
 if TYPE_CHECKING:
     import openvino
@@ -81,7 +82,7 @@ def _of_ir(graph: Artifact, sizes: Mapping[str, int]) -> Traffic:
         return _count(model)
     except RuntimeError as error:  # a shape that stays dynamic, or can't be had at these sizes
         raise NetworkError(
-            f"The shapes of '{graph.path}' can't be had: {str(error).splitlines()[-1]}",
+            f"The shapes of '{graph.path}' can't be had: {last_line(error)}.",
             "Estimate its traffic from the weights.",
         ) from error
 

@@ -25,6 +25,7 @@ from whet.optimize.intake.live import load_module
 from whet.optimize.intake.network import Network
 from whet.optimize.intake.untrained import untrained_notes
 from whet.optimize.intake.weights import fill
+from whet.optimize.said import kind_and_line
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +94,7 @@ def _execute(path: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise NetworkError(
-            f"'{path}' failed while it was loaded: {_said(error)}.",
+            f"'{path}' failed while it was loaded: {kind_and_line(error)}.",
             "Run the file by itself and mend it.",
         ) from error
     return module
@@ -118,7 +119,7 @@ def _build(code: ModuleType, path: Path, name: str) -> torch.nn.Module:
         module = factory()
     except (Exception, SystemExit) as error:
         raise NetworkError(
-            f"The factory '{name}' in '{path.name}' failed: {_said(error)}.",
+            f"The factory '{name}' in '{path.name}' failed: {kind_and_line(error)}.",
             "It is called without arguments and must give a torch.nn.Module.",
         ) from error
     if not isinstance(module, torch.nn.Module):
@@ -135,8 +136,3 @@ def _is_own_function(code: ModuleType, key: str, value: object) -> bool:
         and not key.startswith("_")
         and getattr(value, "__module__", None) == code.__name__
     )
-
-
-def _said(error: BaseException) -> str:
-    line = (str(error).strip().splitlines() or [""])[0].rstrip(".")
-    return f"{type(error).__name__}: {line}" if line else type(error).__name__

@@ -27,6 +27,7 @@ from whet.optimize.intake.huggingface_config import (
 from whet.optimize.intake.huggingface_transform import image_transform, text_transform
 from whet.optimize.intake.network import Kind, Network, Task
 from whet.optimize.quiet import quiet
+from whet.optimize.said import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -139,9 +140,8 @@ def _model(folder: Path, layout: Layout) -> torch.nn.Module:
     except NetworkError:
         raise
     except Exception as error:  # a dozen unrelated types, from many libraries
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise NetworkError(
-            f"The model directory '{folder.name}' can't be read: {line}.",
+            f"The model directory '{folder.name}' can't be read: {first_line(error)}.",
             "Check that config.json and the .safetensors files are complete and belong together.",
         ) from error
     missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))

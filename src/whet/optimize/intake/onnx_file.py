@@ -18,6 +18,7 @@ from whet.optimize.axes import canonical_specs
 from whet.optimize.graph.io import signature_of
 from whet.optimize.graph.names import subgraphs
 from whet.optimize.intake.network import Kind, Network
+from whet.optimize.said import first_line
 
 if TYPE_CHECKING:
     import onnx
@@ -40,8 +41,9 @@ def load_onnx(path: Path) -> Network:
     try:
         onnx.checker.check_model(str(path) if sidecars else model)
     except (onnx.checker.ValidationError, ValueError, OSError) as error:
-        line = (str(error).strip().splitlines() or ["unknown reason"])[0].rstrip(".")
-        raise NetworkError(f"'{path.name}' is no valid ONNX model: {line}.", _REMEDY) from error
+        raise NetworkError(
+            f"'{path.name}' is no valid ONNX model: {first_line(error)}.", _REMEDY
+        ) from error
     signature = signature_of(model)
     if not signature.inputs or not signature.outputs:
         raise NetworkError(

@@ -18,6 +18,7 @@ import numpy as np
 from whet._optional import require
 from whet.errors import NetworkError
 from whet.optimize.quiet import quiet
+from whet.optimize.said import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -89,8 +90,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _damaged(path: Path, error: Exception) -> NetworkError:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return NetworkError(f"'{path.name}' can't be read: {line}.", "Copy or download it again.")
+    return NetworkError(
+        f"'{path.name}' can't be read: {first_line(error)}.", "Copy or download it again."
+    )
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:

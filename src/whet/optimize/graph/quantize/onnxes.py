@@ -12,6 +12,7 @@ from whet.core.note import Note
 from whet.errors import PassError
 from whet.optimize.graph.io import read_onnx, write_onnx
 from whet.optimize.graph.quantize._quiet import quiet_ort
+from whet.optimize.said import first_line
 
 if TYPE_CHECKING:
     import onnx
@@ -71,7 +72,7 @@ def prepared(model: Artifact, folder: Path) -> tuple[Artifact, tuple[Note, ...]]
         try:
             shapes.quant_pre_process(source.path, ready.path)
         except Exception as error:  # noqa: BLE001  # fails in as many ways as there are operators
-            notes = (Note("shapes", f"Symbolic shape inference failed: {_first_line(error)}"),)
+            notes = (Note("shapes", f"Symbolic shape inference failed: {first_line(error)}."),)
             _prepare_plainly(source, ready)
     for file in source.files():
         file.unlink()
@@ -85,10 +86,6 @@ def _prepare_plainly(source: Artifact, ready: Artifact) -> None:
     # What comes out here is ONNX Runtime's refusal of the graph itself.
     except Exception as error:
         raise PassError(
-            f"ONNX Runtime can't prepare this graph: {_first_line(error)}",
+            f"ONNX Runtime can't prepare this graph: {first_line(error)}.",
             "Take the pass 'quantize-nncf' instead.",
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

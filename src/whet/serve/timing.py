@@ -1,0 +1,73 @@
+"""Latency of one variant of a bundle on its golden inputs, measured as the search measured it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from whet.bundle.golden import Goldens
+from whet.bundle.manifest import Variant
+from whet.core.artifact import Artifact
+from whet.core.contract import Contract
+from whet.core.evidence import Latency, Machine
+from whet.data.readers import open_samples
+from whet.data.store import write_store
+from whet.measure.clock import ClockPlan, race
+from whet.measure.contender import Contender
+
+__all__ = ["timed", "tuned_threads"]
+
+
+def tuned_threads(machine: Machine, contract: Contract | None) -> int:
+    """Threads, and so cores, that a bundle's figures were measured with; pure.
+
+    Args:
+        machine: where it was tuned; a contract that names no threads was given all its cores.
+        contract: it was tuned for, where the bundle holds it.
+    """
+    asked = contract.threads if contract is not None else None
+    return asked if asked is not None else machine.cores
+
+
+def timed(
+    variant: Variant,
+    artifact: Artifact,
+    engine: Path,
+    goldens: Goldens,
+    *,
+    cores: tuple[int, ...],
+    seconds: float,
+) -> Latency:
+    """Time a variant in fresh processes, at the batch and concurrency that it states.
+
+    Args:
+        variant: which.
+        artifact: its files.
+        engine: what its runtime made of them here.
+        goldens: whose inputs it is asked with.
+        cores: that it may run on.
+        seconds: for all of it.
+
+    Raises:
+        WhetError: as its process ended.
+    """
+    expected = variant.latency[0] if variant.latency else None
+    plan = ClockPlan.full(
+        batch=expected.batch if expected is not None else goldens.rows_per_run,
+        concurrency=expected.concurrency if expected is not None else 1,
+        percentile=99.0,
+        seed=0,
+        seconds=seconds,
+    )
+    contender = Contender(variant.name, variant.runtime, artifact, str(engine), variant.settings)
+    with tempfile.TemporaryDirectory(prefix="whet-verify-") as folder:
+        store = write_store(
+            open_samples(goldens.inputs, expect=artifact.signature.inputs, label_key=""),
+            Path(folder) / "goldens",
+            limit=4096,
+            seed=0,
+        )
+        result = race([contender], store.ref(), plan, cores=cores)
+    if contender.name in result.failures:
+        raise result.failures[contender.name]
+    return result.latency[contender.name]
