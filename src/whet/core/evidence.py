@@ -171,8 +171,8 @@ class Quality(_Record, frozen=True):
         outputs: how the other outputs fared.
         ignored: outputs that the user switched off.
         same: every output of an untouched engine is the original's but for rounding.
-        difference: largest difference of an untouched engine's answers, as a share of
-            the largest value in that output; ``None`` for others, or where it has no bound.
+        difference: largest difference of an untouched engine's answers, as a share of the
+            values around it; ``None`` for others, or where it has no bound.
     """
 
     metric: str

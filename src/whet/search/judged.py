@@ -79,5 +79,5 @@ def is_stranger(quality: Quality) -> bool:
 def _stranger(quality: Quality) -> str:
     return (
         "untouched, yet its answers differ from the original's by up to"
-        f" {quality.difference:.2g} of the largest value"
+        f" {quality.difference:.2g} of the values around"
     )
