@@ -3,7 +3,7 @@
 Passed only where the one-sided upper bound of the drop keeps the contract; failed only where
 the lower bound breaks it; else there is "not enough data", with the samples that would
 probably settle it. A relative limit is turned into an absolute one with the original's value
-on these samples. The metric is about one output; every other is held to the original's own
+on these samples, whose own error the bounds heed (`whet.measure.scoring`). The metric is about one output; every other is held to the original's own
 (`whet.measure.guards`), and the verdict is the worst of all.
 """
 
@@ -86,6 +86,7 @@ def judge(
         rows_per_sample=rows_per_sample,
         confidence=confidence,
         seed=seed,
+        max_drop=max_drop,
     )
     _check_rows(answers)
     if ":" in name:

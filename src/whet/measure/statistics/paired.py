@@ -34,7 +34,15 @@ from numpy.typing import NDArray
 from whet.measure.statistics.counts import binomial_upper
 from whet.measure.statistics.special import bisect, normal_quantile, student_quantile
 
-__all__ = ["SMALLEST", "Bounds", "mean_bounds", "paired_proportions", "samples_needed", "shifted"]
+__all__ = [
+    "SMALLEST",
+    "Bounds",
+    "mean_bounds",
+    "moved",
+    "paired_proportions",
+    "samples_needed",
+    "shifted",
+]
 
 SMALLEST = 30
 """Fewer samples than this prove nothing about a mean of unknown distribution."""
@@ -160,3 +168,8 @@ def shifted(bounds: Bounds, floor: float, method: str) -> Bounds:
         upper=max(bounds.upper, bounds.drop + floor),
         method=f"{bounds.method}, {method}",
     )
+
+
+def moved(bounds: Bounds, by: float) -> Bounds:
+    """The bounds of a mean that is larger by a constant."""
+    return replace(bounds, drop=bounds.drop + by, lower=bounds.lower + by, upper=bounds.upper + by)
