@@ -22,7 +22,7 @@ from whet.measure.custom import load_metric
 from whet.measure.guards import allowed_loss, guard_outputs
 from whet.measure.metrics import pick, resolve_metric
 from whet.measure.scoring import SCORERS, Answers, Hits, Scored, score_by_user
-from whet.measure.statistics import holm, mcnemar_exact
+from whet.measure.statistics import holm, mcnemar_exact, unseen_share
 from whet.measure.verdicts import settle, worst
 
 __all__ = ["judge"]
@@ -167,7 +167,12 @@ def _quality(
 ) -> Quality:
     bounds, n = scored.bounds, answers.samples
     allowed = max_drop.absolute(scored.reference)
-    verdict, needed, method = settle(bounds, n, allowed, answers.confidence, scored.smallest)
+    verdict, needed, method = settle(
+        bounds, n, allowed, answers.confidence, scored.smallest, scored.destroyed
+    )
+    unseen = unseen_share(n, answers.confidence) if scored.blind else None
+    if unseen is not None:
+        method = f"{method}; damage on fewer than {unseen:.2%} of the inputs may not show"
     if broken:
         verdict, needed = Verdict.FAILED, None
         method = (
@@ -187,6 +192,7 @@ def _quality(
         method=method,
         needed=needed,
         classes=_classes(*scored.hits) if per_class and scored.hits else (),
+        unseen=unseen,
     )
 
 

@@ -93,7 +93,9 @@ class Scored:
     """Values of the metric and the bounds of its drop.
 
     ``hits`` are the two models' right answers and the labels, where there are classes.
-    ``smallest`` is the number of samples below which the bounds mean nothing.
+    ``smallest`` is the number of samples below which the bounds mean nothing. ``blind``
+    bounds know nothing of damage that no sample showed; ``destroyed`` is the drop if all
+    inputs were destroyed, where that is known.
     """
 
     reference: float
@@ -101,6 +103,8 @@ class Scored:
     bounds: Bounds
     smallest: int = 1
     hits: tuple[Hits, Hits, NDArray[np.int64]] | None = None
+    blind: bool = False
+    destroyed: float | None = None
 
 
 def _hits(a: Answers, metric: str) -> tuple[Array, Array, NDArray[np.int64]]:
@@ -163,7 +167,9 @@ def _f1(a: Answers) -> Scored:
 def _cosine(a: Answers) -> Scored:
     rows = cosine_rows(a.reference, a.candidate)
     drops = 1 - rows.reshape(a.samples, a.rows_per_sample).mean(axis=1)
-    return Scored(1.0, float(1 - drops.mean()), _mean(drops, a.confidence, None), SMALLEST)
+    bounds = _mean(drops, a.confidence, None)
+    # Answers that have nothing in common have a cosine of 0.
+    return Scored(1.0, float(1 - drops.mean()), bounds, SMALLEST, blind=True, destroyed=1.0)
 
 
 def _mae(a: Answers) -> Scored:
@@ -180,7 +186,7 @@ def _mae(a: Answers) -> Scored:
         for x in (a.reference, a.candidate)
     )
     bounds = _mean_against(after - before, before, a, None)
-    return Scored(float(before.mean()), float(after.mean()), bounds, SMALLEST)
+    return Scored(float(before.mean()), float(after.mean()), bounds, SMALLEST, blind=True)
 
 
 def _spearman(a: Answers) -> Scored:
@@ -204,7 +210,8 @@ def _spearman(a: Answers) -> Scored:
     first, second = (float(x[0]) for x in both(np.ones((1, a.samples))))
     counts = np.ones(a.samples, np.int64)
     bounds = bootstrap_bounds(drop, counts, a.confidence, seed=a.seed)
-    return Scored(first, second, bounds, SMALLEST)
+    # Answers by chance add nothing to the correlation.
+    return Scored(first, second, bounds, SMALLEST, blind=True, destroyed=abs(first))
 
 
 def _mean(drops: Floats, confidence: float, spread: float | None) -> Bounds:
@@ -260,7 +267,8 @@ def score_by_user(
         return Scored(float(old.mean()), float(new.mean()), bounds)
     spread = float(pooled[-1] - pooled[0]) if len(pooled) <= _GRADES else None
     bounds = _mean_against(old - new, old, a, spread)
-    return Scored(float(old.mean()), float(new.mean()), bounds, SMALLEST)
+    blind = spread is None
+    return Scored(float(old.mean()), float(new.mean()), bounds, SMALLEST, blind=blind)
 
 
 def _by_user_number(
@@ -289,7 +297,7 @@ def _by_user_number(
         without = np.array([excess(kept) for kept in jackknife_groups(a.samples, a.seed)])
         bounds = jackknife_bounds(drop - share * before, without, a.samples, a.confidence)
         bounds = _together(bounds, share, before) if share else bounds
-    return Scored(before, after, bounds, SMALLEST)
+    return Scored(before, after, bounds, SMALLEST, blind=True)
 
 
 SCORERS: dict[str, Callable[[Answers], Scored]] = {

@@ -10,6 +10,8 @@ from whet.measure.statistics.counts import (
     order_statistic_ranks,
     percentiles,
     queries_needed,
+    samples_to_show,
+    unseen_share,
 )
 from whet.measure.statistics.paired import (
     SMALLEST,
@@ -47,5 +49,7 @@ __all__ = [
     "percentiles",
     "queries_needed",
     "samples_needed",
+    "samples_to_show",
     "shifted",
+    "unseen_share",
 ]

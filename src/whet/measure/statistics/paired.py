@@ -16,11 +16,15 @@ the nominal one where nothing was gained; there the drop is the share lost
 and the exact bound of Clopper and Pearson is known, so the larger of the two is taken.
 
 Other scores: drops are skewed to the right (many tiny, few large), and Student's
-bound then holds too rarely: in 89 instead of 95 of 100 exponential sets of 30.
-Hall's transformation ("On the removal of skewness by transformation", JRSS B 54,
-1992) with Student's quantile holds as often as the bootstrap-t at a
-thousandth of its cost (the tests measure it), so the bound is the larger of Student's
-and Hall's. Neither sees a disaster that no sample showed: see `SMALLEST`.
+bound then misses too often. Hall's transformation ("On the removal of skewness by
+transformation", JRSS B 54, 1992) with Student's quantile misses as rarely as the bootstrap-t at a
+thousandth of its cost (the tests measure it) and more rarely than Johnson's t, so the bound is the
+larger of Student's and Hall's. It is no exact bound. Of 100 sets of 100 samples it misses, instead
+of 5: normal 5, exponential 6, lognormal 9 (sigma 1), 12 (sigma 1.5), 18 (sigma 2); of 400
+samples 5, 4, 8, 11, 16. No method mends that which knows nothing of the tail: an exact bound needs
+a largest possible drop, and is then several times as wide. Nor does a mean's bound see a
+disaster that no sample showed: see `SMALLEST`, and `whet.measure.verdicts` for what is
+asked beside it.
 """
 
 from __future__ import annotations
