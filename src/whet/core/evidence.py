@@ -171,8 +171,10 @@ class Quality(_Record, frozen=True):
         outputs: how the other outputs fared.
         ignored: outputs that the user switched off.
         same: every output of an untouched engine is the original's but for rounding.
-        difference: largest difference of an untouched engine's answers, as a share of
-            the largest value in that output; ``None`` for others, or where it has no bound.
+        difference: largest difference of an untouched engine's answers, as a share of the
+            values around it; ``None`` for others, or where it has no bound.
+        unseen: share of inputs (0-1) whose damage these samples may all have missed, with
+            this confidence; ``None`` where the bound counts it in.
     """
 
     metric: str
@@ -192,6 +194,7 @@ class Quality(_Record, frozen=True):
     ignored: tuple[str, ...] = ()
     same: bool = False
     difference: float | None = None
+    unseen: float | None = None
 
 
 class Ceilings(_Record, frozen=True):

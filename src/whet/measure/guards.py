@@ -14,7 +14,8 @@ original's own, by a rule that needs no labels and fits any meaning:
   varies is measured against its own size instead.
 * **whole numbers and booleans**: the loss is the share of values that differ.
 
-The mean loss is bounded like any drop. At most 0.01 is allowed, or the contract's own drop
+The mean loss is bounded like any drop, and an answer that has nothing to do with the original's
+costs 1, so that as many samples are asked for as would show a hundredth of them. At most 0.01 is allowed, or the contract's own drop
 where that is a larger share. A value that isn't finite where the original's is fails at once.
 That all outputs must pass needs no correction for their number (intersection-union test;
 Berger 1982): each further one can only make passing harder.
@@ -110,7 +111,7 @@ def _guard(
     losses = _distances(want, have, rows) if real else _unequal(want, have, rows)
     single = not real and want.size == n
     bounds, smallest = _bounds(losses.each, confidence, counted=single)
-    verdict, needed, method = settle(bounds, n, allowed, confidence, smallest)
+    verdict, needed, method = settle(bounds, n, allowed, confidence, smallest, 1.0)
     if losses.broken:
         verdict, needed = Verdict.FAILED, None
         method = f"not finite on {losses.broken} of {len(want)} rows; {method}"

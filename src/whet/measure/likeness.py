@@ -1,10 +1,12 @@
 """Whether an untouched engine computes the original at all: its answers, number by number.
 
 An engine that compiles the untouched graph may add up in another order, so its answers may
-differ from the original's by rounding, and by nothing else. The export check draws the same
-line (`whet.optimize.export`): a thousandth of the output's largest value. Whole numbers have
-no rounding, but those that come from comparing real ones (a class map) flip where two are
-level; so a thousandth of them may differ.
+differ from the original's by rounding, and by nothing else. The line is a thousandth of the
+values around (`whet.measure.scales`). Whole numbers have no rounding, but those that come from
+comparing real ones (a class map) flip where two are level; so a thousandth of them may differ.
+
+It can settle what the samples were too few for; it never overrules a metric or another
+output's check that failed.
 """
 
 from __future__ import annotations
@@ -18,21 +20,23 @@ from numpy.typing import NDArray
 
 from whet.core.evidence import Quality, Verdict
 from whet.errors import EngineError
+from whet.measure.scales import scales_of
 
 __all__ = ["SAME_WITHIN", "check_alike_in_form", "difference", "untouched_quality"]
 
 Array = NDArray[np.generic]
 
 SAME_WITHIN = 1e-3
-"""Share of an output's largest value (of its numbers, if they are whole) that may differ."""
+"""Share of the values around (of an output's numbers, if they are whole) that may differ."""
 
-_CHUNK = 256
+_CHUNK = 1 << 21  # values at once
+_NO_LOSS = 1e-6
 
 
 def difference(
     reference: Mapping[str, Array], candidate: Mapping[str, Array], ignore: Collection[str] = ()
 ) -> float:
-    """Largest difference of any output, as a share of the original's largest value there.
+    """Largest difference of any output, as a share of the values around it there.
 
     Of whole numbers: the share that differs. Infinite where one side holds a value that is
     not finite and the other doesn't.
@@ -75,7 +79,8 @@ def untouched_quality(
 ) -> Quality:
     """The quality of an untouched engine: passed where its answers are the original's.
 
-    Where they aren't, the metric's verdict stands, as for any other candidate.
+    Where they aren't, or the metric or another output's check failed, the verdict
+    stands, as for any other candidate.
 
     Args:
         quality: by the contract's metric.
@@ -85,7 +90,7 @@ def untouched_quality(
     """
     found = difference(reference, candidate, ignore)
     shown = found if math.isfinite(found) else None
-    if found > SAME_WITHIN:
+    if found > SAME_WITHIN or _failed(quality):
         return msgspec.structs.replace(quality, same=False, difference=shown)
     return msgspec.structs.replace(
         quality,
@@ -93,24 +98,35 @@ def untouched_quality(
         difference=shown,
         verdict=Verdict.PASSED,
         needed=None,
-        outputs=(),  # every output was compared number by number, which says more
-        method=f"every output differs from the original's by at most {found:.2g} of its largest"
-        f" value, which is rounding (up to {SAME_WITHIN:g}); beside it: {quality.method}",
+        method=f"every output differs from the original's by at most {found:.2g} of the values"
+        f" around, which is rounding (up to {SAME_WITHIN:g}); beside it: {quality.method}",
     )
+
+
+def _failed(quality: Quality) -> bool:
+    """Whether anything failed; a loss that is itself rounding is none (of a floor of 0)."""
+    if any(check.verdict is Verdict.FAILED for check in quality.outputs):
+        return True
+    beyond = quality.drop - quality.allowed
+    lost = beyond > _NO_LOSS * max(1.0, abs(quality.reference))
+    return quality.verdict is Verdict.FAILED and lost
 
 
 def _apart(want: Array, have: Array) -> float:
     if want.size == 0:
         return 0.0
-    parts = [slice(i, i + _CHUNK) for i in range(0, len(want), _CHUNK)]
+    rows = max(1, _CHUNK * len(want) // want.size)
+    parts = [slice(i, i + rows) for i in range(0, len(want), rows)]
     if want.dtype.kind not in "fc":
         return sum(int((want[p] != have[p]).sum()) for p in parts) / want.size
-    largest = gap = 0.0
+    scales = scales_of(want, parts)
+    worst = 0.0
     for part in parts:
         a, b = want[part].astype(np.float64), have[part].astype(np.float64)
         finite = np.isfinite(a)
         if not np.array_equal(finite, np.isfinite(b)):
             return math.inf
-        largest = max(largest, float(np.abs(a[finite]).max(initial=0.0)))
-        gap = max(gap, float(np.abs(a[finite] - b[finite]).max(initial=0.0)))
-    return gap / max(largest, 1e-12)
+        a, b = np.where(finite, a, 0.0), np.where(finite, b, 0.0)
+        around = np.maximum(scales.of(part, a.shape), np.abs(a))
+        worst = max(worst, float((np.abs(a - b) / around).max(initial=0.0)))
+    return worst

@@ -3,7 +3,7 @@
 Passed only where the one-sided upper bound of the drop keeps the contract; failed only where
 the lower bound breaks it; else there is "not enough data", with the samples that would
 probably settle it. A relative limit is turned into an absolute one with the original's value
-on these samples. The metric is about one output; every other is held to the original's own
+on these samples, whose own error the bounds heed (`whet.measure.scoring`). The metric is about one output; every other is held to the original's own
 (`whet.measure.guards`), and the verdict is the worst of all.
 """
 
@@ -22,7 +22,7 @@ from whet.measure.custom import load_metric
 from whet.measure.guards import allowed_loss, guard_outputs
 from whet.measure.metrics import pick, resolve_metric
 from whet.measure.scoring import SCORERS, Answers, Hits, Scored, score_by_user
-from whet.measure.statistics import holm, mcnemar_exact
+from whet.measure.statistics import holm, mcnemar_exact, unseen_share
 from whet.measure.verdicts import settle, worst
 
 __all__ = ["judge"]
@@ -86,6 +86,7 @@ def judge(
         rows_per_sample=rows_per_sample,
         confidence=confidence,
         seed=seed,
+        max_drop=max_drop,
     )
     _check_rows(answers)
     if ":" in name:
@@ -166,7 +167,12 @@ def _quality(
 ) -> Quality:
     bounds, n = scored.bounds, answers.samples
     allowed = max_drop.absolute(scored.reference)
-    verdict, needed, method = settle(bounds, n, allowed, answers.confidence, scored.smallest)
+    verdict, needed, method = settle(
+        bounds, n, allowed, answers.confidence, scored.smallest, scored.destroyed
+    )
+    unseen = unseen_share(n, answers.confidence) if scored.blind else None
+    if unseen is not None:
+        method = f"{method}; damage on fewer than {unseen:.2%} of the inputs may not show"
     if broken:
         verdict, needed = Verdict.FAILED, None
         method = (
@@ -186,6 +192,7 @@ def _quality(
         method=method,
         needed=needed,
         classes=_classes(*scored.hits) if per_class and scored.hits else (),
+        unseen=unseen,
     )
 
 

@@ -1,14 +1,23 @@
-"""How each metric scores two models' answers and bounds the drop between them."""
+"""How each metric scores two models' answers and bounds the drop between them.
+
+A relative floor r allows a drop that is itself an estimate, r times the original's value on
+the same samples. Where scores have no fixed scale (absolute errors, a user's numbers) its error
+is as large as the drop's, and taken for a constant it lets false passes through by the dozen.
+The mean of d_i - r b_i, with d_i the drop and b_i the original's score of sample i, has neither
+(Fieller's argument for ratios): it is bounded, and what is allowed is added again. Shares
+and correlations vary so little against r that it makes no difference there.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from whet.core.contract import Drop, DropKind
 from whet.errors import OptionError, SamplesError
 from whet.measure.custom import UserMetric
 from whet.measure.metrics import (
@@ -28,6 +37,7 @@ from whet.measure.statistics import (
     jackknife_bounds,
     jackknife_groups,
     mean_bounds,
+    moved,
     paired_proportions,
     shifted,
 )
@@ -52,10 +62,16 @@ class Answers:
     rows_per_sample: int
     confidence: float
     seed: int
+    max_drop: Drop
 
     @property
     def samples(self) -> int:
         return len(self.reference) // self.rows_per_sample
+
+    def share_allowed(self, before: float) -> float:
+        """What each unit of the original's value adds to the drop allowed; 0 of an absolute one."""
+        relative = self.max_drop.kind is DropKind.RELATIVE
+        return math.copysign(self.max_drop.value, before) if relative else 0.0
 
     def known(self, metric: str) -> Array:
         """The labels, of the right count."""
@@ -77,7 +93,9 @@ class Scored:
     """Values of the metric and the bounds of its drop.
 
     ``hits`` are the two models' right answers and the labels, where there are classes.
-    ``smallest`` is the number of samples below which the bounds mean nothing.
+    ``smallest`` is the number of samples below which the bounds mean nothing. ``blind``
+    bounds know nothing of damage that no sample showed; ``destroyed`` is the drop if all
+    inputs were destroyed, where that is known.
     """
 
     reference: float
@@ -85,6 +103,8 @@ class Scored:
     bounds: Bounds
     smallest: int = 1
     hits: tuple[Hits, Hits, NDArray[np.int64]] | None = None
+    blind: bool = False
+    destroyed: float | None = None
 
 
 def _hits(a: Answers, metric: str) -> tuple[Array, Array, NDArray[np.int64]]:
@@ -147,7 +167,9 @@ def _f1(a: Answers) -> Scored:
 def _cosine(a: Answers) -> Scored:
     rows = cosine_rows(a.reference, a.candidate)
     drops = 1 - rows.reshape(a.samples, a.rows_per_sample).mean(axis=1)
-    return Scored(1.0, float(1 - drops.mean()), _mean(drops, a.confidence, None), SMALLEST)
+    bounds = _mean(drops, a.confidence, None)
+    # Answers that have nothing in common have a cosine of 0.
+    return Scored(1.0, float(1 - drops.mean()), bounds, SMALLEST, blind=True, destroyed=1.0)
 
 
 def _mae(a: Answers) -> Scored:
@@ -163,8 +185,8 @@ def _mae(a: Answers) -> Scored:
         np.abs(x.astype(np.float64).reshape(shape) - labels.reshape(shape)).mean(axis=1)
         for x in (a.reference, a.candidate)
     )
-    bounds = _mean(after - before, a.confidence, None)
-    return Scored(float(before.mean()), float(after.mean()), bounds, SMALLEST)
+    bounds = _mean_against(after - before, before, a, None)
+    return Scored(float(before.mean()), float(after.mean()), bounds, SMALLEST, blind=True)
 
 
 def _spearman(a: Answers) -> Scored:
@@ -188,7 +210,8 @@ def _spearman(a: Answers) -> Scored:
     first, second = (float(x[0]) for x in both(np.ones((1, a.samples))))
     counts = np.ones(a.samples, np.int64)
     bounds = bootstrap_bounds(drop, counts, a.confidence, seed=a.seed)
-    return Scored(first, second, bounds, SMALLEST)
+    # Answers by chance add nothing to the correlation.
+    return Scored(first, second, bounds, SMALLEST, blind=True, destroyed=abs(first))
 
 
 def _mean(drops: Floats, confidence: float, spread: float | None) -> Bounds:
@@ -196,6 +219,27 @@ def _mean(drops: Floats, confidence: float, spread: float | None) -> Bounds:
         only = float(drops[0])
         return Bounds(only, only, only, 0.0, "a single sample")
     return mean_bounds(drops, confidence, spread=spread)
+
+
+def _mean_against(drops: Floats, before: Floats, a: Answers, spread: float | None) -> Bounds:
+    """Bounds of the mean drop, to be held against a floor that may be relative."""
+    share = a.share_allowed(float(before.mean()))
+    bounds = _mean(drops, a.confidence, spread)
+    if share == 0 or len(drops) < 2:
+        return bounds
+    found = _together(_mean(drops - share * before, a.confidence, None), share, before.mean())
+    if spread is None:
+        return found
+    # The exact bound of graded scores counts what differs, which is told by the drops alone.
+    return replace(
+        found, lower=min(found.lower, bounds.lower), upper=max(found.upper, bounds.upper)
+    )
+
+
+def _together(bounds: Bounds, share: float, before: float) -> Bounds:
+    """Bounds of a drop from those of the drop less the share that is allowed."""
+    method = f"{bounds.method}; the original's value varies with them"
+    return replace(moved(bounds, share * float(before)), method=method)
 
 
 def score_by_user(
@@ -208,7 +252,7 @@ def score_by_user(
     before = metric(reference, a.labels, reference)
     after = metric(candidate, a.labels, reference)
     if isinstance(before, float) and isinstance(after, float):
-        return _by_user_number(metric, a, reference, candidate, before - after, before)
+        return _by_user_number(metric, a, reference, candidate, before, after)
     old, new = np.atleast_1d(before), np.atleast_1d(after)
     if old.shape != (a.samples,) or new.shape != (a.samples,):
         raise OptionError(
@@ -222,8 +266,9 @@ def score_by_user(
         bounds = paired_proportions(lost, gained, a.samples, a.confidence)
         return Scored(float(old.mean()), float(new.mean()), bounds)
     spread = float(pooled[-1] - pooled[0]) if len(pooled) <= _GRADES else None
-    bounds = _mean(old - new, a.confidence, spread)
-    return Scored(float(old.mean()), float(new.mean()), bounds, SMALLEST)
+    bounds = _mean_against(old - new, old, a, spread)
+    blind = spread is None
+    return Scored(float(old.mean()), float(new.mean()), bounds, SMALLEST, blind=blind)
 
 
 def _by_user_number(
@@ -231,23 +276,28 @@ def _by_user_number(
     a: Answers,
     reference: Mapping[str, Array],
     candidate: Mapping[str, Array],
-    drop: float,
     before: float,
+    after: float,
 ) -> Scored:
-    def drop_of(kept: NDArray[np.intp]) -> float:
+    share = a.share_allowed(before)
+    drop = before - after
+
+    def excess(kept: NDArray[np.intp]) -> float:
         offsets = np.arange(a.rows_per_sample)
         rows = (kept[:, None] * a.rows_per_sample + offsets).ravel()
         old = {name: array[rows] for name, array in reference.items()}
         new = {name: array[rows] for name, array in candidate.items()}
         labels = None if a.labels is None else a.labels[kept]
-        return float(np.asarray(metric(old, labels, old)) - np.asarray(metric(new, labels, old)))
+        first, second = (float(np.asarray(metric(x, labels, old))) for x in (old, new))
+        return first - second - share * first
 
     if a.samples < SMALLEST:
         bounds = Bounds(drop, drop, drop, 0.0, "too few samples to bound one number")
     else:
-        without = np.array([drop_of(kept) for kept in jackknife_groups(a.samples, a.seed)])
-        bounds = jackknife_bounds(drop, without, a.samples, a.confidence)
-    return Scored(before, before - drop, bounds, SMALLEST)
+        without = np.array([excess(kept) for kept in jackknife_groups(a.samples, a.seed)])
+        bounds = jackknife_bounds(drop - share * before, without, a.samples, a.confidence)
+        bounds = _together(bounds, share, before) if share else bounds
+    return Scored(before, after, bounds, SMALLEST, blind=True)
 
 
 SCORERS: dict[str, Callable[[Answers], Scored]] = {

@@ -84,17 +84,25 @@ class F1Cells:
         return before - after
 
     def drop_of(self, lost: float) -> float:
-        """The drop if ``lost`` right answers, spread evenly over all right ones, were wrong.
+        """The drop if ``lost`` right answers were wrong, where that costs most.
 
-        They are said to be another class, each class in its share.
+        They are taken from the classes that lose most by each, the next ones once a class has
+        no right answers left, and all are said to be the one class that suffers most from that.
+        Spread evenly they would hide that a rare class may be lost altogether.
         """
         weights = self.counts[None].astype(np.float64)
-        hits, said = (weights @ table for table in self._reference)
-        moved = hits * min(1.0, lost / max(float(hits.sum()), 1e-300))
-        others = max(1, hits.shape[1] - 1)
-        after = said - moved + (moved.sum() - moved) / others
-        whole = weights @ self._labelled
-        drops = 2 * hits / np.maximum(whole + said, 1e-300) - 2 * (hits - moved) / np.maximum(
-            whole + after, 1e-300
-        )
-        return float(drops.mean())
+        hits, said = ((weights @ table)[0] for table in self._reference)
+        whole = (weights @ self._labelled)[0] + said
+        own = 2 * hits / np.maximum(whole, 1e-300)
+        moved = np.minimum(hits, lost)
+        # An answer that is taken away is no longer said either.
+        less = own - 2 * (hits - moved) / np.maximum(whole - moved, 1e-300)
+        each = np.divide(less, moved, out=np.zeros_like(less), where=moved > 0)
+        order = np.argsort(-each)
+        taken = np.clip(lost - (np.cumsum(moved[order]) - moved[order]), 0, moved[order])
+        emptied = (each[order] * taken).sum()
+        swamped = own - 2 * hits / np.maximum(whole + lost, 1e-300)
+        if len(own) == 1:  # of two classes one counts: it loses its own, or is said too often
+            return float(max(emptied, swamped[0]))
+        swamped[order[0]] = 0.0
+        return float((emptied + swamped.max()) / len(own))

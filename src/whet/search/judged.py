@@ -50,6 +50,8 @@ def quality_words(quality: Quality) -> str:
         f"{q.metric} drop {q.drop:.4f}, at most {q.bound:.4f} with {q.confidence:.0%} confidence"
         f" on {q.n} samples; allowed {q.allowed:.4f}"
     )
+    if q.unseen is not None:
+        words += f"; damage on fewer than {q.unseen:.2%} of the inputs may not show"
     parts = [_stranger(q)] if is_stranger(q) else []
     ordered = sorted(q.outputs, key=lambda c: _RANK[c.verdict])
     others = [_output_words(c) for c in ordered]
@@ -79,5 +81,5 @@ def is_stranger(quality: Quality) -> bool:
 def _stranger(quality: Quality) -> str:
     return (
         "untouched, yet its answers differ from the original's by up to"
-        f" {quality.difference:.2g} of the largest value"
+        f" {quality.difference:.2g} of the values around"
     )

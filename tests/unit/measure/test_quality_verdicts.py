@@ -157,16 +157,19 @@ def test_cosine_is_judged_by_sample_against_one() -> None:
 
 
 def test_equal_outputs_drop_by_nothing() -> None:
-    before = np.random.default_rng(2).normal(size=(100, 8))
-    quality = check("cosine", before, before.copy(), drop=Drop(0.0))
+    before = np.random.default_rng(2).normal(size=(300, 8))
+    quality = check("cosine", before, before.copy())
     assert (quality.drop, quality.bound, quality.verdict) == (0.0, 0.0, Verdict.PASSED)
+    nothing = check("cosine", before, before.copy(), drop=Drop(0.0))
+    assert (nothing.verdict, nothing.needed) == (Verdict.UNDECIDED, None)
 
 
 def test_few_samples_settle_nothing_for_means() -> None:
     before = np.random.default_rng(2).normal(size=(29, 8))
     quality = check("cosine", before, before + 1e-6)
     assert quality.verdict is Verdict.UNDECIDED
-    assert quality.needed == 30
+    assert quality.needed == 299
+    assert check("cosine", before, before + 1e-6, drop=Drop(0.5)).needed == 30
     assert check("cosine", before[:1], before[:1] + 1e-6).verdict is Verdict.UNDECIDED
 
 

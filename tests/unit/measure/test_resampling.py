@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from whet.measure.statistics import (
@@ -58,13 +60,34 @@ def test_f1_agrees_with_sklearn_on_any_resample(classes: int) -> None:
 
 
 def test_hidden_f1_drop_is_that_of_the_moved_samples() -> None:
-    labels = np.repeat(np.arange(4), 100)
+    labels = np.repeat(np.arange(4), [100, 100, 10, 20])
     cells = F1Cells(labels, labels, labels, 4)
     moved = labels.copy()
-    for k in range(4):  # three right answers of each class go evenly to the others
-        moved[100 * k : 100 * k + 3] = [j for j in range(4) if j != k]
+    moved[200:203] = 3  # of the rarest class, taken for the next rarest
     want = 1 - sklearn_metrics.f1_score(labels, moved, average="macro")
-    assert cells.drop_of(12) == pytest.approx(want)
+    assert cells.drop_of(3) == pytest.approx(want)
+
+
+@given(st.lists(st.integers(1, 60), min_size=3, max_size=6), st.integers(1, 5), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_hidden_f1_drop_is_not_beaten_by_losses_from_one_class(
+    counts: list[int], lost: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    said = np.where(
+        rng.random(len(labels)) < 0.8, labels, rng.integers(0, len(counts), len(labels))
+    )
+    cells = F1Cells(labels, said, said, len(counts))
+    weights = cells.counts[None].astype(np.float64)
+    before = float(cells.scores(weights)[0][0])
+    for source in range(len(counts)):
+        own = np.flatnonzero((labels == source) & (said == source))[:lost]
+        after = said.copy()
+        after[own] = (source + 1) % len(counts)
+        other = F1Cells(labels, after, after, len(counts))
+        drop = before - float(other.scores(other.counts[None].astype(np.float64))[0][0])
+        assert cells.drop_of(lost) >= drop - 1e-12
 
 
 def correlation_drop(

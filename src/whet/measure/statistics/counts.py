@@ -30,6 +30,8 @@ __all__ = [
     "order_statistic_ranks",
     "percentiles",
     "queries_needed",
+    "samples_to_show",
+    "unseen_share",
 ]
 
 PROOF = 0.99
@@ -157,6 +159,20 @@ def binomial_lower(successes: int, n: int, confidence: float) -> float:
     if successes <= 0:
         return 0.0
     return beta_quantile(1 - confidence, successes, n - successes + 1)
+
+
+def unseen_share(n: int, confidence: float) -> float:
+    """The largest share of inputs of which ``n`` samples may all hold none (about 3/n at 95 %)."""
+    return -math.expm1(math.log1p(-confidence) / n)
+
+
+def samples_to_show(share: float, confidence: float) -> int | None:
+    """Samples of which one belongs to a ``share`` of inputs, with this confidence; None of 0."""
+    if share <= 0:
+        return None
+    # The rounding undoes the last bit, on which a sample more or less should not hang.
+    needed = math.log1p(-confidence) / math.log1p(-share) if share < 1 else 1.0
+    return max(1, math.ceil(round(needed, 9)))
 
 
 def mcnemar_exact(losses: int, gains: int) -> float:

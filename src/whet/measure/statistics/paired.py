@@ -16,11 +16,15 @@ the nominal one where nothing was gained; there the drop is the share lost
 and the exact bound of Clopper and Pearson is known, so the larger of the two is taken.
 
 Other scores: drops are skewed to the right (many tiny, few large), and Student's
-bound then holds too rarely: in 89 instead of 95 of 100 exponential sets of 30.
-Hall's transformation ("On the removal of skewness by transformation", JRSS B 54,
-1992) with Student's quantile holds as often as the bootstrap-t at a
-thousandth of its cost (the tests measure it), so the bound is the larger of Student's
-and Hall's. Neither sees a disaster that no sample showed: see `SMALLEST`.
+bound then misses too often. Hall's transformation ("On the removal of skewness by
+transformation", JRSS B 54, 1992) with Student's quantile misses as rarely as the bootstrap-t at a
+thousandth of its cost (the tests measure it) and more rarely than Johnson's t, so the bound is the
+larger of Student's and Hall's. It is no exact bound. Of 100 sets of 100 samples it misses, instead
+of 5: normal 5, exponential 6, lognormal 9 (sigma 1), 12 (sigma 1.5), 18 (sigma 2); of 400
+samples 5, 4, 8, 11, 16. No method mends that which knows nothing of the tail: an exact bound needs
+a largest possible drop, and is then several times as wide. Nor does a mean's bound see a
+disaster that no sample showed: see `SMALLEST`, and `whet.measure.verdicts` for what is
+asked beside it.
 """
 
 from __future__ import annotations
@@ -34,7 +38,15 @@ from numpy.typing import NDArray
 from whet.measure.statistics.counts import binomial_upper
 from whet.measure.statistics.special import bisect, normal_quantile, student_quantile
 
-__all__ = ["SMALLEST", "Bounds", "mean_bounds", "paired_proportions", "samples_needed", "shifted"]
+__all__ = [
+    "SMALLEST",
+    "Bounds",
+    "mean_bounds",
+    "moved",
+    "paired_proportions",
+    "samples_needed",
+    "shifted",
+]
 
 SMALLEST = 30
 """Fewer samples than this prove nothing about a mean of unknown distribution."""
@@ -160,3 +172,8 @@ def shifted(bounds: Bounds, floor: float, method: str) -> Bounds:
         upper=max(bounds.upper, bounds.drop + floor),
         method=f"{bounds.method}, {method}",
     )
+
+
+def moved(bounds: Bounds, by: float) -> Bounds:
+    """The bounds of a mean that is larger by a constant."""
+    return replace(bounds, drop=bounds.drop + by, lower=bounds.lower + by, upper=bounds.upper + by)

@@ -24,11 +24,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whet.measure.statistics.paired import Bounds, mean_bounds
+from whet.measure.statistics.paired import Bounds, mean_bounds, moved
 from whet.measure.statistics.special import normal_cdf, normal_quantile
 
 __all__ = ["bootstrap_bounds", "jackknife_bounds", "jackknife_groups"]
@@ -155,10 +156,8 @@ def jackknife_bounds(
     groups = len(without)
     pseudo = groups * drop - (groups - 1) * without
     bounds = mean_bounds(pseudo, confidence)
-    return Bounds(
-        drop=drop,
-        lower=bounds.lower + drop - bounds.drop,
-        upper=bounds.upper + drop - bounds.drop,
+    return replace(
+        moved(bounds, drop - bounds.drop),
         sd=bounds.sd * math.sqrt(n / groups),
         method=f"grouped jackknife, {groups} groups, Student's t with Hall's correction",
     )

@@ -1,0 +1,125 @@
+"""How large the values of an output are where a difference is looked at; pure.
+
+Theory of operation. Rounding is small against the values that a number was computed among, not
+against the largest of the whole output: a masked class at -1e9 or a box in pixels beside a score
+would hide whatever happens to the rest. So the scale at one place is the smallest of the largest
+magnitudes along each axis through it (its row, its column, its channel ...), wherever that is
+a maximum over eight values or more that aren't zero. Three things are set apart:
+
+* **masks**: magnitudes of 512 and more that lie far above everything else (at least five empty
+  powers of two between) stand for "never"; they count for no other value's scale;
+* **shares**: an output with all values in 0..1 has one unit, and its scale is its largest value (of
+  a thousand probabilities most stay near zero on all samples);
+* **near zero**: where a whole column hardly leaves zero, what is left there is the rounding of
+  larger numbers that cancelled; no scale is below a hundredth of the output's upper quartile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Scales", "scales_of"]
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+
+_FEWEST = 8
+_MASK_FROM = 10  # exponent of 512, as frexp counts
+_GAP = 6
+_FLOOR = 1e-2
+_LOWEST = 1100  # frexp's exponents of float64 lie within +-1100
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The scale at every place of an output.
+
+    Attributes:
+        axes: axis and largest magnitude of each slice across it.
+        floor: no scale is below it.
+        whole: the scale where no axis has enough values, or all values are shares.
+    """
+
+    axes: tuple[tuple[int, Floats], ...] = field(repr=False)
+    floor: float
+    whole: float
+
+    def of(self, part: slice, shape: tuple[int, ...]) -> Floats:
+        """Scales of some rows.
+
+        Args:
+            part: the rows.
+            shape: of these rows in the output.
+        """
+        found: Floats = np.full(shape, self.whole)
+        for axis, largest in self.axes:
+            own = largest[part] if axis == 0 else largest
+            np.minimum(found, own.reshape(_along(axis, len(shape))), out=found)
+        return np.maximum(found, self.floor, out=found)
+
+
+def scales_of(output: Array, parts: Sequence[slice]) -> Scales:
+    """The scales of an output of real numbers.
+
+    Args:
+        output: (rows, ...); values that aren't finite don't count.
+        parts: the chunks of rows to read at once.
+    """
+    counts = np.zeros(2 * _LOWEST, np.int64)
+    shares = True
+    for part in parts:
+        values = output[part].astype(np.float64)
+        values = values[np.isfinite(values)]
+        shares = shares and bool(((values >= 0) & (values <= 1)).all())
+        exponents = np.frexp(np.abs(values[values != 0]))[1]
+        counts += np.bincount(exponents + _LOWEST, minlength=len(counts))
+    highest = _unmasked(counts)
+    counts[highest + _LOWEST + 1 :] = 0
+    axes = [k for k in range(output.ndim) if output.size >= _FEWEST * output.shape[k]]
+    largest = [np.zeros(output.shape[k]) for k in axes]
+    filled = [np.zeros(output.shape[k], np.int64) for k in axes]
+    whole = 0.0
+    for part in parts:
+        size = np.abs(output[part].astype(np.float64))
+        size[~(np.isfinite(size) & (size < 2.0**highest))] = 0
+        whole = max(whole, float(size.max(initial=0.0)))
+        for axis, known, count in zip(axes, largest, filled, strict=True):
+            others = tuple(k for k in range(size.ndim) if k != axis)
+            rows = part if axis == 0 else slice(None)
+            known[rows] = np.maximum(known[rows], size.max(axis=others))
+            count[rows] += np.count_nonzero(size, axis=others)
+    for known, count in zip(largest, filled, strict=True):
+        known[count < _FEWEST] = whole
+    floor = max(_FLOOR * _quartile(counts), _TINY)
+    return Scales(() if shares else tuple(zip(axes, largest, strict=True)), floor, whole)
+
+
+def _along(axis: int, ndim: int) -> tuple[int, ...]:
+    return tuple(-1 if k == axis else 1 for k in range(ndim))
+
+
+def _unmasked(counts: NDArray[np.int64]) -> int:
+    """The highest exponent below the first gap that sets masks apart; of all where there is none."""
+    present = np.flatnonzero(counts)
+    if not len(present):
+        return 0
+    for low, high in pairwise(present):
+        # A handful of values may lie far below the others by chance: that makes no mask.
+        enough = counts[: low + 1].sum() >= _FEWEST
+        if high - _LOWEST >= _MASK_FROM and high - low >= _GAP and enough:
+            return int(low) - _LOWEST
+    return int(present[-1]) - _LOWEST
+
+
+def _quartile(counts: NDArray[np.int64]) -> float:
+    """The upper quartile of all magnitudes but zeros, to a power of two."""
+    below = np.cumsum(counts)
+    if not below[-1]:
+        return 0.0
+    return float(2.0 ** (int(np.searchsorted(below, 0.75 * below[-1])) - _LOWEST - 1))
