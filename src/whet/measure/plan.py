@@ -80,10 +80,13 @@ class ClockPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) -> ClockPlan:
         """Enough to publish: 5 restarts of 10 turns, and queries to prove the percentile.
 
-        Time allowing, so many that its limit is proved even with five misses.
+        Time allowing, so many that its limit is proved even with five misses; or with one
+        where starting takes so long that no more than two restarts fit.
         """
         turns = 50
-        queries = max(30, math.ceil(queries_needed(percentile, _MISSES_PLANNED) / turns))
+        at_best = math.ceil(queries_needed(percentile, _MISSES_PLANNED) / turns)
+        at_worst = math.ceil(queries_needed(percentile, 1) / (2 * turns // 5))
+        queries = max(30, at_best, at_worst)
         return ClockPlan(
             batch=batch,
             concurrency=concurrency,

@@ -28,6 +28,7 @@ from whet.search.last_race import race_in_full, rivals_of
 from whet.search.proving import answering, fastest_answering
 from whet.search.reasons import why_lost
 from whet.search.setup import Setup
+from whet.search.tail_proof import too_few_notes
 from whet.search.trials import Trials
 
 __all__ = ["Closed", "close"]
@@ -71,6 +72,9 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     notes = (
         *race.notes,
         *(Note(name, error.message) for name, error in race.failures.items()),
+        *too_few_notes(
+            contract, {t.name: found for t in finalists if (found := race.latency.get(t.name))}
+        ),
     )
     baseline = fastest_answering(setup, trials, race, untouched)
     quick = baseline.speedup

@@ -17,6 +17,7 @@ from whet.search.figures import answers_right, damage, speed
 from whet.search.judged import expected, is_stranger, likely_holds, quality_clause, within
 from whet.search.kinds import engine_kind, safest_of_each_kind
 from whet.search.limits import limit_clauses, loosened, nearest
+from whet.search.tail_proof import queries_words
 
 __all__ = [
     "FINALISTS",
@@ -219,6 +220,8 @@ def next_step(chosen: Trial, verdict: Verdict, contract: Contract, trials: Itera
         return f"Allow {also}a limit of {reach:.3g} ms, more threads, or a smaller network."
     if room:
         return f"Allow {room}, or give a smaller network."
+    if chosen.latency is not None and queries_words(contract, chosen.latency.queries):
+        return "Give a longer --budget: its last race then answers enough queries."
     return "Loosen the clause that is named, or give a smaller network."
 
 
@@ -274,6 +277,7 @@ def _latency_words(trial: Trial, contract: Contract) -> str:
         return ""
     point = trial.latency.at(contract.percentile) if trial.latency is not None else None
     if point is None:
-        return f"p{contract.percentile:g} not measured, limit {contract.limit_ms:g} ms"
+        few = queries_words(contract, trial.latency.queries) if trial.latency is not None else ""
+        return few or f"p{contract.percentile:g} not measured, limit {contract.limit_ms:g} ms"
     high = f", at most {point.high_ms:.3g}" if point.high_ms is not None else ""
     return f"p{contract.percentile:g} {point.value_ms:.3g} ms{high}, limit {contract.limit_ms:g} ms"

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from trial_factory import trial
 
+from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
@@ -60,7 +61,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def run(ledger: Ledger, *script: WhetError | None) -> Scripted:
     budget = Budget(time.monotonic(), 600.0)
     told: list[Event] = []
-    setup = SimpleNamespace(repair=(), certify=(), original_ms=1.0)  # all that attempting reads
+    # All that attempting reads.
+    setup = SimpleNamespace(contract=Contract(), repair=(), certify=(), original_ms=1.0)
     found = Scripted(setup, ledger, budget, Teller(told.append, budget), Stop())
     found.script, found.measured = list(script), 0
     return found
