@@ -39,9 +39,10 @@ class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Percentile(_Record, frozen=True):
-    """An order statistic with its distribution-free confidence interval.
+    """An order statistic, and the limits that are neither proved nor refuted for it.
 
-    ``q`` in 0-100. ``high_ms`` is ``None`` where too few queries ran to bound it.
+    ``q`` in 0-100. A limit from ``high_ms`` on is proved with 99 % confidence, one below
+    ``low_ms`` refuted; ``None`` where too few queries ran to say.
     """
 
     q: float

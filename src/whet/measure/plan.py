@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from whet.core.evidence import Footprint, Latency, Ratio
 from whet.core.note import Note
 from whet.errors import MeasurementError, OptionError, WhetError
+from whet.measure.noise import uneven
 from whet.measure.statistics import median_ratio_interval, percentiles, queries_needed
 
 __all__ = ["ClockPlan", "Race", "Turn", "latency_of", "restarts_that_fit", "turn_seconds"]
@@ -150,8 +151,8 @@ class Race:
         """Speed-up of ``name`` over ``baseline``: above 1 means faster.
 
         It is noisy where the interval holds 1 and is wider than 10 %; and, where the machine
-        was not quiet or a single restart can't show how restarts differ, unless the
-        interval stays 10 % away from 1.
+        was not quiet, restarts of one of them were not alike or a single restart can't show
+        whether they are, unless the interval stays 10 % away from 1.
 
         Raises:
             MeasurementError: one of them didn't finish.
@@ -167,7 +168,8 @@ class Race:
             _medians(self.turns[baseline]), _medians(self.turns[name]), seed=self.plan.seed
         )
         open_question = low < 1 < high and high - low > _STRADDLE
-        doubtful = bool(self.unrest) or len(self.turns[name]) < 2
+        unlike = any(uneven(self.latency[each].restart_spread) for each in (baseline, name))
+        doubtful = bool(self.unrest) or unlike or len(self.turns[name]) < 2
         near = low < 1 + _STRADDLE and high > 1 - _STRADDLE
         return Ratio(baseline, value, low, high, noisy=open_question or (doubtful and near))
 
@@ -189,7 +191,9 @@ def latency_of(turns: Turns, plan: ClockPlan) -> Latency:
         queries=len(ms),
         mean_ms=float(ms.mean()),
         max_ms=float(ms.max()),
-        percentiles=percentiles(ms, (*_SHOWN, plan.percentile)),
+        percentiles=percentiles(
+            [[turn.ms for turn in restart] for restart in turns], (*_SHOWN, plan.percentile)
+        ),
         restart_spread=max(medians) / min(medians) - 1,
         throughput_per_s=plan.batch * len(ms) / wall_s,
     )

@@ -66,6 +66,14 @@ def test_an_unquiet_machine_leaves_only_large_differences_standing() -> None:
     assert not far.ratio("slow", "fast").noisy
 
 
+def test_restarts_that_differ_leave_only_large_differences_standing() -> None:
+    """Both were slower in the second restart, so their ratio is the same in each."""
+    near = raced([[1.05] * 5, [1.26] * 5], [[1.0] * 5, [1.2] * 5])
+    assert near.ratio("slow", "fast").noisy
+    far = raced([[3.0] * 5, [3.6] * 5], [[1.0] * 5, [1.2] * 5])
+    assert not far.ratio("slow", "fast").noisy
+
+
 def test_one_restart_is_not_enough_for_a_small_difference() -> None:
     assert raced([[1.05] * 5], [[1.0] * 5]).ratio("slow", "fast").noisy
     assert not raced([[1.05] * 5] * 2, [[1.0] * 5] * 2).ratio("slow", "fast").noisy

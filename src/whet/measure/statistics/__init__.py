@@ -6,9 +6,6 @@ from whet.measure.statistics.counts import (
     holm,
     limit_verdict,
     mcnemar_exact,
-    order_statistic_interval,
-    order_statistic_ranks,
-    percentiles,
     queries_needed,
 )
 from whet.measure.statistics.paired import (
@@ -25,13 +22,16 @@ from whet.measure.statistics.resampling import (
     jackknife_bounds,
     jackknife_groups,
 )
+from whet.measure.statistics.tails import Turned, design_effect, percentiles
 
 __all__ = [
     "SMALLEST",
     "Bounds",
+    "Turned",
     "binomial_lower",
     "binomial_upper",
     "bootstrap_bounds",
+    "design_effect",
     "holm",
     "jackknife_bounds",
     "jackknife_groups",
@@ -39,8 +39,6 @@ __all__ = [
     "mcnemar_exact",
     "mean_bounds",
     "median_ratio_interval",
-    "order_statistic_interval",
-    "order_statistic_ranks",
     "paired_proportions",
     "percentiles",
     "queries_needed",
