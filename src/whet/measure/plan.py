@@ -18,6 +18,7 @@ from whet.measure.statistics import median_ratio_interval, percentiles, queries_
 __all__ = ["ClockPlan", "Race", "Turn", "latency_of", "restarts_that_fit", "turn_seconds"]
 
 _SHOWN = (50.0, 90.0, 95.0, 99.0, 99.9)
+_WIDE = 0.12  # of an interval that should settle whether there is a difference
 _STRADDLE = 0.10
 _MISSES_PLANNED = 5
 
@@ -150,7 +151,7 @@ class Race:
     def ratio(self, baseline: str, name: str) -> Ratio:
         """Speed-up of ``name`` over ``baseline``: above 1 means faster.
 
-        It is noisy where the interval holds 1 and is wider than 10 %; and, where the machine
+        It is noisy where the interval holds 1 and is wider than 12 %; and, where the machine
         was not quiet, restarts of one of them were not alike or a single restart can't show
         whether they are, unless the interval stays 10 % away from 1.
 
@@ -167,7 +168,7 @@ class Race:
         value, low, high = median_ratio_interval(
             _medians(self.turns[baseline]), _medians(self.turns[name]), seed=self.plan.seed
         )
-        open_question = low < 1 < high and high - low > _STRADDLE
+        open_question = low < 1 < high and high - low > _WIDE
         unlike = any(uneven(self.latency[each].restart_spread) for each in (baseline, name))
         doubtful = bool(self.unrest) or unlike or len(self.turns[name]) < 2
         near = low < 1 + _STRADDLE and high > 1 - _STRADDLE

@@ -22,7 +22,7 @@ from whet.measure.clock import Race
 from whet.measure.footprint import measure_footprint
 from whet.search.assay import contender_of, judge_on, layers_of
 from whet.search.decide import FINALISTS, certify_order, choose
-from whet.search.figures import answers_right
+from whet.search.figures import answers_right, divided
 from whet.search.frontier import frontier
 from whet.search.last_race import race_in_full, rivals_of
 from whet.search.proving import answering, fastest_answering
@@ -156,19 +156,12 @@ def _against(trial: Trial, baseline: str, quick: Ratio | None) -> Ratio | None:
     """The speed-up against the baseline, whatever it was timed against.
 
     Quick timings are ratios to the search's first engine; dividing by the
-    baseline's own quick ratio carries them over, with the ends of the intervals
-    crossed so that the result is not too narrow.
+    baseline's own quick ratio carries them over.
     """
     own = trial.speedup
     if own is None or quick is None or own.against == baseline:
         return own
-    return Ratio(
-        against=baseline,
-        value=own.value / quick.value,
-        low=own.low / quick.high,
-        high=own.high / quick.low,
-        noisy=own.noisy or quick.noisy,
-    )
+    return divided(own, quick, baseline)
 
 
 def _cold(setup: Setup, trials: Trials, chosen: Trial) -> tuple[Trial, tuple[Note, ...]]:
