@@ -9,11 +9,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from whet.core.evidence import Footprint, Latency, Ratio
+from whet.core.evidence import Footprint, Latency, Ratio, TailRatio
 from whet.core.note import Note
+from whet.core.points import shared_percentile
 from whet.errors import MeasurementError, OptionError, WhetError
 from whet.measure.noise import uneven
-from whet.measure.statistics import median_ratio_interval, percentiles, queries_needed
+from whet.measure.statistics import (
+    median_ratio_interval,
+    percentiles,
+    queries_needed,
+    tail_ratio_interval,
+)
 
 __all__ = ["ClockPlan", "Race", "Turn", "latency_of", "restarts_that_fit", "turn_seconds"]
 
@@ -148,6 +154,22 @@ class Race:
     unrest: str = ""
     notes: tuple[Note, ...] = ()
 
+    def tail(self, baseline: str, name: str) -> TailRatio | None:
+        """Speed-up at the plan's percentile, or at the highest below it that both support.
+
+        ``None`` where one of them didn't finish or no percentile is supported by both.
+        """
+        both = baseline, name
+        if any(each not in self.latency for each in both):
+            return None
+        points = [self.latency[each].percentiles for each in both]
+        q = shared_percentile(points, self.plan.percentile)
+        if any(self.latency[each].at(q) is None for each in both):
+            return None
+        slow, fast = (_ms(self.turns[each]) for each in both)
+        value, low, high = tail_ratio_interval(slow, fast, q, seed=self.plan.seed)
+        return TailRatio(q, baseline, value, low, high)
+
     def ratio(self, baseline: str, name: str) -> Ratio:
         """Speed-up of ``name`` over ``baseline``: above 1 means faster.
 
@@ -179,6 +201,10 @@ def _medians(turns: Turns) -> list[list[float]]:
     return [[float(np.median(turn.ms)) for turn in restart] for restart in turns]
 
 
+def _ms(turns: Turns) -> list[list[NDArray[np.float64]]]:
+    return [[turn.ms for turn in restart] for restart in turns]
+
+
 def latency_of(turns: Turns, plan: ClockPlan) -> Latency:
     """The summary of all turns of one contender."""
     restarts = [np.concatenate([turn.ms for turn in restart]) for restart in turns]
@@ -192,9 +218,7 @@ def latency_of(turns: Turns, plan: ClockPlan) -> Latency:
         queries=len(ms),
         mean_ms=float(ms.mean()),
         max_ms=float(ms.max()),
-        percentiles=percentiles(
-            [[turn.ms for turn in restart] for restart in turns], (*_SHOWN, plan.percentile)
-        ),
+        percentiles=percentiles(_ms(turns), (*_SHOWN, plan.percentile)),
         restart_spread=max(medians) / min(medians) - 1,
         throughput_per_s=plan.batch * len(ms) / wall_s,
     )

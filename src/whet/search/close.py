@@ -138,16 +138,16 @@ def _record(trials: Trials, race: Race, baseline: Trial, finalists: Iterable[Tri
         if trial.name not in race.latency:
             continue
         latency = race.latency[trial.name]
-        ratio = (
-            Ratio(baseline.name, 1.0, 1.0, 1.0, noisy=False)
-            if trial.id == baseline.id
-            else race.ratio(baseline.name, trial.name)
-        )
+        own = trial.id == baseline.id
         footprint = trials.footprint(
             trial, trials.made_for(trial), latency, race.footprints[trial.name]
         )
         updated = msgspec.structs.replace(
-            trials.all[trial.id], latency=latency, speedup=ratio, footprint=footprint
+            trials.all[trial.id],
+            latency=latency,
+            speedup=race.ratio(baseline.name, trial.name),
+            tail=None if own else race.tail(baseline.name, trial.name),
+            footprint=footprint,
         )
         trials.update(updated, remember=False)
 

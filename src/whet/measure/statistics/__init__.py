@@ -22,6 +22,7 @@ from whet.measure.statistics.resampling import (
     jackknife_bounds,
     jackknife_groups,
 )
+from whet.measure.statistics.tail_ratio import tail_ratio_interval
 from whet.measure.statistics.tails import Turned, design_effect, percentiles
 
 __all__ = [
@@ -44,4 +45,5 @@ __all__ = [
     "queries_needed",
     "samples_needed",
     "shifted",
+    "tail_ratio_interval",
 ]
