@@ -29,6 +29,7 @@ __all__ = [
     "Ratio",
     "SampleSummary",
     "Status",
+    "TailRatio",
     "Trial",
     "Verdict",
 ]
@@ -39,9 +40,10 @@ class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Percentile(_Record, frozen=True):
-    """An order statistic with its distribution-free confidence interval.
+    """An order statistic, and the limits that are neither proved nor refuted for it.
 
-    ``q`` in 0-100. ``high_ms`` is ``None`` where too few queries ran to bound it.
+    ``q`` in 0-100. A limit from ``high_ms`` on is proved with 99 % confidence, one below
+    ``low_ms`` refuted; ``None`` where too few queries ran to say.
     """
 
     q: float
@@ -85,6 +87,20 @@ class Ratio(_Record, frozen=True):
     low: float
     high: float
     noisy: bool
+
+
+class TailRatio(_Record, frozen=True):
+    """Speed-up at percentile ``q`` against a named contender, from the same turns.
+
+    ``q`` is the contract's percentile, or the highest below it that both had queries for.
+    The interval is 90 %: each of its ends holds with 95 %.
+    """
+
+    q: float
+    against: str
+    value: float
+    low: float
+    high: float
 
 
 class Footprint(_Record, frozen=True):
@@ -248,6 +264,7 @@ class Trial(_Record, frozen=True):
         lost: why it was not chosen; empty for the chosen one.
         select, certify: quality on the two splits; the second only for finalists.
         variant: name of the bundle's variant it became, if it was packed.
+        tail: against the best untouched trial; only for those in the last race.
     """
 
     id: str
@@ -265,6 +282,7 @@ class Trial(_Record, frozen=True):
     lost: str = ""
     variant: str | None = None
     notes: tuple[Note, ...] = ()
+    tail: TailRatio | None = None
 
 
 class LayerTime(_Record, frozen=True):

@@ -21,7 +21,7 @@ from whet.data.layout import StoreRef
 from whet.errors import EngineError, OptionError, WhetError
 from whet.measure.cgroup import allowed_memory, available_memory
 from whet.measure.contender import Contender, disk_bytes
-from whet.measure.noise import read_cpu_use, unrest
+from whet.measure.noise import read_cpu_use, uneven, unrest
 from whet.measure.plan import (
     ClockPlan,
     Race,
@@ -245,12 +245,16 @@ class _Track:
             for name, turns in self._turns.items()
             if name not in self._failures
         }
+        latency = {name: latency_of(each, self._plan) for name, each in turns.items()}
         if unquiet:
             self.note(f"Too noisy to trust small differences: {unquiet}.")
+        for name, found in latency.items():
+            if unlike := uneven(found.restart_spread):
+                self._notes.append(Note(name, f"Too noisy to trust small differences: {unlike}."))
         return Race(
             plan=self._plan,
             turns=turns,
-            latency={name: latency_of(each, self._plan) for name, each in turns.items()},
+            latency=latency,
             footprints={name: self._footprints[name] for name in turns},
             failures=dict(self._failures),
             unrest=unquiet,

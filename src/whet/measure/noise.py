@@ -1,7 +1,8 @@
 """Whether the machine was quiet enough for a figure to mean anything.
 
 Time that other processes spend on our cores, and time that the hypervisor keeps (steal), slow
-every contender, and not evenly. The rule is pure; reading the counters is not.
+every contender, and not evenly. What no counter shows (a neighbour's caches, clocks that
+change) still shows in restarts that differ. The rules are pure; reading the counters is not.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 
 import psutil
 
-__all__ = ["CpuUse", "read_cpu_use", "unrest"]
+__all__ = ["CpuUse", "read_cpu_use", "uneven", "unrest"]
 
 _FOREIGN = 0.15
 _STEAL = 0.02
+_SPREAD = 0.10
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,17 @@ def unrest(before: CpuUse, after: CpuUse) -> str:
     if foreign >= _FOREIGN:
         return f"other processes took {foreign:.0%} of the cores' time"
     return ""
+
+
+def uneven(restart_spread: float) -> str:
+    """Why the restarts of a contender were not alike; empty where they were.
+
+    Args:
+        restart_spread: largest over smallest median of a restart, minus one; 10 % is too much.
+    """
+    if restart_spread < _SPREAD:
+        return ""
+    return f"the medians of its restarts differ by {restart_spread:.0%}"
 
 
 def read_cpu_use() -> CpuUse:

@@ -9,14 +9,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from whet.core.evidence import Footprint, Latency, Ratio
+from whet.core.evidence import Footprint, Latency, Ratio, TailRatio
 from whet.core.note import Note
+from whet.core.points import shared_percentile
 from whet.errors import MeasurementError, OptionError, WhetError
-from whet.measure.statistics import median_ratio_interval, percentiles, queries_needed
+from whet.measure.noise import uneven
+from whet.measure.statistics import (
+    median_ratio_interval,
+    percentiles,
+    queries_needed,
+    tail_ratio_interval,
+)
 
 __all__ = ["ClockPlan", "Race", "Turn", "latency_of", "restarts_that_fit", "turn_seconds"]
 
 _SHOWN = (50.0, 90.0, 95.0, 99.0, 99.9)
+_WIDE = 0.12  # of an interval that should settle whether there is a difference
 _STRADDLE = 0.10
 _MISSES_PLANNED = 5
 
@@ -80,10 +88,13 @@ class ClockPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) -> ClockPlan:
         """Enough to publish: 5 restarts of 10 turns, and queries to prove the percentile.
 
-        Time allowing, so many that its limit is proved even with five misses.
+        Time allowing, so many that its limit is proved even with five misses; or with one
+        where starting takes so long that no more than two restarts fit.
         """
         turns = 50
-        queries = max(30, math.ceil(queries_needed(percentile, _MISSES_PLANNED) / turns))
+        at_best = math.ceil(queries_needed(percentile, _MISSES_PLANNED) / turns)
+        at_worst = math.ceil(queries_needed(percentile, 1) / (2 * turns // 5))
+        queries = max(30, at_best, at_worst)
         return ClockPlan(
             batch=batch,
             concurrency=concurrency,
@@ -143,12 +154,28 @@ class Race:
     unrest: str = ""
     notes: tuple[Note, ...] = ()
 
+    def tail(self, baseline: str, name: str) -> TailRatio | None:
+        """Speed-up at the plan's percentile, or at the highest below it that both support.
+
+        ``None`` where one of them didn't finish or no percentile is supported by both.
+        """
+        both = baseline, name
+        if any(each not in self.latency for each in both):
+            return None
+        points = [self.latency[each].percentiles for each in both]
+        q = shared_percentile(points, self.plan.percentile)
+        if any(self.latency[each].at(q) is None for each in both):
+            return None
+        slow, fast = (_ms(self.turns[each]) for each in both)
+        value, low, high = tail_ratio_interval(slow, fast, q, seed=self.plan.seed)
+        return TailRatio(q, baseline, value, low, high)
+
     def ratio(self, baseline: str, name: str) -> Ratio:
         """Speed-up of ``name`` over ``baseline``: above 1 means faster.
 
-        It is noisy where the interval holds 1 and is wider than 10 %; and, where the machine
-        was not quiet or a single restart can't show how restarts differ, unless the
-        interval stays 10 % away from 1.
+        It is noisy where the interval holds 1 and is wider than 12 %; and, where the machine
+        was not quiet, restarts of one of them were not alike or a single restart can't show
+        whether they are, unless the interval stays 10 % away from 1.
 
         Raises:
             MeasurementError: one of them didn't finish.
@@ -163,14 +190,19 @@ class Race:
         value, low, high = median_ratio_interval(
             _medians(self.turns[baseline]), _medians(self.turns[name]), seed=self.plan.seed
         )
-        open_question = low < 1 < high and high - low > _STRADDLE
-        doubtful = bool(self.unrest) or len(self.turns[name]) < 2
+        open_question = low < 1 < high and high - low > _WIDE
+        unlike = any(uneven(self.latency[each].restart_spread) for each in (baseline, name))
+        doubtful = bool(self.unrest) or unlike or len(self.turns[name]) < 2
         near = low < 1 + _STRADDLE and high > 1 - _STRADDLE
         return Ratio(baseline, value, low, high, noisy=open_question or (doubtful and near))
 
 
 def _medians(turns: Turns) -> list[list[float]]:
     return [[float(np.median(turn.ms)) for turn in restart] for restart in turns]
+
+
+def _ms(turns: Turns) -> list[list[NDArray[np.float64]]]:
+    return [[turn.ms for turn in restart] for restart in turns]
 
 
 def latency_of(turns: Turns, plan: ClockPlan) -> Latency:
@@ -186,7 +218,7 @@ def latency_of(turns: Turns, plan: ClockPlan) -> Latency:
         queries=len(ms),
         mean_ms=float(ms.mean()),
         max_ms=float(ms.max()),
-        percentiles=percentiles(ms, (*_SHOWN, plan.percentile)),
+        percentiles=percentiles(_ms(turns), (*_SHOWN, plan.percentile)),
         restart_spread=max(medians) / min(medians) - 1,
         throughput_per_s=plan.batch * len(ms) / wall_s,
     )

@@ -159,7 +159,7 @@ def outcome_of(
         p
         if p.high_ms is None or np.isfinite(p.high_ms)
         else msgspec.structs.replace(p, high_ms=None)
-        for p in percentiles(ranked, wanted)
+        for p in percentiles([[ranked]], wanted)
         if np.isfinite(p.value_ms)
     )
     judged = limit_ms is not None and percentile is not None

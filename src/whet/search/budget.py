@@ -13,33 +13,39 @@ from dataclasses import dataclass
 __all__ = ["Budget", "closing_reserve_s", "race_s"]
 
 _LEAST_RACE_S = 10.0
+_CONTENDER_S = 20.0  # that the last race gives each contender, where no proof asks for more
 _RACE_SHARE = 0.6  # of what the last race takes, spent on queries; the rest starts its processes
+_ANSWERING = 0.75  # of a race's own time; in the rest its contenders warm up
 # Layers, cold start and golden answers of the finalists, each in fresh processes.
 _PACKING_S = 12.0
 
 
-def closing_reserve_s(answers_s: float, total_s: float | None) -> float:
+def closing_reserve_s(answers_s: float, total_s: float | None, proof_s: float = 0.0) -> float:
     """What closing will take: answers to certify by, the last race, packing.
 
     The race gets a quarter of a short budget and 45 s of a long one, but never less
-    than the shortest race takes.
+    than the shortest race takes, nor than the proof of a tail limit does.
 
     Args:
         answers_s: of the original and the finalists on the certify part.
         total_s: the whole budget; ``None`` for no limit.
+        proof_s: for the queries that prove a limit (`whet.search.tail_proof`).
     """
     quarter = 45.0 if total_s is None else min(45.0, total_s / 4)
-    return answers_s + max(_LEAST_RACE_S / _RACE_SHARE, quarter) + _PACKING_S
+    race = max(_LEAST_RACE_S, proof_s / _ANSWERING)
+    return answers_s + max(race / _RACE_SHARE, quarter) + _PACKING_S
 
 
-def race_s(left_s: float, contenders: int) -> float:
-    """Time for the queries of the last race: at least 10 s, at most 20 s a contender.
+def race_s(left_s: float, contenders: int, proof_s: float = 0.0) -> float:
+    """Time for the last race: at least 10 s, at most 20 s a contender or what its proof takes.
 
     Args:
         left_s: of the whole budget, of which packing takes its part first.
         contenders: how many run in it.
+        proof_s: for the queries that prove a limit (`whet.search.tail_proof`).
     """
-    return max(_LEAST_RACE_S, min(20.0 * contenders, _RACE_SHARE * (left_s - _PACKING_S)))
+    most = max(_CONTENDER_S * contenders, proof_s / _ANSWERING)
+    return max(_LEAST_RACE_S, min(most, _RACE_SHARE * (left_s - _PACKING_S)))
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,13 @@ from whet.measure.clock import Race
 from whet.measure.footprint import measure_footprint
 from whet.search.assay import contender_of, layers_of
 from whet.search.decide import FINALISTS, certify_order, choose
-from whet.search.figures import answers_right, row_ms
+from whet.search.figures import answers_right, divided, row_ms
 from whet.search.frontier import frontier
 from whet.search.last_race import race_in_full, rivals_of
 from whet.search.proving import answering, certified_in_turn, fastest_answering
 from whet.search.reasons import why_lost
 from whet.search.setup import Setup
+from whet.search.tail_proof import too_few_notes
 from whet.search.trials import Trials
 
 __all__ = ["Closed", "close"]
@@ -70,6 +71,9 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     notes = (
         *race.notes,
         *(Note(name, error.message) for name, error in race.failures.items()),
+        *too_few_notes(
+            contract, {t.name: found for t in finalists if (found := race.latency.get(t.name))}
+        ),
     )
     baseline = fastest_answering(setup, trials, race, untouched)
     quick = baseline.speedup
@@ -113,16 +117,16 @@ def _record(trials: Trials, race: Race, baseline: Trial, finalists: Iterable[Tri
         if trial.name not in race.latency:
             continue
         latency = race.latency[trial.name]
-        ratio = (
-            Ratio(baseline.name, 1.0, 1.0, 1.0, noisy=False)
-            if trial.id == baseline.id
-            else race.ratio(baseline.name, trial.name)
-        )
+        own = trial.id == baseline.id
         footprint = trials.footprint(
             trial, trials.made_for(trial), latency, race.footprints[trial.name]
         )
         updated = msgspec.structs.replace(
-            trials.all[trial.id], latency=latency, speedup=ratio, footprint=footprint
+            trials.all[trial.id],
+            latency=latency,
+            speedup=race.ratio(baseline.name, trial.name),
+            tail=None if own else race.tail(baseline.name, trial.name),
+            footprint=footprint,
         )
         trials.update(updated, remember=False)
 
@@ -131,19 +135,12 @@ def _against(trial: Trial, baseline: str, quick: Ratio | None) -> Ratio | None:
     """The speed-up against the baseline, whatever it was timed against.
 
     Quick timings are ratios to the search's first engine; dividing by the
-    baseline's own quick ratio carries them over, with the ends of the intervals
-    crossed so that the result is not too narrow.
+    baseline's own quick ratio carries them over.
     """
     own = trial.speedup
     if own is None or quick is None or own.against == baseline:
         return own
-    return Ratio(
-        against=baseline,
-        value=own.value / quick.value,
-        low=own.low / quick.high,
-        high=own.high / quick.low,
-        noisy=own.noisy or quick.noisy,
-    )
+    return divided(own, quick, baseline)
 
 
 def _cold(setup: Setup, trials: Trials, chosen: Trial) -> tuple[Trial, tuple[Note, ...]]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from whet.core.contract import Contract
 from whet.core.evidence import Trial
 from whet.search.budget import closing_reserve_s
 from whet.search.decide import FINALISTS
 from whet.search.figures import is_untouched, row_ms
+from whet.search.tail_proof import proof_s
 
-__all__ = ["answers_s", "closing_s", "spare_s"]
+__all__ = ["answers_s", "closing_s", "expected_row_ms", "spare_s"]
 
 _START_S = 1.5  # a process that opens an engine
 # How much faster than the original the best untouched engine and the finalists are taken to
@@ -25,36 +27,40 @@ _FINALIST_GAIN = 3.0
 
 
 def closing_s(
-    certify_rows: int, original_ms: float, trials: Iterable[Trial], total_s: float | None
+    contract: Contract,
+    certify_rows: int,
+    original_ms: float,
+    trials: Iterable[Trial],
+    total_s: float | None,
 ) -> float:
     """Seconds that closing will take: answers to certify by, the last race, packing.
 
     Args:
+        contract: whose limit the last race has to prove.
         certify_rows: that each of them answers.
         original_ms: what the original takes for a row.
         trials: so far; none at the start.
         total_s: the whole budget; ``None`` for no limit.
     """
     timed = [(is_untouched(t), ms) for t in trials if (ms := row_ms(t)) is not None]
-    answers = answers_s(
-        certify_rows,
+    rows_ms = expected_row_ms(
         original_ms,
         untouched_ms=[ms for untouched, ms in timed if untouched],
         others_ms=[ms for untouched, ms in timed if not untouched],
     )
-    return closing_reserve_s(answers, total_s)
+    proof = proof_s(contract, [contract.batch * ms for ms in rows_ms], 1 + len(rows_ms))
+    return closing_reserve_s(answers_s(certify_rows, original_ms, rows_ms), total_s, proof)
 
 
-def answers_s(
-    rows: int, original_ms: float, *, untouched_ms: Sequence[float], others_ms: Sequence[float]
-) -> float:
-    """Seconds until the original, the best untouched engine and the finalists have answered.
+def expected_row_ms(
+    original_ms: float, *, untouched_ms: Sequence[float], others_ms: Sequence[float]
+) -> tuple[float, ...]:
+    """What a row takes of the best untouched engine, then of each finalist.
 
     Finalists still to come are taken to be as fast as the fastest so far: a slower one
     wouldn't be a finalist.
 
     Args:
-        rows: that each answers.
         original_ms: what the original takes for one.
         untouched_ms: what untouched engines took for one so far.
         others_ms: the same of all other candidates.
@@ -62,9 +68,18 @@ def answers_s(
     untouched = min(untouched_ms, default=original_ms / _UNTOUCHED_GAIN)
     known = sorted(others_ms)[:FINALISTS]
     fastest = known[0] if known else min(untouched, original_ms / _FINALIST_GAIN)
-    to_come = fastest * (FINALISTS - len(known))
-    row_ms = original_ms + untouched + sum(known) + to_come
-    return rows * row_ms / 1e3 + _START_S * (2 + FINALISTS)
+    return (untouched, *known, *(fastest for _ in range(FINALISTS - len(known))))
+
+
+def answers_s(rows: int, original_ms: float, rows_ms: Sequence[float]) -> float:
+    """Seconds until the original and all that may be chosen have answered.
+
+    Args:
+        rows: that each answers.
+        original_ms: what the original takes for one.
+        rows_ms: what each of the others does.
+    """
+    return rows * (original_ms + sum(rows_ms)) / 1e3 + _START_S * (1 + len(rows_ms))
 
 
 def spare_s(left_s: float, rows: int, original_ms: float, untouched_ms: float | None) -> float:

@@ -13,10 +13,12 @@ from collections.abc import Iterable
 
 from whet.core.contract import Contract
 from whet.core.evidence import Latency, Status, Trial, Verdict
+from whet.core.points import shared_percentile
 from whet.search.figures import answers_right, damage, speed
 from whet.search.judged import expected, is_stranger, likely_holds, quality_clause, within
 from whet.search.kinds import engine_kind, safest_of_each_kind
 from whet.search.limits import limit_clauses, loosened, nearest
+from whet.search.tail_proof import queries_words
 
 __all__ = [
     "FINALISTS",
@@ -160,7 +162,7 @@ def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tupl
             t
             for t in group
             if t.id == baseline.id
-            or (clearly_faster(t) and not slower_at(contract.percentile, t, baseline))
+            or (clearly_faster(t) and slower_at(contract.percentile, t, baseline) is None)
         ]
         left = fast or group
         near = nearest(left, contract) if level is Verdict.FAILED else left
@@ -219,6 +221,8 @@ def next_step(chosen: Trial, verdict: Verdict, contract: Contract, trials: Itera
         return f"Allow {also}a limit of {reach:.3g} ms, more threads, or a smaller network."
     if room:
         return f"Allow {room}, or give a smaller network."
+    if chosen.latency is not None and queries_words(contract, chosen.latency.queries):
+        return "Give a longer --budget: its last race then answers enough queries."
     return "Loosen the clause that is named, or give a smaller network."
 
 
@@ -229,21 +233,26 @@ def clearly_faster(trial: Trial) -> bool:
     return trial.speedup.low > (NOISE if trial.speedup.noisy else 1.0)
 
 
-def slower_at(percentile: float, trial: Trial, baseline: Trial) -> bool:
-    """Whether the contract's own percentile is, or looks, worse than the baseline's.
+def slower_at(percentile: float, trial: Trial, baseline: Trial) -> float | None:
+    """The percentile at which it is slower than the baseline: the contract's own, or ``None``.
 
     Speed-ups are ratios of medians, which settle soonest; an engine that is
-    recompiled now and then wins by its median and loses by its tail. A tail's
-    interval is wide, so intervals that lie apart would ask too much of the
-    evidence: where the tail as measured is worse by more than noise makes it, the
-    doubt is the original's to keep.
+    recompiled now and then wins by its median and loses by its tail. A tail rests on
+    few queries: of two equal engines one often looks a tenth slower. So it is slower
+    where the interval over turns of the last race excludes that it isn't, and by more than
+    noise makes it. Where there were too few queries for the contract's percentile, the
+    highest below it decides; where the two never ran in one race, intervals that lie apart.
     """
-    own = trial.latency.at(percentile) if trial.latency is not None else None
-    its = baseline.latency.at(percentile) if baseline.latency is not None else None
-    if own is None or its is None:
-        return False
-    apart = own.low_ms is not None and its.high_ms is not None and own.low_ms > its.high_ms
-    return apart or own.value_ms > NOISE * its.value_ms
+    tail = trial.tail
+    if tail is not None and tail.against == baseline.name:
+        return tail.q if tail.high < 1 and tail.value < 1 / NOISE else None
+    if trial.latency is None or baseline.latency is None:
+        return None
+    q = shared_percentile((trial.latency.percentiles, baseline.latency.percentiles), percentile)
+    own, its = trial.latency.at(q), baseline.latency.at(q)
+    if own is None or its is None or own.low_ms is None or its.high_ms is None:
+        return None
+    return q if own.low_ms > its.high_ms and own.value_ms > NOISE * its.value_ms else None
 
 
 def _simplest(level: list[Trial], baseline: Trial) -> Trial:
@@ -274,6 +283,7 @@ def _latency_words(trial: Trial, contract: Contract) -> str:
         return ""
     point = trial.latency.at(contract.percentile) if trial.latency is not None else None
     if point is None:
-        return f"p{contract.percentile:g} not measured, limit {contract.limit_ms:g} ms"
+        few = queries_words(contract, trial.latency.queries) if trial.latency is not None else ""
+        return few or f"p{contract.percentile:g} not measured, limit {contract.limit_ms:g} ms"
     high = f", at most {point.high_ms:.3g}" if point.high_ms is not None else ""
     return f"p{contract.percentile:g} {point.value_ms:.3g} ms{high}, limit {contract.limit_ms:g} ms"

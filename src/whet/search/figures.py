@@ -1,12 +1,13 @@
-"""The two figures that decide between candidates: speed and damage; pure."""
+"""The two figures that decide between candidates, speed and damage; pure."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
-from whet.core.evidence import Quality, Trial
+from whet.core.evidence import Quality, Ratio, Trial
 
-__all__ = ["answers_right", "damage", "is_untouched", "plainest", "row_ms", "speed"]
+__all__ = ["answers_right", "damage", "divided", "is_untouched", "plainest", "row_ms", "speed"]
 
 
 def is_untouched(trial: Trial) -> bool:
@@ -23,6 +24,24 @@ def answers_right(trial: Trial) -> bool:
 def speed(trial: Trial) -> float:
     """Speed-up against the search's anchor; 0 where it wasn't measured."""
     return trial.speedup.value if trial.speedup is not None else 0.0
+
+
+def divided(own: Ratio, other: Ratio, against: str) -> Ratio:
+    """The speed-up against the contender that ``other`` is of; both are against a third.
+
+    They come from different races, so their errors are independent: in logarithms, the
+    widths of their intervals add as the sides of a right angle do.
+    """
+    value = own.value / other.value
+    below = math.hypot(math.log(own.value / own.low), math.log(other.high / other.value))
+    above = math.hypot(math.log(own.high / own.value), math.log(other.value / other.low))
+    return Ratio(
+        against=against,
+        value=value,
+        low=value * math.exp(-below),
+        high=value * math.exp(above),
+        noisy=own.noisy or other.noisy,
+    )
 
 
 def row_ms(trial: Trial) -> float | None:

@@ -18,6 +18,7 @@ from whet.search.assay import contender_of, time_all
 from whet.search.budget import race_s
 from whet.search.figures import speed
 from whet.search.setup import Setup
+from whet.search.tail_proof import proof_s, query_ms
 from whet.search.trials import Trials
 
 __all__ = ["fastest_of", "race_in_full", "rivals_of"]
@@ -56,17 +57,19 @@ def race_in_full(setup: Setup, trials: Trials, finalists: Sequence[Trial]) -> Ra
     contenders = [contender_of(t, trials.made_for(t)) for t in finalists]
     if original.runtime == "torch":
         contenders.append(original)
+    medians_ms = [ms for t in finalists if (ms := query_ms(t.latency)) is not None]
+    left_s = trials.budget.left_s(time.monotonic())
+    proof = proof_s(setup.contract, medians_ms, len(contenders))
     plan = ClockPlan.full(
         batch=setup.contract.batch,
         concurrency=setup.contract.concurrency,
         percentile=setup.contract.percentile,
         seed=setup.seed + 1,
-        seconds=race_s(trials.budget.left_s(time.monotonic()), len(contenders)),
+        seconds=race_s(left_s, len(contenders), proof),
     )
-    fastest_ms = min(
-        (p.value_ms for t in finalists if t.latency and (p := t.latency.at(50.0))), default=1.0
-    )
-    return time_all(setup, contenders, _filled(plan, len(contenders), fastest_ms))
+    usual_s = race_s(left_s, len(contenders))
+    filled = _filled(plan, usual_s, len(contenders), min(medians_ms, default=1.0))
+    return time_all(setup, contenders, filled)
 
 
 def fastest_of(race: Race, rivals: Sequence[Trial]) -> Trial:
@@ -78,12 +81,12 @@ def fastest_of(race: Race, rivals: Sequence[Trial]) -> Trial:
     return max(ran, key=lambda t: race.ratio(first.name, t.name).value)
 
 
-def _filled(plan: ClockPlan, contenders: int, fastest_ms: float) -> ClockPlan:
-    """The plan with as many queries a turn as half of its time holds, at most 500.
+def _filled(plan: ClockPlan, usual_s: float, contenders: int, fastest_ms: float) -> ClockPlan:
+    """The plan with as many queries a turn as half of the usual time holds, at most 500.
 
     A fast network answers the fewest queries that prove a percentile in an
     instant; more of them make the interval narrow enough to decide.
     """
-    turn_ms = plan.seconds * 1e3 / 2 / (plan.restarts * plan.rounds * contenders)
+    turn_ms = usual_s * 1e3 / 2 / (plan.restarts * plan.rounds * contenders)
     queries = min(500, int(turn_ms / max(fastest_ms, 1e-6)))
     return msgspec.structs.replace(plan, queries_per_round=max(plan.queries_per_round, queries))

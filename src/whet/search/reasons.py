@@ -61,15 +61,18 @@ def _loss(q: Quality) -> str:
 
 
 def _slow_tail(trial: Trial, contract: Contract, baseline: Trial) -> str:
-    q = contract.percentile
-    own = trial.latency.at(q) if trial.latency is not None else None
-    its = baseline.latency.at(q) if baseline.latency is not None else None
-    if own is None or its is None or not slower_at(q, trial, baseline):
+    q = slower_at(contract.percentile, trial, baseline)
+    own = trial.latency.at(q) if trial.latency is not None and q is not None else None
+    its = baseline.latency.at(q) if baseline.latency is not None and q is not None else None
+    if q is None or own is None or its is None:
         return ""
-    return (
-        f"Slower than {baseline.name} at p{q:g}, which the contract is about:"
-        f" {_point(own)} against {_point(its)}."
+    asked = f"p{contract.percentile:g}"
+    about = (
+        "which the contract is about"
+        if q == contract.percentile
+        else f"the highest percentile up to {asked} that both had queries for"
     )
+    return f"Slower than {baseline.name} at p{q:g}, {about}: {_point(own)} against {_point(its)}."
 
 
 def _no_baseline(chosen: Trial, baseline: Trial, contract: Contract) -> str:

@@ -157,7 +157,8 @@ def _started(setup: Setup, budget: Budget) -> Started:
 
 def _reserving(budget: Budget, setup: Setup) -> Budget:
     """Hold back the time that closing will take; with each trial it is known better."""
-    return budget.reserving(closing_s(len(setup.certify), setup.original_ms, (), budget.total_s))
+    rows, contract = len(setup.certify), setup.contract
+    return budget.reserving(closing_s(contract, rows, setup.original_ms, (), budget.total_s))
 
 
 def _evidence(

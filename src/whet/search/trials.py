@@ -349,7 +349,8 @@ class Trials:
     def _reserve(self) -> None:
         """Hold back for closing what the trials so far say that it will take."""
         setup, total_s = self.setup, self.budget.total_s
-        need_s = closing_s(len(setup.certify), setup.original_ms, self.all.values(), total_s)
+        known = self.all.values()
+        need_s = closing_s(setup.contract, len(setup.certify), setup.original_ms, known, total_s)
         self.budget = self.budget.reserving(need_s)
 
     def best(self) -> Trial | None:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from whet.measure.noise import CpuUse, read_cpu_use, unrest
+from whet.measure.noise import CpuUse, read_cpu_use, uneven, unrest
 
 
 def use(at: float, busy: float, steal: float, own: float) -> CpuUse:
@@ -37,3 +37,8 @@ def test_own_work_is_counted_as_own() -> None:
     assert after.own - before.own >= 0.19
     assert after.busy >= before.busy
     assert after.cores >= 1
+
+
+def test_restarts_that_differ_by_a_tenth_are_not_alike() -> None:
+    assert uneven(0.099) == ""
+    assert "differ by 14%" in uneven(0.14)

@@ -66,6 +66,27 @@ def test_an_unquiet_machine_leaves_only_large_differences_standing() -> None:
     assert not far.ratio("slow", "fast").noisy
 
 
+def test_restarts_that_differ_leave_only_large_differences_standing() -> None:
+    """Both were slower in the second restart, so their ratio is the same in each."""
+    near = raced([[1.05] * 5, [1.26] * 5], [[1.0] * 5, [1.2] * 5])
+    assert near.ratio("slow", "fast").noisy
+    far = raced([[3.0] * 5, [3.6] * 5], [[1.0] * 5, [1.2] * 5])
+    assert not far.ratio("slow", "fast").noisy
+
+
+def test_tails_are_compared_at_the_highest_percentile_that_both_can_give() -> None:
+    few = raced([[2.0] * 10] * 5, [[1.0] * 10] * 5)  # 150 queries of each
+    found = few.tail("slow", "fast")
+    assert found is not None
+    assert (found.q, found.against) == (95.0, "slow")
+    assert (found.value, found.low, found.high) == pytest.approx((2.0, 2.0, 2.0))
+    assert few.tail("slow", "absent") is None
+    assert raced([[2.0]], [[1.0]]).tail("slow", "fast") is None
+    enough = raced([[2.0] * 40] * 5, [[1.0] * 40] * 5).tail("slow", "fast")
+    assert enough is not None
+    assert enough.q == 99.0
+
+
 def test_one_restart_is_not_enough_for_a_small_difference() -> None:
     assert raced([[1.05] * 5], [[1.0] * 5]).ratio("slow", "fast").noisy
     assert not raced([[1.05] * 5] * 2, [[1.0] * 5] * 2).ratio("slow", "fast").noisy

@@ -10,7 +10,9 @@ from whet.measure.statistics import median_ratio_interval
 
 def test_ratio_of_a_contender_twice_as_fast() -> None:
     value, low, high = median_ratio_interval([[10.0] * 4] * 3, [[5.0] * 4] * 3)
-    assert (value, low, high) == pytest.approx((2.0, 2.0, 2.0))
+    assert value == pytest.approx(2.0)
+    assert (low, high) == pytest.approx((2.0, 2.0), rel=0.04)
+    assert low < 2 < high  # that three restarts agree doesn't prove that all would
 
 
 @given(
@@ -28,25 +30,41 @@ def test_interval_encloses_and_mirrors(rounds: list[list[float]], random: object
 
 
 def test_a_single_restart_or_round_is_allowed() -> None:
-    assert median_ratio_interval([[2.0]], [[1.0]]) == pytest.approx((2.0, 2.0, 2.0))
-    value, low, high = median_ratio_interval([[2.0, 2.2, 1.9]], [[1.0, 1.0, 1.0]])
-    assert low < value < high
-    value, low, high = median_ratio_interval([[2.0], [2.2]], [[1.0], [1.0]])
-    assert low < value < high
+    for baseline, contender in (
+        ([[2.0]], [[1.0]]),
+        ([[2.0, 2.2, 1.9]], [[1.0, 1.0, 1.0]]),
+        ([[2.0], [2.2]], [[1.0], [1.0]]),
+    ):
+        value, low, high = median_ratio_interval(baseline, contender)
+        assert low < value < high
+    _, low, high = median_ratio_interval([[2.0]], [[1.0]])
+    assert low < 2 / 1.15  # one restart says little
+    assert high > 2 * 1.15
+
+
+def test_two_restarts_still_decide_a_tenth() -> None:
+    rng = np.random.default_rng(0)
+    decided = 0
+    for seed in range(60):
+        logs = 0.01 * rng.normal(size=(2, 1)) + 0.01 * rng.normal(size=(2, 5)) + np.log(1.1)
+        _, low, _ = median_ratio_interval(np.exp(logs).tolist(), [[1.0] * 5] * 2, seed=seed)
+        decided += low > 1
+    assert decided >= 54
 
 
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.parametrize("restarts", [2, 3, 5])
 @pytest.mark.parametrize(
-    ("restarts", "rounds", "between", "within", "repeats", "least"),
+    ("rounds", "between", "within", "repeats", "least"),
     [
-        (5, 6, 0.005, 0.02, 120, 0.90),
-        (2, 5, 0.005, 0.02, 120, 0.90),
-        pytest.param(5, 10, 0.0, 0.02, 400, 0.94, marks=SLOW),
-        pytest.param(5, 10, 0.02, 0.02, 400, 0.91, marks=SLOW),
-        pytest.param(5, 10, 0.02, 0.005, 400, 0.92, marks=SLOW),
-        pytest.param(2, 5, 0.02, 0.005, 400, 0.84, marks=SLOW),
+        (10, 0.03, 0.005, 100, 0.92),
+        (5, 0.005, 0.02, 50, 0.94),
+        pytest.param(10, 0.0, 0.02, 400, 0.94, marks=SLOW),
+        pytest.param(10, 0.02, 0.02, 400, 0.94, marks=SLOW),
+        pytest.param(10, 0.02, 0.005, 400, 0.94, marks=SLOW),
+        pytest.param(5, 0.05, 0.005, 400, 0.92, marks=SLOW),
     ],
 )
 def test_interval_covers(

@@ -36,10 +36,18 @@ def test_the_reserve_holds_the_last_race_and_packing() -> None:
     assert closing_reserve_s(0.0, 100.0) == 25.0 + 12.0
 
 
+@pytest.mark.parametrize("proof_s", [0.0, 5.0, 90.0, 700.0])
 @pytest.mark.parametrize("total_s", [50.0, 60.0, 100.0, 600.0])
-def test_what_was_kept_suffices_for_the_race_that_is_run(total_s: float) -> None:
-    left_s = closing_reserve_s(0.0, total_s)
-    assert race_s(left_s, 3) / 0.6 + 12.0 <= left_s + 1e-9
+def test_what_was_kept_suffices_for_the_race_that_is_run(total_s: float, proof_s: float) -> None:
+    left_s = closing_reserve_s(0.0, total_s, proof_s)
+    assert race_s(left_s, 3, proof_s) / 0.6 + 12.0 <= left_s + 1e-9
+    assert 0.75 * race_s(left_s, 3, proof_s) >= proof_s - 1e-9
+
+
+def test_a_proof_makes_the_race_longer_where_the_budget_holds_it() -> None:
+    assert race_s(1e9, 3, 300.0) == 400.0
+    assert race_s(62.0, 3, 300.0) == pytest.approx(30.0)
+    assert race_s(1e9, 3, 6.0) == 60.0
 
 
 def test_the_race_is_never_shorter_than_it_can_be_nor_longer_than_it_needs() -> None:

@@ -4,24 +4,31 @@ import msgspec
 import pytest
 from trial_factory import latency, trial
 
-from whet.search.closing_cost import answers_s, closing_s
+from whet.core.contract import Contract
+from whet.search.closing_cost import answers_s, closing_s, expected_row_ms
 
 STARTS_S = 1.5 * 6
+FASTEST = Contract()
+
+
+def answering_s(*, untouched_ms: list[float], others_ms: list[float]) -> float:
+    rows_ms = expected_row_ms(30.0, untouched_ms=untouched_ms, others_ms=others_ms)
+    return answers_s(1000, 30.0, rows_ms)
 
 
 def test_without_trials_engines_are_guessed_from_the_original() -> None:
     # 1000 rows: 30 ms of the original, 15 of the best untouched, four finalists at 10.
-    found = answers_s(1000, 30.0, untouched_ms=[], others_ms=[])
+    found = answering_s(untouched_ms=[], others_ms=[])
     assert found == pytest.approx(30.0 + 15.0 + 40.0 + STARTS_S)
 
 
 def test_what_was_timed_takes_the_place_of_the_guess() -> None:
-    found = answers_s(1000, 30.0, untouched_ms=[12.0, 8.0], others_ms=[2.0, 4.0])
+    found = answering_s(untouched_ms=[12.0, 8.0], others_ms=[2.0, 4.0])
     assert found == pytest.approx(30.0 + 8.0 + (2.0 + 4.0 + 2 * 2.0) + STARTS_S)
 
 
 def test_only_the_fastest_become_finalists() -> None:
-    found = answers_s(1000, 30.0, untouched_ms=[8.0], others_ms=[9.0, 1.0, 2.0, 3.0, 4.0])
+    found = answering_s(untouched_ms=[8.0], others_ms=[9.0, 1.0, 2.0, 3.0, 4.0])
     assert found == pytest.approx(30.0 + 8.0 + 10.0 + STARTS_S)
 
 
@@ -29,6 +36,26 @@ def test_the_reserve_falls_as_fast_engines_are_found() -> None:
     slow = trial("untouched", 1.0, untouched=True, p99_ms=50.0)
     fast = trial("int8", 9.0, p99_ms=5.0)
     batch = msgspec.structs.replace(fast, latency=msgspec.structs.replace(latency(5.0), batch=5))
-    needs = [closing_s(1000, 100.0, known, 600.0) for known in ((), (slow,), (slow, fast))]
+    needs = [closing_s(FASTEST, 1000, 100.0, known, 600.0) for known in ((), (slow,), (slow, fast))]
     assert needs == sorted(needs, reverse=True)
-    assert closing_s(1000, 100.0, (slow, batch), 600.0) < needs[-1]  # five rows in that time
+    assert (
+        closing_s(FASTEST, 1000, 100.0, (slow, batch), 600.0) < needs[-1]
+    )  # five rows in that time
+
+
+def test_a_tail_limit_keeps_time_for_its_proof() -> None:
+    """662 queries of each of six contenders, of an engine that takes 50 ms."""
+    known = (trial("untouched", 1.0, untouched=True, p99_ms=50.0 / 0.9),)
+    tail, loose = (Contract(limit_ms=60.0, percentile=q) for q in (99.0, 50.0))
+    free, needs = (closing_s(c, 100, 50.0, known, None) for c in (FASTEST, tail))
+    queries_s = 662 * 0.050 * 6
+    assert needs - free == pytest.approx(queries_s / 0.75 / 0.6 - 45.0)
+    assert closing_s(loose, 100, 50.0, known, None) == free  # eleven queries are no burden
+
+
+def test_what_is_too_slow_for_the_limit_needs_no_proof() -> None:
+    known = (trial("untouched", 1.0, untouched=True, p99_ms=50.0), trial("int8", 2.0, p99_ms=30.0))
+    impossible = Contract(limit_ms=10.0)
+    assert closing_s(impossible, 100, 50.0, known, None) == closing_s(
+        FASTEST, 100, 50.0, known, None
+    )

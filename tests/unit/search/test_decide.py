@@ -7,7 +7,7 @@ import pytest
 from trial_factory import latency, quality, trial
 
 from whet.core.contract import Contract, Drop
-from whet.core.evidence import Latency, Ratio, Status, Verdict
+from whet.core.evidence import Latency, Ratio, Status, TailRatio, Trial, Verdict
 from whet.core.settings import Settings
 from whet.search.decide import (
     certify_order,
@@ -19,6 +19,7 @@ from whet.search.decide import (
     next_step,
     outcome_sentence,
     promising,
+    slower_at,
 )
 
 FASTEST = Contract(max_drop=Drop(0.01))
@@ -81,14 +82,43 @@ def test_never_slower_holds_at_the_contracts_own_percentile() -> None:
     assert choose([BASE, quick], by_median, BASE)[0].name == "tail"
 
 
-def test_in_doubt_the_original_keeps_its_tail() -> None:
-    """A wide tail that looks worse isn't excused by its width; one like the original's is."""
-    wide = msgspec.structs.replace(
-        trial("wide", 3.0, certify=quality(0.0)), latency=latency(23.0, half_width=10.0)
+def with_tail(value: float, low: float, high: float, *, q: float = 99.0) -> Trial:
+    """One whose last race compared its tail with the baseline's."""
+    wins = trial("wins", 3.0, certify=quality(0.0), p99_ms=20.0 / value)
+    return msgspec.structs.replace(wins, tail=TailRatio(q, BASE.name, value, low, high))
+
+
+@pytest.mark.parametrize(
+    ("tail", "slower"),
+    [
+        (with_tail(0.8, 0.6, 1.05), None),  # looks slower, but equal engines do so often
+        (with_tail(0.8, 0.7, 0.9), 99.0),
+        (with_tail(0.95, 0.93, 0.97), None),  # by less than noise makes it
+        (with_tail(0.8, 0.7, 0.9, q=95.0), 95.0),  # too few queries for p99
+        (with_tail(2.0, 1.5, 2.5), None),
+    ],
+)
+def test_slower_at_the_tail_is_what_the_last_race_excludes_to_be_chance(
+    tail: Trial, slower: float | None
+) -> None:
+    assert slower_at(99.0, tail, BASE) == slower
+    assert choose([BASE, tail], FASTEST, BASE)[0].id == (BASE.id if slower else tail.id)
+
+
+def test_without_a_common_race_tails_are_slower_where_their_intervals_lie_apart() -> None:
+    bare = trial("bare", 3.0, certify=quality(0.0))
+    wide = msgspec.structs.replace(bare, latency=latency(23.0, half_width=10.0))
+    assert slower_at(99.0, wide, BASE) is None
+    apart = msgspec.structs.replace(bare, latency=latency(30.0))
+    assert slower_at(99.0, apart, BASE) == 99.0
+    few = msgspec.structs.replace(
+        apart.latency, percentiles=apart.latency.percentiles[:1] if apart.latency else ()
     )
-    assert choose([BASE, wide], FASTEST, BASE)[0].id == BASE.id
-    alike = msgspec.structs.replace(wide, latency=latency(21.0, half_width=10.0))
-    assert choose([BASE, alike], FASTEST, BASE)[0].id == wide.id
+    assert slower_at(99.0, msgspec.structs.replace(apart, latency=few), BASE) == 50.0
+    elsewhere = msgspec.structs.replace(
+        bare, tail=TailRatio(99.0, "another", 0.2, 0.1, 0.3), latency=latency(20.0)
+    )
+    assert slower_at(99.0, elsewhere, BASE) is None
 
 
 def test_a_large_speed_up_is_believed_on_a_restless_machine() -> None:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trial_factory import quality, trial
 
-from whet.core.evidence import Trial
+from whet.core.evidence import Ratio, Trial
 from whet.core.settings import Settings
-from whet.search.figures import damage, plainest, speed
+from whet.search.figures import damage, divided, plainest, speed
 
 
 def with_settings(name: str, value: float, settings: Settings, *, steps: bool = True) -> Trial:
@@ -61,3 +61,24 @@ def test_damage_is_unknown_until_judged_and_none_for_the_original() -> None:
     assert damage(trial("a", 1.0, untouched=True)) == 0.0
     both = trial("a", 1.0, select=quality(0.01), certify=quality(0.02))
     assert damage(both) == 0.02
+
+
+@given(st.floats(0.1, 10), st.floats(0, 0.5), st.floats(0.1, 10), st.floats(0, 0.5), st.booleans())
+def test_a_quotient_is_wider_than_either_and_narrower_than_both_at_their_ends(
+    own: float, own_reach: float, its: float, its_reach: float, noisy: bool
+) -> None:
+    def ratio(value: float, reach: float) -> Ratio:
+        return Ratio("third", value, value / (1 + reach), value * (1 + reach), noisy)
+
+    mine, other = ratio(own, own_reach), ratio(its, its_reach)
+    found = divided(mine, other, "other")
+    assert found.value == pytest.approx(own / its)
+    assert found.noisy is noisy
+    widest, narrowest = (1 + own_reach) * (1 + its_reach), 1 + max(own_reach, its_reach)
+    for reach in (found.value / found.low, found.high / found.value):
+        assert narrowest - 1e-9 <= reach <= widest + 1e-9
+
+
+def test_dividing_by_the_third_itself_changes_nothing() -> None:
+    found = divided(Ratio("a", 2.0, 1.8, 2.3, noisy=False), Ratio("a", 1, 1, 1, noisy=False), "a")
+    assert (found.value, found.low, found.high) == pytest.approx((2.0, 1.8, 2.3))

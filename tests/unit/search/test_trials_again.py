@@ -12,6 +12,7 @@ import pytest
 from trial_factory import trial
 
 from whet.core.artifact import Artifact, Format
+from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
@@ -63,7 +64,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def run(ledger: Ledger, *script: WhetError | None) -> Scripted:
     budget = Budget(time.monotonic(), 600.0)
     told: list[Event] = []
-    setup = SimpleNamespace(repair=(), certify=(), original_ms=1.0)  # all that attempting reads
+    # All that attempting reads.
+    setup = SimpleNamespace(contract=Contract(), repair=(), certify=(), original_ms=1.0)
     found = Scripted(setup, ledger, budget, Teller(told.append, budget), Stop())
     found.script, found.measured = list(script), 0
     return found
@@ -126,7 +128,7 @@ def test_an_engine_that_the_cache_dropped_is_made_again(
     def make(setup: object, recipe: Recipe, left_s: float, cancel: object) -> Made:
         orders.append(recipe)
         engine.write_bytes(b"engine")
-        return Made(graph, str(engine), 0.0, 0.0, ())
+        return Made(graph, str(engine), ())
 
     monkeypatch.setattr("whet.search.trials.engine_for", make)
     trials = run(ledger, None)

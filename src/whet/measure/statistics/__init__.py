@@ -6,9 +6,6 @@ from whet.measure.statistics.counts import (
     holm,
     limit_verdict,
     mcnemar_exact,
-    order_statistic_interval,
-    order_statistic_ranks,
-    percentiles,
     queries_needed,
     samples_to_show,
     unseen_share,
@@ -28,13 +25,17 @@ from whet.measure.statistics.resampling import (
     jackknife_bounds,
     jackknife_groups,
 )
+from whet.measure.statistics.tail_ratio import tail_ratio_interval
+from whet.measure.statistics.tails import Turned, design_effect, percentiles
 
 __all__ = [
     "SMALLEST",
     "Bounds",
+    "Turned",
     "binomial_lower",
     "binomial_upper",
     "bootstrap_bounds",
+    "design_effect",
     "holm",
     "jackknife_bounds",
     "jackknife_groups",
@@ -43,13 +44,12 @@ __all__ = [
     "mean_bounds",
     "median_ratio_interval",
     "moved",
-    "order_statistic_interval",
-    "order_statistic_ranks",
     "paired_proportions",
     "percentiles",
     "queries_needed",
     "samples_needed",
     "samples_to_show",
     "shifted",
+    "tail_ratio_interval",
     "unseen_share",
 ]

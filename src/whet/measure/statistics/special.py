@@ -133,15 +133,15 @@ def beta_quantile(p: float, a: float, b: float) -> float:
     return bisect(lambda x: incomplete_beta(a, b, x) < p, 0.0, 1.0)
 
 
-def binomial_cdf(k: int, n: int, p: float) -> float:
-    """P(X <= k) for X ~ Binomial(n, p)."""
+def binomial_cdf(k: float, n: float, p: float) -> float:
+    """P(X <= k) for X ~ Binomial(n, p); between whole numbers, a smooth continuation."""
     if k < 0:
         return 0.0
     return 1.0 if k >= n else incomplete_beta(n - k, k + 1, 1 - p)
 
 
-def binomial_tail(k: int, n: int, p: float) -> float:
-    """P(X >= k) for X ~ Binomial(n, p), accurate where it is small."""
+def binomial_tail(k: float, n: float, p: float) -> float:
+    """P(X >= k) for X ~ Binomial(n, p), accurate where it is small; continued as the other is."""
     if k <= 0:
         return 1.0
     return 0.0 if k > n else incomplete_beta(k, n - k + 1, p)
