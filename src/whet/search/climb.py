@@ -220,7 +220,12 @@ def _say_what_was_left_out(setup: Setup, trials: Trials) -> None:
 def _axes(setup: Setup) -> rungs.Axes:
     symbol = setup.graph.signature.batch_symbol
     fixed = {symbol: setup.contract.batch} if symbol is not None else {}
-    return rungs.Axes(cores=setup.threads, fixed=fixed, flags=frozenset(setup.machine.flags))
+    return rungs.Axes(
+        cores=setup.threads,
+        fixed=fixed,
+        flags=frozenset(setup.machine.flags),
+        concurrency=setup.contract.concurrency,
+    )
 
 
 def _quick_to_build(setup: Setup) -> tuple[str, ...]:

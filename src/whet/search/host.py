@@ -45,7 +45,11 @@ def threads_for(contract: Contract) -> int:
 
 
 def cores_for(threads: int) -> tuple[int, ...]:
-    """The cores that contenders are pinned to."""
+    """The cores that contenders are pinned to: as many as all requests at once may compute on.
+
+    Settings are proposed within that (`whet.runtimes.settings_space`): threads times
+    streams is never more.
+    """
     return tuple(sorted(os.sched_getaffinity(0)))[: max(threads, 1)]
 
 

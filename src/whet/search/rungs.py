@@ -7,7 +7,7 @@ of promise. The climb (`whet.search.climb`) asks, tries and asks again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 import msgspec
 
@@ -51,41 +51,36 @@ class Axes(TypedDict):
     cores: int
     fixed: dict[str, int]
     flags: frozenset[str]
+    concurrency: int
 
 
-def untouched_first(
-    runtimes: Sequence[str], *, cores: int, fixed: dict[str, int], flags: frozenset[str]
-) -> tuple[Recipe, ...]:
+def untouched_first(runtimes: Sequence[str], **axes: Unpack[Axes]) -> tuple[Recipe, ...]:
     """Rung 1, first wave: the untouched graph once on each runtime, lossless."""
     return tuple(
         Recipe((), runtime, spaces[0])
         for runtime in runtimes
-        if (spaces := settings_space(runtime, cores=cores, fixed=fixed, flags=flags, lossless=True))
+        if (spaces := settings_space(runtime, lossless=True, **axes))
     )
 
 
-def untouched_rest(
-    first: Iterable[Trial], *, cores: int, fixed: dict[str, int], flags: frozenset[str]
-) -> Iterator[Recipe]:
+def untouched_rest(first: Iterable[Trial], **axes: Unpack[Axes]) -> Iterator[Recipe]:
     """Rung 1, second wave: more settings for the runtimes that are near the best."""
     ranked = sorted((t for t in first if speed(t) > 0), key=speed, reverse=True)
     for trial in ranked:
         if speed(trial) < _HOPELESS * speed(ranked[0]):
             continue
         runtime = trial.recipe.runtime
-        space = settings_space(runtime, cores=cores, fixed=fixed, flags=flags, lossless=True)
+        space = settings_space(runtime, lossless=True, **axes)
         for settings in space[1 : 1 + _MORE.get(runtime, 4)]:
             yield Recipe((), runtime, settings)
 
 
-def reduced_precision(
-    runtimes: Sequence[str], *, cores: int, fixed: dict[str, int], flags: frozenset[str]
-) -> Iterator[Recipe]:
+def reduced_precision(runtimes: Sequence[str], **axes: Unpack[Axes]) -> Iterator[Recipe]:
     """Rung 1, third wave: bf16 or fp16 compute where the CPU has it; quality is judged."""
     for runtime in runtimes:
         lossy = [
             s
-            for s in settings_space(runtime, cores=cores, fixed=fixed, flags=flags, lossless=False)
+            for s in settings_space(runtime, lossless=False, **axes)
             if s.precision is not Precision.FP32
         ]
         for settings in lossy[:2]:
@@ -169,16 +164,14 @@ def int8_rest(
         yield Recipe(steps, "openvino", best["openvino"])
 
 
-def retuned(
-    trial: Trial, *, cores: int, fixed: dict[str, int], flags: frozenset[str]
-) -> Iterator[Recipe]:
+def retuned(trial: Trial, **axes: Unpack[Axes]) -> Iterator[Recipe]:
     """Rung 2, second wave: other settings for a quantised graph that is good already.
 
     What is left in float may be computed in bf16, and threads, streams and
     static shapes weigh differently once the arithmetic is cheap.
     """
     recipe = trial.recipe
-    space = settings_space(recipe.runtime, cores=cores, fixed=fixed, flags=flags, lossless=False)
+    space = settings_space(recipe.runtime, lossless=False, **axes)
     for settings in space[: _MORE.get(recipe.runtime, 4)]:
         same = msgspec.structs.replace(settings, round_up=recipe.settings.round_up)
         yield Recipe(recipe.steps, recipe.runtime, same)

@@ -20,6 +20,7 @@ spaces = st.builds(
     fixed=st.sampled_from([{}, ONE, {"batch": 1, "sequence": 128}]),
     flags=st.sampled_from([frozenset(), AMX, AMX | {"avx512_fp16"}]),
     lossless=st.booleans(),
+    concurrency=st.integers(1, 64),
 )
 
 
@@ -33,14 +34,16 @@ def test_every_point_can_be_run(space: dict) -> None:
         assert one.changed() <= honours
         assert 1 <= one.threads <= space["cores"]
         assert one.fixed.items() <= space["fixed"].items()
-        assert one.streams == 1
+        assert one.threads * one.streams <= space["cores"]
+        assert one.streams <= space["concurrency"]
         if space["lossless"] or not space["flags"]:
             assert one.precision is Precision.FP32
 
 
 @given(spaces)
 def test_the_number_of_trials_stays_small(space: dict) -> None:
-    limit = {"openvino": 90, "onnxruntime": 60, "torch": 20, "inductor": 12}[space["runtime"]]
+    # Streams come on top of threads where requests overlap.
+    limit = {"openvino": 150, "onnxruntime": 60, "torch": 20, "inductor": 12}[space["runtime"]]
     assert len(settings_space(**space)) <= limit
     if space["cores"] <= 4:
         assert len(settings_space(**space)) <= 40
@@ -68,6 +71,23 @@ def test_what_is_varied() -> None:
     assert {s.layout for s in space("inductor")} == {Layout.AUTO, Layout.CHANNELS_LAST}
 
 
+def test_requests_at_once_get_cores_of_their_own_first() -> None:
+    def loads(runtime: str, cores: int, concurrency: int) -> list[tuple[int, int]]:
+        space = settings_space(
+            runtime, cores=cores, fixed=ONE, flags=AMX, lossless=True, concurrency=concurrency
+        )
+        return list(dict.fromkeys((s.threads, s.streams) for s in space))
+
+    assert loads("openvino", 2, 2) == [(1, 2), (2, 1)]
+    assert loads("openvino", 2, 9) == [(1, 2), (2, 1)]
+    assert loads("openvino", 8, 2) == [(4, 2), (8, 1), (3, 2), (2, 2), (1, 2)]
+    assert loads("openvino", 8, 1) == [(8, 1), (4, 1), (2, 1), (1, 1)]
+    assert loads("inductor", 2, 2) == [(1, 2), (2, 1)]
+    # Callers of ONNX Runtime compute beside its pool, so a pool of all cores is one too many.
+    assert loads("onnxruntime", 2, 2) == [(1, 1), (2, 1)]
+    assert loads("onnxruntime", 8, 2)[:2] == [(7, 1), (8, 1)]
+
+
 def test_one_core_has_nobody_to_wait_for() -> None:
     for runtime in ("onnxruntime", "torch", "inductor"):
         found = settings_space(runtime, cores=1, fixed=ONE, flags=AMX, lossless=False)
@@ -90,5 +110,9 @@ def test_half_precisions_of_a_cpu(flags: frozenset[str], halves: tuple[Precision
 def test_refuses_nonsense() -> None:
     with pytest.raises(OptionError, match="cores=0"):
         settings_space("openvino", cores=0, fixed={}, flags=frozenset(), lossless=True)
+    with pytest.raises(OptionError, match="concurrency=0"):
+        settings_space(
+            "openvino", cores=1, fixed={}, flags=frozenset(), lossless=True, concurrency=0
+        )
     with pytest.raises(OptionError, match="unheard"):
         settings_space("unheard", cores=1, fixed={}, flags=frozenset(), lossless=True)

@@ -9,7 +9,8 @@ from whet.core.settings import Precision, Settings
 from whet.search import rungs
 from whet.search.rungs import Axes
 
-AXES = Axes(cores=2, fixed={"batch": 1}, flags=frozenset({"avx512_vnni", "avx512_bf16"}))
+FLAGS = frozenset({"avx512_vnni", "avx512_bf16"})
+AXES = Axes(cores=2, fixed={"batch": 1}, flags=FLAGS, concurrency=1)
 PLAIN = Settings(threads=2, fixed={"batch": 1})
 
 
@@ -22,6 +23,14 @@ def test_each_runtime_runs_once_untouched_and_lossless() -> None:
     found = rungs.untouched_first(("openvino", "onnxruntime"), **AXES)
     assert [r.runtime for r in found] == ["openvino", "onnxruntime"]
     assert all(not r.steps and r.settings.precision is Precision.FP32 for r in found)
+
+
+def test_requests_at_once_are_tried_side_by_side_and_one_after_the_other() -> None:
+    axes = Axes(cores=2, fixed={"batch": 1}, flags=FLAGS, concurrency=2)
+    (first,) = rungs.untouched_first(("openvino",), **axes)
+    assert (first.settings.threads, first.settings.streams) == (1, 2)
+    rest = rungs.untouched_rest([ran("openvino", 1.0, first)], **axes)
+    assert (2, 1) in {(r.settings.threads, r.settings.streams) for r in rest}
 
 
 def test_a_hopeless_runtime_is_not_tuned_further() -> None:
@@ -42,7 +51,7 @@ def test_reduced_precision_only_where_the_cpu_has_it() -> None:
         r.settings.precision is not Precision.FP32
         for r in rungs.reduced_precision(("openvino", "onnxruntime"), **AXES)
     )
-    without = Axes(cores=2, fixed={}, flags=frozenset())
+    without = Axes(cores=2, fixed={}, flags=frozenset(), concurrency=1)
     assert list(rungs.reduced_precision(("openvino",), **without)) == []
 
 
