@@ -28,6 +28,7 @@ from whet.search.refine import refine
 from whet.search.setup import Setup
 from whet.search.trials import Trials
 from whet.search.untouched import best_untouched
+from whet.search.worth import keeps_room
 
 __all__ = ["Climbed", "climb"]
 
@@ -89,8 +90,9 @@ def _go_up(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     _wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False, share=_COMPILING)
     _wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes), share=_TUNING)
     _wave(trials, 1, rungs.fused(setup.kind, _settings_by_runtime(trials.untouched())))
-    if setup.contract.max_bytes is not None:
-        _wave(trials, 1, rungs.lighter(_settings_by_runtime(trials.untouched())))
+    if _short_of_room(setup, trials):
+        share = _share_allowed(setup, trials)
+        _wave(trials, 1, rungs.lighter(_settings_by_runtime(trials.untouched()), share=share))
     _say_what_was_left_out(setup, trials)
     if not _enough(setup, trials):
         _int8(setup, trials, axes)
@@ -106,6 +108,9 @@ def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
         first += _wave(trials, 2, (recipe,), stop=setup)
         # For text this gains more than any other runtime would, and takes seconds.
         _pad(setup, trials, [t for t in first if _good(setup, t)])
+    if _short_of_room(setup, trials):
+        share = _share_allowed(setup, trials)
+        _wave(trials, 2, rungs.weights_only(settings, share=share), stop=setup)
     _retune(setup, trials, axes)
     _wave(trials, 2, rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not _enough(setup, trials):
@@ -146,13 +151,31 @@ def _masked_sizes(setup: Setup) -> dict[str, list[int]]:
     return {symbol: [of[symbol] for of in sizes] for symbol in symbols}
 
 
+def _short_of_room(setup: Setup, trials: Trials) -> bool:
+    """Whether nothing that is good keeps the limits on size and memory yet."""
+    contract = setup.contract
+    if contract.max_bytes is None and contract.max_memory_bytes is None:
+        return False
+    return not any(_good(setup, t) and keeps_room(t, contract) for t in trials.all.values())
+
+
+def _share_allowed(setup: Setup, trials: Trials) -> float:
+    """What share of the untouched graph's size the contract allows; 1 if it limits no size."""
+    sizes = [t.footprint.disk_bytes for t in trials.untouched() if t.footprint is not None]
+    limit = setup.contract.max_bytes
+    return 1.0 if limit is None else limit / min(sizes, default=1)
+
+
 def _judge_the_fast(setup: Setup, trials: Trials) -> None:
     """Judge what is faster than everything safe but was only timed, while time allows."""
     safe = max((speed(t) for t in trials.all.values() if _good(setup, t)), default=0)
     fast = [
         t
         for t in trials.all.values()
-        if t.status is Status.OK and t.select is None and speed(t) > max(safe, 1.0)
+        if t.status is Status.OK
+        and t.select is None
+        and speed(t) > max(safe, 1.0)
+        and (keeps_room(t, setup.contract) or _short_of_room(setup, trials))
     ]
     for trial in sorted(fast, key=speed, reverse=True)[:_LATE]:
         trials.judge(trial)

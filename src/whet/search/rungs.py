@@ -14,7 +14,7 @@ import msgspec
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision, Settings
-from whet.optimize.graph.quantize.space import first_recipes
+from whet.optimize.graph.quantize.space import first_recipes, weights_recipe
 from whet.runtimes.settings_space import settings_space
 from whet.search.figures import speed
 
@@ -30,6 +30,7 @@ __all__ = [
     "retuned",
     "untouched_first",
     "untouched_rest",
+    "weights_only",
 ]
 
 # A runtime whose first try is slower than this share of the best is not tuned further.
@@ -40,6 +41,10 @@ _NEAR = 0.85
 
 # Further settings tried per runtime; each of Inductor's costs half a minute of C++.
 _MORE = {"inductor": 1}
+
+# A graph can't get smaller than by the bits of its weights.
+_FLOAT_BITS = 32
+_HALF = 16 / _FLOAT_BITS
 
 # Samples for the probe of rung 0: enough for its speed, which is all that is asked of it.
 _PROBE_SAMPLES = 8
@@ -102,10 +107,31 @@ def fused(kind: str, best: dict[str, Settings]) -> Iterator[Recipe]:
         yield Recipe((step,), "onnxruntime", best["onnxruntime"])
 
 
-def lighter(best: dict[str, Settings]) -> Iterator[Recipe]:
-    """Rung 1, where size is limited: weights stored in 16 bits, computed with in 32."""
-    for runtime in sorted(best.keys() - {"inductor"}):  # it compiles the program, not the graph
-        yield Recipe((Step("cast", {"weights": "fp16"}),), runtime, best[runtime])
+def lighter(best: dict[str, Settings], *, share: float) -> Iterator[Recipe]:
+    """Rung 1, where room is short: weights stored in 16 bits, computed with in 32.
+
+    Args:
+        best: the fastest lossless settings of each runtime that ran.
+        share: of the untouched graph's size that is allowed; 1 where only memory is limited.
+    """
+    if share >= _HALF:
+        for runtime in _of_graphs(best):
+            yield Recipe((Step("cast", {"weights": "fp16"}),), runtime, best[runtime])
+
+
+def weights_only(best: dict[str, Settings], *, share: float) -> Iterator[Recipe]:
+    """Rung 2, where room is short and int8 as a whole didn't do: the weights alone, 8 bits then 4.
+
+    Arguments as in `lighter`.
+    """
+    for bits in (8, 4):
+        for runtime in _of_graphs(best):
+            if share >= bits / _FLOAT_BITS:
+                yield Recipe(weights_recipe(runtime, bits=bits), runtime, best[runtime])
+
+
+def _of_graphs(best: dict[str, Settings]) -> list[str]:
+    return sorted(best.keys() - {"inductor"})  # it compiles the program, not the graph
 
 
 def int8_probe(kind: str, best: dict[str, Settings], flags: frozenset[str]) -> Iterator[Recipe]:
@@ -160,8 +186,7 @@ def int8_rest(
                 yield queue[place]
     # Weight-only pays where a network is bound by reading its weights, or for its size alone.
     if "openvino" in best:
-        steps = (Step("convert-ir"), Step("quantize-weights-ir"))
-        yield Recipe(steps, "openvino", best["openvino"])
+        yield Recipe(weights_recipe("openvino"), "openvino", best["openvino"])
 
 
 def retuned(trial: Trial, **axes: Unpack[Axes]) -> Iterator[Recipe]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from trial_factory import trial
 
 from whet.core.evidence import Trial
@@ -90,10 +91,27 @@ def test_retuning_keeps_the_passes() -> None:
     assert all(r.steps == recipe.steps for r in found)
 
 
-def test_half_of_the_size_on_every_runtime() -> None:
-    found = list(rungs.lighter({"openvino": PLAIN, "inductor": PLAIN, "onnxruntime": PLAIN}))
+def test_half_of_the_size_on_every_runtime_that_runs_graphs() -> None:
+    best = {"openvino": PLAIN, "inductor": PLAIN, "onnxruntime": PLAIN}
+    found = list(rungs.lighter(best, share=0.6))
     assert [r.runtime for r in found] == ["onnxruntime", "openvino"]
     assert all(step.name == "cast" for r in found for step in r.steps)
+
+
+@pytest.mark.parametrize(
+    ("share", "halved", "bits"),
+    [(1.0, True, {8, 4}), (0.3, False, {8, 4}), (0.2, False, {4}), (0.1, False, set())],
+)
+def test_no_fewer_bits_than_the_limit_asks_for_are_tried(
+    share: float, halved: bool, bits: set[int]
+) -> None:
+    best = {"openvino": PLAIN, "onnxruntime": PLAIN}
+    found = list(rungs.weights_only(best, share=share))
+    assert bool(list(rungs.lighter(best, share=share))) is halved
+    assert {r.steps[-1].options.get("bits", 8) for r in found} == bits
+    assert {r.runtime for r in found} == (set(best) if bits else set())
+    wide = [r.steps[-1].options.get("bits", 8) for r in found]
+    assert wide == sorted(wide, reverse=True)
 
 
 def test_padding_changes_nothing_but_the_sizes() -> None:

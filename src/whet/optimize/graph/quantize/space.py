@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from whet.core.recipe import Step
 
-__all__ = ["Suggests", "first_recipes", "restored", "suggest"]
+__all__ = ["Suggests", "first_recipes", "restored", "suggest", "weights_recipe"]
 
 _IR = Step("convert-ir")
 
@@ -70,6 +70,19 @@ def first_recipes(
         ours = tuple(Step("quantize-nncf", dict(options)) for options in nncf)
         return tuple((step,) for step in (ours[0], own[0], *ours[1:3], *own[1:], *ours[3:]))
     return ()
+
+
+def weights_recipe(runtime: str, *, bits: int = 8) -> tuple[Step, ...]:
+    """The passes that quantise weights alone, for a runtime that reads graphs.
+
+    Args:
+        runtime: its registered name.
+        bits: 8 or 4.
+    """
+    options = {} if bits == 8 else {"bits": bits}
+    if runtime == "openvino":
+        return (_IR, Step("quantize-weights-ir", options))
+    return (Step("quantize-weights", options),)
 
 
 class Suggests(Protocol):
