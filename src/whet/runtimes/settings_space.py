@@ -19,7 +19,7 @@ import msgspec
 from whet.core.settings import GraphLevel, Layout, Precision, Settings
 from whet.errors import OptionError
 
-__all__ = ["precisions", "settings_space"]
+__all__ = ["precisions", "settings_space", "thread_counts"]
 
 # Flags of /proc/cpuinfo that say a CPU multiplies in a half precision (x86; "bf16" and
 # "asimdhp" are Arm's words).
@@ -72,7 +72,7 @@ def precisions(flags: frozenset[str]) -> tuple[Precision, ...]:
     )
 
 
-def _threads(cores: int) -> list[int]:
+def thread_counts(cores: int) -> list[int]:
     """Every count on few cores; halves of it on many. Most first: latency is the goal."""
     if cores <= _EVERY_COUNT_UP_TO:
         return list(range(cores, 0, -1))
@@ -86,16 +86,16 @@ def _loads(cores: int, concurrency: int) -> list[tuple[int, int]]:
     """Threads and streams, for a runtime that has streams; never more than the cores together."""
     most = min(cores, concurrency)
     if most == 1:
-        return [(threads, 1) for threads in _threads(cores)]
-    spread = [(cores // streams, streams) for streams in reversed(_threads(most))]
-    fewer = [(threads, most) for threads in _threads(cores // most)[1:]]
+        return [(threads, 1) for threads in thread_counts(cores)]
+    spread = [(cores // streams, streams) for streams in reversed(thread_counts(most))]
+    fewer = [(threads, most) for threads in thread_counts(cores // most)[1:]]
     return [spread[-1], *spread[:-1], *fewer]
 
 
 def _shared(cores: int, concurrency: int) -> list[tuple[int, int]]:
     """The same for a runtime without streams: callers and the pool's further threads fill the cores."""
     filled = max(1, cores - concurrency + 1)
-    return [(threads, 1) for threads in dict.fromkeys((filled, *_threads(cores)))]
+    return [(threads, 1) for threads in dict.fromkeys((filled, *thread_counts(cores)))]
 
 
 def _sizes(fixed: Mapping[str, int]) -> list[dict[str, int]]:
@@ -147,7 +147,7 @@ def _torch(
 ) -> list[Settings]:
     # The baseline takes sizes and requests as they come and keeps its precision.
     del fixed, half, concurrency
-    counts = [Settings(threads=threads) for threads in _threads(cores)]
+    counts = [Settings(threads=threads) for threads in thread_counts(cores)]
     quiet = [msgspec.structs.replace(s, spin=False) for s in counts if s.threads > 1]
     return [*counts, *quiet]
 

@@ -37,6 +37,7 @@ _LATE = 2  # trials that are judged after the climb
 # Shares of the time left that a wave may take, so that those after it have their turn.
 _TUNING = 0.2
 _COMPILING = 0.3
+_FEW, _ALL = 4, 99  # neighbouring settings tried before other algorithms, and after them
 _LEVEL = 0.05  # quick timings this near to each other may change places in the next search
 _ROWS_LOOKED_AT = 256
 
@@ -98,6 +99,7 @@ def _go_up(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
         _int8(setup, trials, axes)
     _pad(setup, trials, [t for t in trials.all.values() if _good(setup, t)])
     _judge_the_fast(setup, trials)
+    _retune_the_original(setup, trials, axes)
 
 
 def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
@@ -111,20 +113,29 @@ def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     if _short_of_room(setup, trials):
         share = _share_allowed(setup, trials)
         _wave(trials, 2, rungs.weights_only(settings, share=share), stop=setup)
-    _retune(setup, trials, axes)
+    _retune(setup, trials, axes, most=_FEW)
     _wave(trials, 2, rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not _enough(setup, trials):
         refine(setup, trials)
-    _retune(setup, trials, axes)
+    _retune(setup, trials, axes, most=_ALL)
 
 
-def _retune(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
-    """Other settings for the fastest quantised graph that is good."""
-    good = [t for t in trials.all.values() if t.recipe.steps and _good(setup, t)]
+def _retune(setup: Setup, trials: Trials, axes: rungs.Axes, *, most: int) -> None:
+    """Other settings for the fastest candidate that is good."""
+    good = [t for t in trials.all.values() if not is_untouched(t) and _good(setup, t)]
     if good:
         best = plainest(good, within=_LEVEL)
         _pad(setup, trials, good)
-        _wave(trials, 2, rungs.retuned(best, **axes), share=_TUNING, stop=setup)
+        _wave(trials, best.rung, rungs.retuned(best, most=most, **axes), share=_TUNING, stop=setup)
+
+
+def _retune_the_original(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
+    """The same for the best untouched engine: what others are held to is tuned like them."""
+    right = [t for t in trials.untouched() if answers_right(t)]
+    if right:
+        best = plainest(right, within=_LEVEL)
+        recipes = rungs.retuned(best, most=_ALL, **axes)
+        _wave(trials, 1, recipes, judge=False, share=_TUNING, stop=setup)
 
 
 def _good(setup: Setup, trial: Trial) -> bool:

@@ -15,6 +15,7 @@ from whet.core.evidence import Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision, Settings
 from whet.optimize.graph.quantize.space import first_recipes, weights_recipe
+from whet.runtimes.neighbours import neighbours
 from whet.runtimes.settings_space import settings_space
 from whet.search.figures import speed
 
@@ -189,14 +190,19 @@ def int8_rest(
         yield Recipe(weights_recipe("openvino"), "openvino", best["openvino"])
 
 
-def retuned(trial: Trial, **axes: Unpack[Axes]) -> Iterator[Recipe]:
-    """Rung 2, second wave: other settings for a quantised graph that is good already.
+def retuned(trial: Trial, *, most: int, **axes: Unpack[Axes]) -> Iterator[Recipe]:
+    """Other settings for a candidate that is good already: those beside its own.
 
-    What is left in float may be computed in bf16, and threads, streams and
-    static shapes weigh differently once the arithmetic is cheap.
+    Of a quantised graph, what is left in float may be computed in bf16, and threads,
+    streams and static shapes weigh differently once the arithmetic is cheap. An
+    untouched graph stays one.
+
+    Args:
+        trial: that did well.
+        most: settings to try.
+        axes: of this machine.
     """
     recipe = trial.recipe
-    space = settings_space(recipe.runtime, lossless=False, **axes)
-    for settings in space[: _MORE.get(recipe.runtime, 4)]:
-        same = msgspec.structs.replace(settings, round_up=recipe.settings.round_up)
-        yield Recipe(recipe.steps, recipe.runtime, same)
+    near = neighbours(recipe.runtime, recipe.settings, lossless=recipe.untouched, **axes)
+    for settings in near[: min(most, _MORE.get(recipe.runtime, most))]:
+        yield Recipe(recipe.steps, recipe.runtime, settings)

@@ -84,11 +84,24 @@ def test_fused_operators_are_for_transformers_on_onnx_runtime() -> None:
     assert list(rungs.fused("transformer", {"openvino": PLAIN})) == []
 
 
-def test_retuning_keeps_the_passes() -> None:
-    recipe = rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, AXES["flags"])[0]
-    found = list(rungs.retuned(ran("openvino", 3.0, recipe), **AXES))
-    assert found
+def test_retuning_keeps_the_passes_and_stays_beside_the_settings() -> None:
+    recipe = rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, FLAGS)[0]
+    found = list(rungs.retuned(ran("openvino", 3.0, recipe), most=4, **AXES))
     assert all(r.steps == recipe.steps for r in found)
+    assert [r.settings for r in found[:3]] == [
+        msgspec.structs.replace(PLAIN, precision=Precision.BF16),
+        msgspec.structs.replace(PLAIN, threads=1),
+        msgspec.structs.replace(PLAIN, pin=True),
+    ]
+    every = list(rungs.retuned(ran("openvino", 3.0, recipe), most=99, **AXES))
+    assert every[: len(found)] == found
+    assert len(every) > len(found)
+
+
+def test_an_original_that_is_retuned_stays_one() -> None:
+    found = list(rungs.retuned(ran("openvino", 1.0), most=99, **AXES))
+    assert found
+    assert all(r.untouched for r in found)
 
 
 def test_half_of_the_size_on_every_runtime_that_runs_graphs() -> None:
@@ -127,6 +140,6 @@ def test_padding_changes_nothing_but_the_sizes() -> None:
 def test_what_is_padded_stays_padded_when_it_is_tuned() -> None:
     settings = msgspec.structs.replace(PLAIN, round_up={"sequence": 8})
     base = ran("openvino", 2.0, Recipe((), "openvino", settings))
-    found = list(rungs.retuned(base, **AXES))
+    found = list(rungs.retuned(base, most=4, **AXES))
     assert found
     assert all(r.settings.round_up == {"sequence": 8} for r in found)
