@@ -76,12 +76,8 @@ def _look(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
         trials, 1, rungs.untouched_first(_quick_to_build(setup), **axes), judge=False, must=True
     )
     _need_one(first, trials)
-    _wave(
-        trials,
-        0,
-        rungs.int8_probe(setup.kind, _settings_by_runtime(first), axes["flags"]),
-        judge=False,
-    )
+    right = [t for t in first if answers_right(t)] or first
+    _wave(trials, 0, rungs.int8_probe(setup.kind, right, axes["flags"]), judge=False)
 
 
 def _go_up(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:

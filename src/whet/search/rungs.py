@@ -40,6 +40,9 @@ _HOPELESS = 0.6
 # Of quantised runtimes, only those this near to the best get more algorithms tried.
 _NEAR = 0.85
 
+# Quick timings above this share of the fastest don't tell runtimes apart.
+_LEVEL = 0.95
+
 # Further settings tried per runtime; each of Inductor's costs half a minute of C++.
 _MORE = {"inductor": 1}
 
@@ -135,18 +138,32 @@ def _of_graphs(best: dict[str, Settings]) -> list[str]:
     return sorted(best.keys() - {"inductor"})  # it compiles the program, not the graph
 
 
-def int8_probe(kind: str, best: dict[str, Settings], flags: frozenset[str]) -> Iterator[Recipe]:
-    """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples."""
-    for runtime in best:
-        steps = next(iter(first_recipes(kind, runtime, flags=flags)), ())
-        quick = tuple(
-            msgspec.structs.replace(step, options={**step.options, "subset_size": _PROBE_SAMPLES})
-            if step.name.startswith("quantize")
-            else step
-            for step in steps
-        )
-        yield Recipe(quick, runtime, best[runtime])
-        return
+def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
+    """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples.
+
+    Of the runtimes that have int8, the one that ran the untouched graph fastest is asked.
+
+    Args:
+        kind: ``"cnn"`` or ``"transformer"``.
+        first: untouched trials that ran; of those about equally fast, the earlier one counts.
+        flags: what the CPU can do.
+    """
+    able = [
+        (t, recipes[0])
+        for t in first
+        if (recipes := first_recipes(kind, t.recipe.runtime, flags=flags))
+    ]
+    if not able:
+        return ()
+    most = max(speed(t) for t, _ in able)
+    trial, steps = next(pair for pair in able if speed(pair[0]) >= _LEVEL * most)
+    quick = tuple(
+        msgspec.structs.replace(step, options={**step.options, "subset_size": _PROBE_SAMPLES})
+        if step.name.startswith("quantize")
+        else step
+        for step in steps
+    )
+    return (Recipe(quick, trial.recipe.runtime, trial.recipe.settings),)
 
 
 def int8_first(

@@ -57,11 +57,33 @@ def test_reduced_precision_only_where_the_cpu_has_it() -> None:
 
 
 def test_the_probe_is_the_first_recipe_with_a_handful_of_samples() -> None:
-    (probe,) = rungs.int8_probe("cnn", {"openvino": PLAIN}, AXES["flags"])
-    (first,) = rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, AXES["flags"])
+    (probe,) = rungs.int8_probe("cnn", [ran("openvino", 1.0)], FLAGS)
+    (first,) = rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, FLAGS)
     assert [s.name for s in probe.steps] == [s.name for s in first.steps]
     assert probe.steps[-1].options["subset_size"] == 8
-    assert list(rungs.int8_probe("cnn", {}, AXES["flags"])) == []
+
+
+@pytest.mark.parametrize(
+    ("speeds", "asked"),
+    [
+        ({"openvino": 1.0, "onnxruntime": 1.4}, "onnxruntime"),
+        ({"openvino": 1.0, "onnxruntime": 0.7}, "openvino"),
+        ({"openvino": 1.0, "onnxruntime": 1.02}, "openvino"),
+        ({"inductor": 9.0, "openvino": 1.0}, "openvino"),
+    ],
+)
+def test_the_probe_asks_the_runtime_that_is_fastest_of_those_with_int8(
+    speeds: dict[str, float], asked: str
+) -> None:
+    first = [ran(runtime, speed) for runtime, speed in speeds.items()]
+    (probe,) = rungs.int8_probe("cnn", first, FLAGS)
+    assert probe.runtime == asked
+    assert probe.steps
+
+
+def test_there_is_no_probe_without_a_runtime_that_has_int8() -> None:
+    assert rungs.int8_probe("cnn", [], FLAGS) == ()
+    assert rungs.int8_probe("cnn", [ran("inductor", 1.0)], FLAGS) == ()
 
 
 def test_other_algorithms_only_on_runtimes_that_are_near() -> None:
