@@ -83,13 +83,14 @@ def _look(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
 def _go_up(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     """Everything after rung 0, in order of cost."""
     first = trials.untouched()
-    _wave(trials, 1, rungs.untouched_rest(first, **axes), judge=False, share=_TUNING)
-    _wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False, share=_COMPILING)
-    _wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes), share=_TUNING)
-    _wave(trials, 1, rungs.fused(setup.kind, _settings_by_runtime(trials.untouched())))
     if _short_of_room(setup, trials):
         share = _share_allowed(setup, trials)
-        _wave(trials, 1, rungs.lighter(_settings_by_runtime(trials.untouched()), share=share))
+        _wave(trials, 1, rungs.lighter(_settings_by_runtime(first), share=share))
+    _wave(trials, 1, rungs.untouched_rest(first, **axes), judge=False, share=_TUNING)
+    _wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False, share=_COMPILING)
+    if not _short_of_room(setup, trials):  # else what follows is too large as well
+        _wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes), share=_TUNING)
+        _wave(trials, 1, rungs.fused(setup.kind, _settings_by_runtime(trials.untouched())))
     _say_what_was_left_out(setup, trials)
     if not _enough(setup, trials):
         _int8(setup, trials, axes)
