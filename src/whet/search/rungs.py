@@ -29,6 +29,8 @@ __all__ = [
     "padded",
     "reduced_precision",
     "retuned",
+    "reworked",
+    "tidied",
     "untouched_first",
     "untouched_rest",
     "weights_only",
@@ -45,6 +47,16 @@ _LEVEL = 0.95
 
 # Further settings tried per runtime; each of Inductor's costs half a minute of C++.
 _MORE = {"inductor": 1}
+
+# Runtimes that passes over graphs are for; Inductor compiles the program.
+_GRAPHS = frozenset({"openvino", "onnxruntime"})
+
+_TIDY = (Step("tidy"), Step("fuse"))
+_FUSE = Step("fuse", {"target": "onnxruntime"})
+_PER_CHANNEL = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"})
+
+# A CPU with this flag gives ONNX Runtime kernels of its own for graphs in half precision.
+_HALF_KERNELS = "asimdhp"
 
 # A graph can't get smaller than by the bits of its weights.
 _FLOAT_BITS = 32
@@ -94,6 +106,11 @@ def reduced_precision(runtimes: Sequence[str], **axes: Unpack[Axes]) -> Iterator
         ]
         for settings in lossy[:2]:
             yield Recipe((), runtime, settings)
+        if runtime == "onnxruntime" and _HALF_KERNELS in axes["flags"]:
+            # It computes in the graph's own types, so the graph is what changes.
+            step = Step("cast", {"weights": "fp16", "compute": True})
+            first = settings_space(runtime, lossless=False, **axes)[0]
+            yield Recipe((step,), runtime, first)
 
 
 def padded(trial: Trial, choices: Iterable[dict[str, int]]) -> Iterator[Recipe]:
@@ -107,8 +124,7 @@ def padded(trial: Trial, choices: Iterable[dict[str, int]]) -> Iterator[Recipe]:
 def fused(kind: str, best: dict[str, Settings]) -> Iterator[Recipe]:
     """Rung 1, fourth wave: transformers with ONNX Runtime's own fused operators."""
     if kind == "transformer" and "onnxruntime" in best:
-        step = Step("fuse", {"target": "onnxruntime"})
-        yield Recipe((step,), "onnxruntime", best["onnxruntime"])
+        yield Recipe((_FUSE,), "onnxruntime", best["onnxruntime"])
 
 
 def lighter(best: dict[str, Settings], *, share: float) -> Iterator[Recipe]:
@@ -135,7 +151,7 @@ def weights_only(best: dict[str, Settings], *, share: float) -> Iterator[Recipe]
 
 
 def _of_graphs(best: dict[str, Settings]) -> list[str]:
-    return sorted(best.keys() - {"inductor"})  # it compiles the program, not the graph
+    return sorted(best.keys() & _GRAPHS)
 
 
 def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
@@ -205,6 +221,39 @@ def int8_rest(
     # Weight-only pays where a network is bound by reading its weights, or for its size alone.
     if "openvino" in best:
         yield Recipe(weights_recipe("openvino"), "openvino", best["openvino"])
+
+
+def tidied(trial: Trial) -> Iterator[Recipe]:
+    """A candidate's own passes on a tidied graph with affine maps folded into its weights.
+
+    Exporters of today leave little to do there, and the passes refuse a graph that
+    they would not change; older files gain, above all where they are quantised after.
+    """
+    recipe = trial.recipe
+    if recipe.runtime in _GRAPHS and not any(step in recipe.steps for step in _TIDY):
+        yield Recipe((*_TIDY, *recipe.steps), recipe.runtime, recipe.settings)
+
+
+def reworked(kind: str, trial: Trial) -> Iterator[Recipe]:
+    """Rung 2, late: a quantised candidate that is good, with one pass or option changed.
+
+    Fused operators leave less between the integer kernels of ONNX Runtime; one scale
+    for a whole tensor instead of one per channel is cheaper on some of its kernels.
+    """
+    recipe = trial.recipe
+    names = {step.name for step in recipe.steps}
+    if names.isdisjoint(_PER_CHANNEL):
+        return
+    if kind == "transformer" and recipe.runtime == "onnxruntime" and "fuse" not in names:
+        yield Recipe((_FUSE, *recipe.steps), recipe.runtime, recipe.settings)
+    whole = tuple(
+        msgspec.structs.replace(step, options={**step.options, "per_channel": False})
+        if step.name in _PER_CHANNEL
+        else step
+        for step in recipe.steps
+    )
+    if whole != recipe.steps:
+        yield Recipe(whole, recipe.runtime, recipe.settings)
 
 
 def retuned(trial: Trial, *, most: int, **axes: Unpack[Axes]) -> Iterator[Recipe]:

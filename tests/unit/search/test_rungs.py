@@ -126,6 +126,41 @@ def test_an_original_that_is_retuned_stays_one() -> None:
     assert all(r.untouched for r in found)
 
 
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("kind", ["cnn", "transformer"])
+def test_what_is_good_is_reworked_one_change_at_a_time(kind: str, runtime: str) -> None:
+    recipe = rungs.int8_first(kind, (runtime,), {runtime: PLAIN}, FLAGS)[0]
+    found = [r.steps for r in rungs.reworked(kind, ran(runtime, 3.0, recipe))]
+    whole = [steps for steps in found if steps[-1].options.get("per_channel") is False]
+    assert [steps[:-1] for steps in whole] == [recipe.steps[:-1]]
+    fused = [steps for steps in found if steps[0].name == "fuse"]
+    assert [steps[1:] for steps in fused] == (
+        [recipe.steps] if (kind, runtime) == ("transformer", "onnxruntime") else []
+    )
+    assert len(found) == len(whole) + len(fused)
+    again = [ran(runtime, 3.0, Recipe(s, runtime, PLAIN)) for s in whole]
+    assert all(s.steps[0].name == "fuse" for t in again for s in rungs.reworked(kind, t))
+
+
+def test_nothing_is_reworked_in_a_graph_that_is_not_quantised() -> None:
+    assert list(rungs.reworked("transformer", ran("onnxruntime", 3.0))) == []
+
+
+def test_a_graph_is_tidied_once_before_its_own_passes() -> None:
+    recipe = rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, FLAGS)[0]
+    (found,) = rungs.tidied(ran("openvino", 3.0, recipe))
+    assert [s.name for s in found.steps] == ["tidy", "fuse", *(s.name for s in recipe.steps)]
+    assert list(rungs.tidied(ran("openvino", 3.0, found))) == []
+    assert list(rungs.tidied(ran("inductor", 3.0))) == []
+
+
+def test_graphs_in_half_precision_where_onnx_runtime_has_kernels_for_them() -> None:
+    arm = Axes(cores=2, fixed={}, flags=frozenset({"asimdhp"}), concurrency=1)
+    (found,) = rungs.reduced_precision(("onnxruntime",), **arm)
+    assert found.steps[0].options == {"weights": "fp16", "compute": True}
+    assert list(rungs.reduced_precision(("onnxruntime",), **AXES)) == []
+
+
 def test_half_of_the_size_on_every_runtime_that_runs_graphs() -> None:
     best = {"openvino": PLAIN, "inductor": PLAIN, "onnxruntime": PLAIN}
     found = list(rungs.lighter(best, share=0.6))

@@ -6,7 +6,7 @@ import pytest
 from whet.core.passes import Pipeline, Stage
 from whet.core.recipe import Step
 from whet.core.registry import resolve
-from whet.optimize.graph.quantize.space import first_recipes, restored, suggest
+from whet.optimize.graph.quantize.space import first_recipes, restored, suggest, weights_recipe
 
 KINDS = ("cnn", "transformer")
 RUNTIMES = ("openvino", "onnxruntime")
@@ -46,6 +46,25 @@ def test_cpus_that_sum_in_32_bits_use_all_8_bits_of_a_weight() -> None:
     for flags, expected in ((frozenset({"avx2"}), {None}), (frozenset({"amx_int8"}), {"none"})):
         recipes = first_recipes("cnn", "openvino", flags=flags)
         assert {steps[-1].options.get("half_range") for steps in recipes} == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnx_runtimes_own_quantisers_keep_to_7_bits_where_sums_overflow(kind: str) -> None:
+    for flags, expected in ((frozenset({"avx2"}), True), (frozenset({"avx512_vnni"}), None)):
+        own = [
+            step
+            for steps in first_recipes(kind, "onnxruntime", flags=flags)
+            for step in steps
+            if step.name in {"quantize-ort", "quantize-dynamic"}
+        ]
+        assert own
+        assert {step.options.get("reduce_range") for step in own} == {expected}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_weights_alone_have_a_pipeline_on_every_runtime(runtime: str) -> None:
+    for bits in (8, 4):
+        assert built(weights_recipe(runtime, bits=bits)).takes is Stage.GRAPH
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

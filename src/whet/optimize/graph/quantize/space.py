@@ -49,6 +49,17 @@ _ORT_TRANSFORMER: tuple[Step, ...] = (
 _WIDE_SUMS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 
 
+# ONNX Runtime's own quantisers know 7 bits for all weights or for none.
+_NARROWED = frozenset({"quantize-ort", "quantize-dynamic"})
+
+
+def _sums(flags: frozenset[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options against sums that overflow, or for all 8 bits: NNCF's and ONNX Runtime's."""
+    if flags.isdisjoint(_WIDE_SUMS):
+        return {}, {"reduce_range": True}
+    return {"half_range": "none"}, {}
+
+
 def first_recipes(
     kind: str, runtime: str, *, flags: frozenset[str] = frozenset()
 ) -> tuple[tuple[Step, ...], ...]:
@@ -58,15 +69,19 @@ def first_recipes(
         kind: ``"transformer"``; anything else is treated as a ``"cnn"``.
         runtime: its registered name; one that runs no quantised graphs gets none.
         flags: features of the CPU that will run it; without one that sums in 32
-            bits, the first layers keep weights of 7 bits.
+            bits, weights make do with 7 bits: of NNCF's the first layers', of ONNX
+            Runtime's own quantisers all.
     """
     attention = kind == "transformer"
-    full = {} if flags.isdisjoint(_WIDE_SUMS) else {"half_range": "none"}
+    full, narrow = _sums(flags)
     nncf = tuple({**full, **o} for o in (_NNCF_TRANSFORMER if attention else _NNCF_CNN))
     if runtime == "openvino":
         return tuple((_IR, Step("quantize-nncf-ir", dict(options))) for options in nncf)
     if runtime == "onnxruntime":
-        own = _ORT_TRANSFORMER if attention else _ORT_CNN
+        own = tuple(
+            Step(step.name, {**narrow, **step.options}) if step.name in _NARROWED else step
+            for step in (_ORT_TRANSFORMER if attention else _ORT_CNN)
+        )
         ours = tuple(Step("quantize-nncf", dict(options)) for options in nncf)
         return tuple((step,) for step in (ours[0], own[0], *ours[1:3], *own[1:], *ours[3:]))
     return ()
@@ -102,12 +117,12 @@ def suggest(
     that have no effect aren't made. Arguments as in `first_recipes`.
     """
     attention = kind == "transformer"
-    full = {} if flags.isdisjoint(_WIDE_SUMS) else {"half_range": "none"}
+    full, narrow = _sums(flags)
     if runtime == "openvino":
         return (_IR, Step("quantize-nncf-ir", full | _nncf_options(trial, attention=attention)))
     if trial.suggest_categorical("quantiser", ("nncf", "ort")) == "nncf":
         return (Step("quantize-nncf", full | _nncf_options(trial, attention=attention)),)
-    return (Step("quantize-ort", _ort_options(trial, attention=attention)),)
+    return (Step("quantize-ort", narrow | _ort_options(trial, attention=attention)),)
 
 
 def _nncf_options(trial: Suggests, *, attention: bool) -> dict[str, Any]:
