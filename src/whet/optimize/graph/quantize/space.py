@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from whet.core.recipe import Step
 
-__all__ = ["Suggests", "first_recipes", "restored", "suggest", "weights_recipe"]
+__all__ = ["Suggests", "first_recipes", "ranked_by", "restored", "suggest", "weights_recipe"]
 
 _IR = Step("convert-ir")
 
@@ -48,6 +48,11 @@ _ORT_TRANSFORMER: tuple[Step, ...] = (
 # has to make do with 7 of its 8.
 _WIDE_SUMS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 
+
+_QUANTISERS = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"})
+
+# Options that NNCF's quantisers and ONNX Runtime's call by the same name.
+_SHARED = frozenset({"subset_size", "per_channel", "ignored", "keep_first", "keep_last", "seed"})
 
 # ONNX Runtime's own quantisers know 7 bits for all weights or for none.
 _NARROWED = frozenset({"quantize-ort", "quantize-dynamic"})
@@ -158,6 +163,23 @@ def _ort_options(trial: Suggests, *, attention: bool) -> dict[str, Any]:
     return options
 
 
+def ranked_by(step: Step) -> Step | None:
+    """The quantiser by which the layers of a step are ranked; ``None`` where it quantises none.
+
+    Damage is found by taking NNCF's quantisers out one group at a time
+    (`whet.optimize.graph.quantize.sensitivity`). ONNX Runtime's own quantisers round the
+    same layers by other ranges: which of them hurt most is asked of NNCF in their stead.
+    As the static one rounds outputs too, it may need the layer before as well; the search
+    for layers to restore finds that by going on down the ranking.
+    """
+    if step.name not in _QUANTISERS:
+        return None
+    if step.name in _NARROWED:
+        shared = {key: value for key, value in step.options.items() if key in _SHARED}
+        return Step("quantize-nncf", shared)
+    return step
+
+
 def restored(steps: Iterable[Step], ignored: Iterable[str]) -> tuple[Step, ...]:
     """The same passes with more operators left in float by the quantiser among them.
 
@@ -172,7 +194,7 @@ def restored(steps: Iterable[Step], ignored: Iterable[str]) -> tuple[Step, ...]:
                 "ignored": sorted({*step.options.get("ignored", ()), *more}),
             },
         )
-        if step.name in {"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"}
+        if step.name in _QUANTISERS
         else step
         for step in steps
     )
