@@ -3,6 +3,10 @@
 A full grid would be mostly waste. So the settings that move latency most
 (precision, fixed or dynamic sizes, threads) are crossed, and each of the
 others is tried once, as a change to the most promising point of that grid.
+
+Requests at once share the cores. A runtime with streams gives each of them
+cores of its own: one that waits for all cores waits for the request before it
+as well. One without has its callers compute beside its pool of threads.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import msgspec
 from whet.core.settings import GraphLevel, Layout, Precision, Settings
 from whet.errors import OptionError
 
-__all__ = ["precisions", "settings_space"]
+__all__ = ["precisions", "settings_space", "thread_counts"]
 
 # Flags of /proc/cpuinfo that say a CPU multiplies in a half precision (x86; "bf16" and
 # "asimdhp" are Arm's words).
@@ -25,30 +29,39 @@ _EVERY_COUNT_UP_TO = 4
 
 
 def settings_space(
-    runtime: str, *, cores: int, fixed: dict[str, int], flags: frozenset[str], lossless: bool
+    runtime: str,
+    *,
+    cores: int,
+    fixed: dict[str, int],
+    flags: frozenset[str],
+    lossless: bool,
+    concurrency: int = 1,
 ) -> tuple[Settings, ...]:
     """The settings to try for a latency goal, ordered by promise, without repetition.
 
     Args:
         runtime: registered name.
-        cores: compute threads that may be used.
+        cores: compute threads that may be used, by all requests together.
         fixed: sizes that the contract makes known, e.g. ``{"batch": 1}``; empty
             where requests differ in size.
         flags: what the CPU can do (`whet.runtimes.cpu.cpu_flags`).
         lossless: leave out precisions that change answers.
+        concurrency: requests at once.
 
     Raises:
-        OptionError: an unknown runtime, or less than one core.
+        OptionError: an unknown runtime, or less than one core or request.
     """
     if cores < 1:
         raise OptionError(f"cores={cores} can't run anything.", "Give 1 or more.")
+    if concurrency < 1:
+        raise OptionError(f"concurrency={concurrency} asks nothing.", "Give 1 or more.")
     if runtime not in _SPACES:
         raise OptionError(
             f"No settings are known for the runtime '{runtime}'.",
             f"The names are {', '.join(_SPACES)}.",
         )
     half = () if lossless else precisions(flags)
-    return tuple(_unique(_SPACES[runtime](cores, fixed, half)))
+    return tuple(_unique(_SPACES[runtime](cores, fixed, half, concurrency)))
 
 
 def precisions(flags: frozenset[str]) -> tuple[Precision, ...]:
@@ -59,7 +72,7 @@ def precisions(flags: frozenset[str]) -> tuple[Precision, ...]:
     )
 
 
-def _threads(cores: int) -> list[int]:
+def thread_counts(cores: int) -> list[int]:
     """Every count on few cores; halves of it on many. Most first: latency is the goal."""
     if cores <= _EVERY_COUNT_UP_TO:
         return list(range(cores, 0, -1))
@@ -67,6 +80,22 @@ def _threads(cores: int) -> list[int]:
     while counts[-1] > 1:
         counts.append(counts[-1] // 2)
     return counts
+
+
+def _loads(cores: int, concurrency: int) -> list[tuple[int, int]]:
+    """Threads and streams, for a runtime that has streams; never more than the cores together."""
+    most = min(cores, concurrency)
+    if most == 1:
+        return [(threads, 1) for threads in thread_counts(cores)]
+    spread = [(cores // streams, streams) for streams in reversed(thread_counts(most))]
+    fewer = [(threads, most) for threads in thread_counts(cores // most)[1:]]
+    return [spread[-1], *spread[:-1], *fewer]
+
+
+def _shared(cores: int, concurrency: int) -> list[tuple[int, int]]:
+    """The same for a runtime without streams: callers and the pool's further threads fill the cores."""
+    filled = max(1, cores - concurrency + 1)
+    return [(threads, 1) for threads in dict.fromkeys((filled, *thread_counts(cores)))]
 
 
 def _sizes(fixed: Mapping[str, int]) -> list[dict[str, int]]:
@@ -77,11 +106,13 @@ def _sizes(fixed: Mapping[str, int]) -> list[dict[str, int]]:
     return [*choices, {}]
 
 
-def _grid(cores: int, fixed: Mapping[str, int], choices: Iterable[Precision]) -> Iterator[Settings]:
-    for threads in _threads(cores):
+def _grid(
+    loads: Iterable[tuple[int, int]], fixed: Mapping[str, int], choices: Iterable[Precision]
+) -> Iterator[Settings]:
+    for threads, streams in loads:
         for precision in choices:
             for sizes in _sizes(fixed):
-                yield Settings(threads=threads, precision=precision, fixed=sizes)
+                yield Settings(threads=threads, streams=streams, precision=precision, fixed=sizes)
 
 
 def _varied(base: Settings, **changes: Any) -> Iterator[Settings]:
@@ -90,37 +121,52 @@ def _varied(base: Settings, **changes: Any) -> Iterator[Settings]:
         yield msgspec.structs.replace(base, **{name: value})
 
 
-def _openvino(cores: int, fixed: dict[str, int], half: tuple[Precision, ...]) -> list[Settings]:
-    grid = list(_grid(cores, fixed, (*half, Precision.FP32)))
+def _openvino(
+    cores: int, fixed: dict[str, int], half: tuple[Precision, ...], concurrency: int
+) -> list[Settings]:
+    grid = list(_grid(_loads(cores, concurrency), fixed, (*half, Precision.FP32)))
     first, rest = grid[0], grid[1:]
     return [first, *_varied(first, pin=True, flush_denormals=True), *rest]
 
 
-def _onnxruntime(cores: int, fixed: dict[str, int], half: tuple[Precision, ...]) -> list[Settings]:
+def _onnxruntime(
+    cores: int, fixed: dict[str, int], half: tuple[Precision, ...], concurrency: int
+) -> list[Settings]:
     del half  # the provider computes in the graph's own types
-    grid = list(_grid(cores, fixed, (Precision.FP32,)))
+    grid = list(_grid(_shared(cores, concurrency), fixed, (Precision.FP32,)))
     first = grid[0]
-    alone = {"spin": False} if cores > 1 else {}  # a single thread has nobody to wait for
+    # A single thread has nobody to wait for.
+    alone = {"spin": False} if first.threads > 1 else {}
     changes = _varied(first, **alone, level=GraphLevel.EXTENDED)
     quiet = [msgspec.structs.replace(s, spin=False) for s in grid[1:] if s.threads > 1]
     return [first, *changes, *grid[1:], *quiet]
 
 
-def _torch(cores: int, fixed: dict[str, int], half: tuple[Precision, ...]) -> list[Settings]:
-    del fixed, half  # the baseline takes sizes as they come and keeps its precision
-    counts = [Settings(threads=threads) for threads in _threads(cores)]
+def _torch(
+    cores: int, fixed: dict[str, int], half: tuple[Precision, ...], concurrency: int
+) -> list[Settings]:
+    # The baseline takes sizes and requests as they come and keeps its precision.
+    del fixed, half, concurrency
+    counts = [Settings(threads=threads) for threads in thread_counts(cores)]
     quiet = [msgspec.structs.replace(s, spin=False) for s in counts if s.threads > 1]
     return [*counts, *quiet]
 
 
-def _inductor(cores: int, fixed: dict[str, int], half: tuple[Precision, ...]) -> list[Settings]:
+def _inductor(
+    cores: int, fixed: dict[str, int], half: tuple[Precision, ...], concurrency: int
+) -> list[Settings]:
     # Each of these costs a compilation of half a minute: no grid over threads.
     bf16 = tuple(p for p in half if p is Precision.BF16)
-    grid = [s for s in _grid(cores, fixed, (*bf16, Precision.FP32)) if s.threads == cores]
+    loads = _loads(cores, concurrency)
+    grid = list(_grid(loads[:1], fixed, (*bf16, Precision.FP32)))
     first = grid[0]
-    alone = {"spin": False} if cores > 1 else {}
-    single = [msgspec.structs.replace(first, threads=1)]
-    return [first, *_varied(first, layout=Layout.CHANNELS_LAST, **alone), *grid[1:], *single]
+    alone = {"spin": False} if first.threads > 1 else {}
+    whole = loads[1:2] if first.streams > 1 else []
+    other = [
+        msgspec.structs.replace(first, threads=threads, streams=streams)
+        for threads, streams in (*whole, (1, first.streams))
+    ]
+    return [first, *_varied(first, layout=Layout.CHANNELS_LAST, **alone), *grid[1:], *other]
 
 
 _SPACES = {

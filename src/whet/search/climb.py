@@ -11,33 +11,35 @@ with slack; without one it goes on while anything promising is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from whet.core.evidence import Feasibility, Status, Trial
-from whet.core.recipe import Recipe
+from whet.core.evidence import Feasibility, Trial
 from whet.core.settings import Settings
 from whet.errors import RuntimeUnavailableError
-from whet.runtimes.registry import get
 from whet.search import rungs
-from whet.search.decide import promising
 from whet.search.feasibility import assess
-from whet.search.figures import answers_right, is_untouched, plainest, speed
-from whet.search.lengths import masked_symbols, round_ups
+from whet.search.figures import answers_right, is_untouched, plainest
+from whet.search.polish import (
+    ALL,
+    FEW,
+    LEVEL,
+    TUNING,
+    judge_the_fast,
+    pad,
+    retune,
+    retune_the_original,
+    rework,
+)
 from whet.search.refine import refine
 from whet.search.setup import Setup
 from whet.search.trials import Trials
 from whet.search.untouched import best_untouched
+from whet.search.waves import enough, good, share_allowed, short_of_room, wave
 
 __all__ = ["Climbed", "climb"]
 
-_SLACK = 0.9  # a limit is kept with slack below this share of it
-_LATE = 2  # trials that are judged after the climb
-# Shares of the time left that a wave may take, so that those after it have their turn.
-_TUNING = 0.2
-_COMPILING = 0.3
-_LEVEL = 0.05  # quick timings this near to each other may change places in the next search
-_ROWS_LOOKED_AT = 256
+_COMPILING = 0.3  # share of the time left that compiling C++ may take
 
 
 @dataclass(frozen=True)
@@ -70,32 +72,31 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
 
 def _look(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     """The untouched graph where it compiles in seconds, and the int8 probe."""
-    first = _wave(
+    first = wave(
         trials, 1, rungs.untouched_first(_quick_to_build(setup), **axes), judge=False, must=True
     )
     _need_one(first, trials)
-    _wave(
-        trials,
-        0,
-        rungs.int8_probe(setup.kind, _settings_by_runtime(first), axes["flags"]),
-        judge=False,
-    )
+    right = [t for t in first if answers_right(t)] or first
+    wave(trials, 0, rungs.int8_probe(setup.kind, right, axes["flags"]), judge=False)
 
 
 def _go_up(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     """Everything after rung 0, in order of cost."""
     first = trials.untouched()
-    _wave(trials, 1, rungs.untouched_rest(first, **axes), judge=False, share=_TUNING)
-    _wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False, share=_COMPILING)
-    _wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes), share=_TUNING)
-    _wave(trials, 1, rungs.fused(setup.kind, _settings_by_runtime(trials.untouched())))
-    if setup.contract.max_bytes is not None:
-        _wave(trials, 1, rungs.lighter(_settings_by_runtime(trials.untouched())))
+    if short_of_room(setup, trials):
+        share = share_allowed(setup, trials)
+        wave(trials, 1, rungs.lighter(_settings_by_runtime(first), share=share))
+    wave(trials, 1, rungs.untouched_rest(first, **axes), judge=False, share=TUNING)
+    wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False, share=_COMPILING)
+    if not short_of_room(setup, trials):  # else what follows is too large as well
+        wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes), share=TUNING)
+        wave(trials, 1, rungs.fused(setup.kind, _settings_by_runtime(trials.untouched())))
     _say_what_was_left_out(setup, trials)
-    if not _enough(setup, trials):
+    if not enough(setup, trials):
         _int8(setup, trials, axes)
-    _pad(setup, trials, [t for t in trials.all.values() if _good(setup, t)])
-    _judge_the_fast(setup, trials)
+    pad(setup, trials, [t for t in trials.all.values() if good(setup, t)])
+    judge_the_fast(setup, trials)
+    retune_the_original(setup, trials, axes)
 
 
 def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
@@ -103,108 +104,18 @@ def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     settings, flags = _settings_by_runtime(trials.untouched()), axes["flags"]
     first: list[Trial] = []
     for recipe in rungs.int8_first(setup.kind, setup.runtimes, settings, flags):
-        first += _wave(trials, 2, (recipe,), stop=setup)
+        first += wave(trials, 2, (recipe,), stop=setup)
         # For text this gains more than any other runtime would, and takes seconds.
-        _pad(setup, trials, [t for t in first if _good(setup, t)])
-    _retune(setup, trials, axes)
-    _wave(trials, 2, rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
-    if not _enough(setup, trials):
+        pad(setup, trials, [t for t in first if good(setup, t)])
+    if short_of_room(setup, trials):
+        share = share_allowed(setup, trials)
+        wave(trials, 2, rungs.weights_only(settings, share=share), stop=setup)
+    retune(setup, trials, axes, most=FEW)
+    wave(trials, 2, rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
+    if not enough(setup, trials):
         refine(setup, trials)
-    _retune(setup, trials, axes)
-
-
-def _retune(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
-    """Other settings for the fastest quantised graph that is good."""
-    good = [t for t in trials.all.values() if t.recipe.steps and _good(setup, t)]
-    if good:
-        best = plainest(good, within=_LEVEL)
-        _pad(setup, trials, good)
-        _wave(trials, 2, rungs.retuned(best, **axes), share=_TUNING, stop=setup)
-
-
-def _good(setup: Setup, trial: Trial) -> bool:
-    return promising(trial, setup.contract, setup.certify.samples)
-
-
-def _pad(setup: Setup, trials: Trials, bases: Sequence[Trial]) -> None:
-    """The fastest of some trials with its sizes rounded up, where that may help."""
-    able = [t for t in bases if "round_up" in get(t.recipe.runtime).honours]
-    if able:
-        best = max(able, key=speed)
-        if not best.recipe.settings.round_up:
-            choices = round_ups(_masked_sizes(setup))
-            _wave(trials, best.rung, rungs.padded(best, choices), stop=setup)
-
-
-def _masked_sizes(setup: Setup) -> dict[str, list[int]]:
-    """Sizes of what a mask covers, in the first select rows."""
-    signature = setup.graph.signature
-    symbols = masked_symbols(signature)
-    if not symbols:
-        return {}
-    sizes = [signature.bind(row) for row in setup.select.batches(1, limit=_ROWS_LOOKED_AT)]
-    return {symbol: [of[symbol] for of in sizes] for symbol in symbols}
-
-
-def _judge_the_fast(setup: Setup, trials: Trials) -> None:
-    """Judge what is faster than everything safe but was only timed, while time allows."""
-    safe = max((speed(t) for t in trials.all.values() if _good(setup, t)), default=0)
-    fast = [
-        t
-        for t in trials.all.values()
-        if t.status is Status.OK and t.select is None and speed(t) > max(safe, 1.0)
-    ]
-    for trial in sorted(fast, key=speed, reverse=True)[:_LATE]:
-        trials.judge(trial)
-
-
-def _wave(
-    trials: Trials,
-    rung: int,
-    recipes: Iterable[Recipe],
-    *,
-    judge: bool = True,
-    share: float = 1.0,
-    must: bool = False,
-    stop: Setup | None = None,
-) -> list[Trial]:
-    """Try recipes in order and return those that ran.
-
-    Args:
-        trials: where they are tried.
-        rung: of the ladder.
-        recipes: the most promising first.
-        judge: whether quality is judged.
-        share: of the time left for climbing that the wave may take.
-        must: try them whatever time is left: without the untouched graph on every
-            runtime that compiles in seconds nobody can say "never slower".
-        stop: end the wave when a candidate of this search keeps the contract.
-    """
-    trials.tell.rung(rung)
-    most_s = trials.time_share_s(share)
-    tried: list[Trial] = []
-    for recipe in recipes:
-        if stop is not None and _enough(stop, trials):
-            break
-        trial = trials.attempt(recipe, rung, judge=judge, until_s=most_s, must=must)
-        if trial is not None:
-            tried.append(trial)
-    return [t for t in tried if t.status is Status.OK]
-
-
-def _enough(setup: Setup, trials: Trials) -> bool:
-    """Whether a promising candidate keeps the latency limit with slack."""
-    contract = setup.contract
-    if contract.limit_ms is None:
-        return False
-    for trial in trials.all.values():
-        point = trial.latency.at(contract.percentile) if trial.latency is not None else None
-        reach = None if point is None else (point.high_ms or point.value_ms)
-        # Quick timings run too few queries for a high percentile: take their slowest query.
-        reach = reach if reach is not None else (trial.latency.max_ms if trial.latency else None)
-        if reach is not None and reach <= _SLACK * contract.limit_ms and _good(setup, trial):
-            return True
-    return False
+    rework(setup, trials)
+    retune(setup, trials, axes, most=ALL)
 
 
 def _say_what_was_left_out(setup: Setup, trials: Trials) -> None:
@@ -220,7 +131,12 @@ def _say_what_was_left_out(setup: Setup, trials: Trials) -> None:
 def _axes(setup: Setup) -> rungs.Axes:
     symbol = setup.graph.signature.batch_symbol
     fixed = {symbol: setup.contract.batch} if symbol is not None else {}
-    return rungs.Axes(cores=setup.threads, fixed=fixed, flags=frozenset(setup.machine.flags))
+    return rungs.Axes(
+        cores=setup.threads,
+        fixed=fixed,
+        flags=frozenset(setup.machine.flags),
+        concurrency=setup.contract.concurrency,
+    )
 
 
 def _quick_to_build(setup: Setup) -> tuple[str, ...]:
@@ -237,7 +153,7 @@ def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
             continue
         ran.setdefault(trial.recipe.runtime, []).append(trial)
     return {
-        runtime: plainest(trials, within=_LEVEL).recipe.settings for runtime, trials in ran.items()
+        runtime: plainest(trials, within=LEVEL).recipe.settings for runtime, trials in ran.items()
     }
 
 

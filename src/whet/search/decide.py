@@ -16,7 +16,7 @@ from whet.core.evidence import Latency, Status, Trial, Verdict
 from whet.core.points import shared_percentile
 from whet.search.figures import answers_right, damage, speed
 from whet.search.judged import expected, is_stranger, likely_holds, quality_clause, within
-from whet.search.kinds import engine_kind, safest_of_each_kind
+from whet.search.kinds import answer_kind, one_of_each_answer, safest_of_each_kind
 from whet.search.limits import limit_clauses, loosened, nearest
 from whet.search.tail_proof import queries_words
 
@@ -110,7 +110,8 @@ def certify_order(
     a correction (fixed-sequence testing; Maurer, Hothorn and Lehmacher 1995).
 
     The fastest promising trials come first, in order of their expected bound; of
-    those that only calibration tells apart (`whet.search.kinds`), the safest.
+    those that only calibration tells apart (`whet.search.kinds`), the safest; and
+    the same graph with other settings only where places are left.
     Behind them stand faster ones that are merely plausible: on the few select
     samples a good candidate can look worse than it is, and at the end of the
     sequence a failure costs nothing. Where there are none of either, the trial
@@ -124,13 +125,14 @@ def certify_order(
         return expected_bound(trial, certify_n), -speed(trial)
 
     promise = [t for t in known if promising(t, contract, certify_n)]
-    good = safest_of_each_kind(promise, lambda t: expected_bound(t, certify_n))[:most]
-    kinds = {engine_kind(t.recipe) for t in good}
+    ranked = safest_of_each_kind(promise, lambda t: expected_bound(t, certify_n))
+    good = one_of_each_answer(ranked, within=_LEVEL)[:most]
+    kinds = {answer_kind(t.recipe) for t in good}
     fastest = max((speed(t) for t in good), default=0.0)
     plausible = [
         t
         for t in known
-        if engine_kind(t.recipe) not in kinds
+        if answer_kind(t.recipe) not in kinds
         and t.select is not None
         and within(t.select)
         and speed(t) > (1 + _LEVEL) * fastest

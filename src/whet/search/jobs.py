@@ -190,7 +190,8 @@ def make_engine(job: MakeJob) -> Made:
     """Build the graph (once per list of passes) and compile it (once per settings).
 
     Raises:
-        PassError, EngineError, OptionError: as the pass or runtime says.
+        PassError, EngineError, OptionError: as the pass or runtime says; also where the
+            passes change nothing, since that engine is the untouched graph's.
     """
     from whet.runtimes.cache import EngineCache
     from whet.runtimes.registry import get
@@ -256,9 +257,19 @@ def _built(job: MakeJob) -> _BuiltGraph:
         seed=job.seed,
     )
     result = build(job.steps, job.graph, ctx)
+    if not result.changed:
+        raise RequirementError(
+            f"{_listed(job.steps)} found nothing to change in this graph.",
+            "Take the untouched graph.",
+        )
     kept = _BuiltGraph(result.model, result.notes, _traffic(result.model, job.sizes))
     _keep(done, kept)
     return kept
+
+
+def _listed(steps: tuple[Step, ...]) -> str:
+    names = [f"'{step.name}'" for step in steps]
+    return f"The pass {names[0]}" if len(names) == 1 else f"The passes {' and '.join(names)}"
 
 
 def _keep(done: Path, value: msgspec.Struct) -> None:

@@ -5,6 +5,10 @@ decides the numbers in a quantised graph, not its layers and their precisions. S
 candidates run at one speed; where their timings differ, the machine did. So
 between them quality decides, which is the same in every search, and their
 timings are taken together: the median of several is worth more than the best.
+
+Candidates that share their graph and differ in settings that answers don't hang
+on (threads, streams, pinning) are twins: they pass or fail together, so a second
+of them among the finalists proves nothing new.
 """
 
 from __future__ import annotations
@@ -16,9 +20,10 @@ import msgspec
 
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe
-from whet.search.figures import speed
+from whet.core.settings import Settings
+from whet.search.figures import plainest, speed
 
-__all__ = ["engine_kind", "safest_of_each_kind"]
+__all__ = ["answer_kind", "engine_kind", "one_of_each_answer", "safest_of_each_kind"]
 
 # Options of the quantisers that change numbers only.
 _CALIBRATION = frozenset({"subset_size", "ranges", "bias", "calibration", "percentile", "seed"})
@@ -33,6 +38,29 @@ def engine_kind(recipe: Recipe) -> str:
         for step in recipe.steps
     )
     return msgspec.structs.replace(recipe, steps=steps).digest()
+
+
+def answer_kind(recipe: Recipe) -> str:
+    """A digest that is equal for recipes of one `engine_kind` whose settings change speed alone."""
+    own = recipe.settings
+    shared = Settings(precision=own.precision, round_up=own.round_up)
+    return engine_kind(msgspec.structs.replace(recipe, settings=shared))
+
+
+def one_of_each_answer(trials: Iterable[Trial], *, within: float) -> tuple[Trial, ...]:
+    """The same trials, with one of each `answer_kind` before any that is a twin of another.
+
+    Args:
+        trials: the most promising first; that order stays among the first; twins go by speed.
+        within: share of the speed that doesn't tell twins apart: of those the plainest is first.
+    """
+    kinds: dict[str, list[Trial]] = {}
+    for trial in trials:
+        kinds.setdefault(answer_kind(trial.recipe), []).append(trial)
+    first = [plainest(members, within=within) for members in kinds.values()]
+    taken = {t.id for t in first}
+    twins = [t for members in kinds.values() for t in members if t.id not in taken]
+    return (*first, *sorted(twins, key=speed, reverse=True))
 
 
 def safest_of_each_kind(

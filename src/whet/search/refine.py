@@ -15,7 +15,7 @@ from whet.errors import StorageError, WhetError
 from whet.optimize.graph.quantize.groups import group_ms
 from whet.optimize.graph.quantize.plan import RestoreSearch
 from whet.optimize.graph.quantize.sensitivity import Sensitivity
-from whet.optimize.graph.quantize.space import restored, suggest
+from whet.optimize.graph.quantize.space import ranked_by, restored, suggest
 from whet.search.assay import layers_of
 from whet.search.decide import expected_bound, promising
 from whet.search.figures import damage, is_untouched, speed
@@ -60,8 +60,7 @@ def _worth_rescuing(setup: Setup, trials: Trials) -> Trial | None:
 
 
 def _quantiser(trial: Trial) -> Step | None:
-    names = {"quantize-nncf", "quantize-nncf-ir"}
-    return next((step for step in trial.recipe.steps if step.name in names), None)
+    return next((step for step in trial.recipe.steps if ranked_by(step) is not None), None)
 
 
 def _restore(setup: Setup, trials: Trials, base: Trial) -> None:
@@ -104,7 +103,8 @@ def _beaten(setup: Setup, trials: Trials, trial: Trial) -> bool:
 def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | None:
     """Damage of each group of layers, remembered by the ledger."""
     step = _quantiser(base)
-    if step is None:
+    ranking = ranked_by(step) if step is not None else None
+    if step is None or ranking is None:
         return None
     key = f"sensitivity-{base.recipe.build_digest()}"
     kept = trials.ledger.get_as(key, Sensitivity)
@@ -117,7 +117,7 @@ def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | Non
     place = base.recipe.steps.index(step)
     job = SensitivityJob(
         before=base.recipe.steps[:place],
-        quantiser=step,
+        quantiser=ranking,
         graph=setup.graph,
         repair=setup.repair.ref(),
         runtime=base.recipe.runtime,

@@ -7,14 +7,15 @@ of promise. The climb (`whet.search.climb`) asks, tries and asks again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 import msgspec
 
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision, Settings
-from whet.optimize.graph.quantize.space import first_recipes
+from whet.optimize.graph.quantize.space import first_recipes, weights_recipe
+from whet.runtimes.neighbours import neighbours
 from whet.runtimes.settings_space import settings_space
 from whet.search.figures import speed
 
@@ -28,8 +29,11 @@ __all__ = [
     "padded",
     "reduced_precision",
     "retuned",
+    "reworked",
+    "tidied",
     "untouched_first",
     "untouched_rest",
+    "weights_only",
 ]
 
 # A runtime whose first try is slower than this share of the best is not tuned further.
@@ -38,8 +42,25 @@ _HOPELESS = 0.6
 # Of quantised runtimes, only those this near to the best get more algorithms tried.
 _NEAR = 0.85
 
+# Quick timings above this share of the fastest don't tell runtimes apart.
+_LEVEL = 0.95
+
 # Further settings tried per runtime; each of Inductor's costs half a minute of C++.
 _MORE = {"inductor": 1}
+
+# Runtimes that passes over graphs are for; Inductor compiles the program.
+_GRAPHS = frozenset({"openvino", "onnxruntime"})
+
+_TIDY = (Step("tidy"), Step("fuse"))
+_FUSE = Step("fuse", {"target": "onnxruntime"})
+_PER_CHANNEL = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"})
+
+# A CPU with this flag gives ONNX Runtime kernels of its own for graphs in half precision.
+_HALF_KERNELS = "asimdhp"
+
+# A graph can't get smaller than by the bits of its weights.
+_FLOAT_BITS = 32
+_HALF = 16 / _FLOAT_BITS
 
 # Samples for the probe of rung 0: enough for its speed, which is all that is asked of it.
 _PROBE_SAMPLES = 8
@@ -51,45 +72,45 @@ class Axes(TypedDict):
     cores: int
     fixed: dict[str, int]
     flags: frozenset[str]
+    concurrency: int
 
 
-def untouched_first(
-    runtimes: Sequence[str], *, cores: int, fixed: dict[str, int], flags: frozenset[str]
-) -> tuple[Recipe, ...]:
+def untouched_first(runtimes: Sequence[str], **axes: Unpack[Axes]) -> tuple[Recipe, ...]:
     """Rung 1, first wave: the untouched graph once on each runtime, lossless."""
     return tuple(
         Recipe((), runtime, spaces[0])
         for runtime in runtimes
-        if (spaces := settings_space(runtime, cores=cores, fixed=fixed, flags=flags, lossless=True))
+        if (spaces := settings_space(runtime, lossless=True, **axes))
     )
 
 
-def untouched_rest(
-    first: Iterable[Trial], *, cores: int, fixed: dict[str, int], flags: frozenset[str]
-) -> Iterator[Recipe]:
+def untouched_rest(first: Iterable[Trial], **axes: Unpack[Axes]) -> Iterator[Recipe]:
     """Rung 1, second wave: more settings for the runtimes that are near the best."""
     ranked = sorted((t for t in first if speed(t) > 0), key=speed, reverse=True)
     for trial in ranked:
         if speed(trial) < _HOPELESS * speed(ranked[0]):
             continue
         runtime = trial.recipe.runtime
-        space = settings_space(runtime, cores=cores, fixed=fixed, flags=flags, lossless=True)
+        space = settings_space(runtime, lossless=True, **axes)
         for settings in space[1 : 1 + _MORE.get(runtime, 4)]:
             yield Recipe((), runtime, settings)
 
 
-def reduced_precision(
-    runtimes: Sequence[str], *, cores: int, fixed: dict[str, int], flags: frozenset[str]
-) -> Iterator[Recipe]:
+def reduced_precision(runtimes: Sequence[str], **axes: Unpack[Axes]) -> Iterator[Recipe]:
     """Rung 1, third wave: bf16 or fp16 compute where the CPU has it; quality is judged."""
     for runtime in runtimes:
         lossy = [
             s
-            for s in settings_space(runtime, cores=cores, fixed=fixed, flags=flags, lossless=False)
+            for s in settings_space(runtime, lossless=False, **axes)
             if s.precision is not Precision.FP32
         ]
         for settings in lossy[:2]:
             yield Recipe((), runtime, settings)
+        if runtime == "onnxruntime" and _HALF_KERNELS in axes["flags"]:
+            # It computes in the graph's own types, so the graph is what changes.
+            step = Step("cast", {"weights": "fp16", "compute": True})
+            first = settings_space(runtime, lossless=False, **axes)[0]
+            yield Recipe((step,), runtime, first)
 
 
 def padded(trial: Trial, choices: Iterable[dict[str, int]]) -> Iterator[Recipe]:
@@ -103,28 +124,62 @@ def padded(trial: Trial, choices: Iterable[dict[str, int]]) -> Iterator[Recipe]:
 def fused(kind: str, best: dict[str, Settings]) -> Iterator[Recipe]:
     """Rung 1, fourth wave: transformers with ONNX Runtime's own fused operators."""
     if kind == "transformer" and "onnxruntime" in best:
-        step = Step("fuse", {"target": "onnxruntime"})
-        yield Recipe((step,), "onnxruntime", best["onnxruntime"])
+        yield Recipe((_FUSE,), "onnxruntime", best["onnxruntime"])
 
 
-def lighter(best: dict[str, Settings]) -> Iterator[Recipe]:
-    """Rung 1, where size is limited: weights stored in 16 bits, computed with in 32."""
-    for runtime in sorted(best.keys() - {"inductor"}):  # it compiles the program, not the graph
-        yield Recipe((Step("cast", {"weights": "fp16"}),), runtime, best[runtime])
+def lighter(best: dict[str, Settings], *, share: float) -> Iterator[Recipe]:
+    """Rung 1, where room is short: weights stored in 16 bits, computed with in 32.
+
+    Args:
+        best: the fastest lossless settings of each runtime that ran.
+        share: of the untouched graph's size that is allowed; 1 where only memory is limited.
+    """
+    if share >= _HALF:
+        for runtime in _of_graphs(best):
+            yield Recipe((Step("cast", {"weights": "fp16"}),), runtime, best[runtime])
 
 
-def int8_probe(kind: str, best: dict[str, Settings], flags: frozenset[str]) -> Iterator[Recipe]:
-    """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples."""
-    for runtime in best:
-        steps = next(iter(first_recipes(kind, runtime, flags=flags)), ())
-        quick = tuple(
-            msgspec.structs.replace(step, options={**step.options, "subset_size": _PROBE_SAMPLES})
-            if step.name.startswith("quantize")
-            else step
-            for step in steps
-        )
-        yield Recipe(quick, runtime, best[runtime])
-        return
+def weights_only(best: dict[str, Settings], *, share: float) -> Iterator[Recipe]:
+    """Rung 2, where room is short and int8 as a whole didn't do: the weights alone, 8 bits then 4.
+
+    Arguments as in `lighter`.
+    """
+    for bits in (8, 4):
+        for runtime in _of_graphs(best):
+            if share >= bits / _FLOAT_BITS:
+                yield Recipe(weights_recipe(runtime, bits=bits), runtime, best[runtime])
+
+
+def _of_graphs(best: dict[str, Settings]) -> list[str]:
+    return sorted(best.keys() & _GRAPHS)
+
+
+def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
+    """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples.
+
+    Of the runtimes that have int8, the one that ran the untouched graph fastest is asked.
+
+    Args:
+        kind: ``"cnn"`` or ``"transformer"``.
+        first: untouched trials that ran; of those about equally fast, the earlier one counts.
+        flags: what the CPU can do.
+    """
+    able = [
+        (t, recipes[0])
+        for t in first
+        if (recipes := first_recipes(kind, t.recipe.runtime, flags=flags))
+    ]
+    if not able:
+        return ()
+    most = max(speed(t) for t, _ in able)
+    trial, steps = next(pair for pair in able if speed(pair[0]) >= _LEVEL * most)
+    quick = tuple(
+        msgspec.structs.replace(step, options={**step.options, "subset_size": _PROBE_SAMPLES})
+        if step.name.startswith("quantize")
+        else step
+        for step in steps
+    )
+    return (Recipe(quick, trial.recipe.runtime, trial.recipe.settings),)
 
 
 def int8_first(
@@ -165,20 +220,55 @@ def int8_rest(
                 yield queue[place]
     # Weight-only pays where a network is bound by reading its weights, or for its size alone.
     if "openvino" in best:
-        steps = (Step("convert-ir"), Step("quantize-weights-ir"))
-        yield Recipe(steps, "openvino", best["openvino"])
+        yield Recipe(weights_recipe("openvino"), "openvino", best["openvino"])
 
 
-def retuned(
-    trial: Trial, *, cores: int, fixed: dict[str, int], flags: frozenset[str]
-) -> Iterator[Recipe]:
-    """Rung 2, second wave: other settings for a quantised graph that is good already.
+def tidied(trial: Trial) -> Iterator[Recipe]:
+    """A candidate's own passes on a tidied graph with affine maps folded into its weights.
 
-    What is left in float may be computed in bf16, and threads, streams and
-    static shapes weigh differently once the arithmetic is cheap.
+    Exporters of today leave little to do there, and the passes refuse a graph that
+    they would not change; older files gain, above all where they are quantised after.
     """
     recipe = trial.recipe
-    space = settings_space(recipe.runtime, cores=cores, fixed=fixed, flags=flags, lossless=False)
-    for settings in space[: _MORE.get(recipe.runtime, 4)]:
-        same = msgspec.structs.replace(settings, round_up=recipe.settings.round_up)
-        yield Recipe(recipe.steps, recipe.runtime, same)
+    if recipe.runtime in _GRAPHS and not any(step in recipe.steps for step in _TIDY):
+        yield Recipe((*_TIDY, *recipe.steps), recipe.runtime, recipe.settings)
+
+
+def reworked(kind: str, trial: Trial) -> Iterator[Recipe]:
+    """Rung 2, late: a quantised candidate that is good, with one pass or option changed.
+
+    Fused operators leave less between the integer kernels of ONNX Runtime; one scale
+    for a whole tensor instead of one per channel is cheaper on some of its kernels.
+    """
+    recipe = trial.recipe
+    names = {step.name for step in recipe.steps}
+    if names.isdisjoint(_PER_CHANNEL):
+        return
+    if kind == "transformer" and recipe.runtime == "onnxruntime" and "fuse" not in names:
+        yield Recipe((_FUSE, *recipe.steps), recipe.runtime, recipe.settings)
+    whole = tuple(
+        msgspec.structs.replace(step, options={**step.options, "per_channel": False})
+        if step.name in _PER_CHANNEL
+        else step
+        for step in recipe.steps
+    )
+    if whole != recipe.steps:
+        yield Recipe(whole, recipe.runtime, recipe.settings)
+
+
+def retuned(trial: Trial, *, most: int, **axes: Unpack[Axes]) -> Iterator[Recipe]:
+    """Other settings for a candidate that is good already: those beside its own.
+
+    Of a quantised graph, what is left in float may be computed in bf16, and threads,
+    streams and static shapes weigh differently once the arithmetic is cheap. An
+    untouched graph stays one.
+
+    Args:
+        trial: that did well.
+        most: settings to try.
+        axes: of this machine.
+    """
+    recipe = trial.recipe
+    near = neighbours(recipe.runtime, recipe.settings, lossless=recipe.untouched, **axes)
+    for settings in near[: min(most, _MORE.get(recipe.runtime, most))]:
+        yield Recipe(recipe.steps, recipe.runtime, settings)

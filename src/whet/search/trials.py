@@ -32,10 +32,9 @@ from whet.search.budget import Budget
 from whet.search.closing_cost import closing_s
 from whet.search.endings import ended, holds, reason_of, worth_another_try
 from whet.search.events import Stopped
-from whet.search.figures import answers_right, is_untouched, speed
+from whet.search.figures import is_untouched, speed
 from whet.search.footing import complete
 from whet.search.jobs import Made
-from whet.search.judged import within
 from whet.search.ledger import Ledger
 from whet.search.making import engine_for
 from whet.search.naming import name_of
@@ -45,6 +44,7 @@ from whet.search.setup import Setup
 from whet.search.stop import Stop
 from whet.search.teller import Teller
 from whet.search.untouched import stranger_note
+from whet.search.worth import looks_good, worth_judging
 
 __all__ = ["Trials"]
 
@@ -313,21 +313,7 @@ class Trials:
         )
 
     def _worth_judging(self, trial: Trial) -> bool:
-        """Latency first: quality is judged only for those that can still win."""
-        if trial.speedup is None:
-            return False
-        best = max((speed(t) for t in self._good()), default=1.0)
-        return speed(trial) > 0.9 * best
-
-    def _good(self) -> list[Trial]:
-        return [
-            t
-            for t in self.all.values()
-            if t.speedup is not None
-            and t.select is not None
-            and not answers_right(t)
-            and within(t.select)
-        ]
+        return worth_judging(trial, self.all.values(), self.setup.contract)
 
     def _most_s(self, trial: Trial) -> float:
         """How long it may be built: a candidate leaves closing its reserve, untouched ones must run."""
@@ -355,4 +341,4 @@ class Trials:
 
     def best(self) -> Trial | None:
         """The fastest trial that looks good so far."""
-        return max(self._good(), key=speed, default=self.anchor)
+        return max(filter(looks_good, self.all.values()), key=speed, default=self.anchor)

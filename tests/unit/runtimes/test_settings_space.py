@@ -20,6 +20,7 @@ spaces = st.builds(
     fixed=st.sampled_from([{}, ONE, {"batch": 1, "sequence": 128}]),
     flags=st.sampled_from([frozenset(), AMX, AMX | {"avx512_fp16"}]),
     lossless=st.booleans(),
+    concurrency=st.integers(1, 64),
 )
 
 
@@ -33,29 +34,32 @@ def test_every_point_can_be_run(space: dict) -> None:
         assert one.changed() <= honours
         assert 1 <= one.threads <= space["cores"]
         assert one.fixed.items() <= space["fixed"].items()
-        assert one.streams == 1
+        assert one.threads * one.streams <= space["cores"]
+        assert one.streams <= space["concurrency"]
         if space["lossless"] or not space["flags"]:
             assert one.precision is Precision.FP32
 
 
-CROSSED = {"threads", "precision", "fixed"}
+CROSSED = {"threads", "streams", "precision", "fixed"}
 
 
 @given(spaces)
-def test_only_three_settings_are_crossed_and_the_others_tried_once(space: dict) -> None:
+def test_only_a_few_settings_are_crossed_and_the_others_tried_once(space: dict) -> None:
     """The number of trials grows with the logarithm of the cores, not with all combinations."""
     found = settings_space(**space)
     cores, sizes = space["cores"], min(len(space["fixed"]), 2) + 1
     counts = cores if cores <= 4 else cores.bit_length()  # every count, or halves
+    # With requests at once: streams on the cores, or all cores for fewer of them.
+    loads = counts if space["concurrency"] == 1 else 2 * counts
     halves = 0 if space["lossless"] else len(precisions(space["flags"]))
     crossed = [one for one in found if one.changed() <= CROSSED]
-    assert len(crossed) <= counts * sizes * (1 + halves)
+    assert len(crossed) <= loads * sizes * (1 + halves)
     others = [one.changed() - CROSSED for one in found if not one.changed() <= CROSSED]
     assert all(len(changed) == 1 for changed in others)
     singles = [changed for changed in others if changed != {"spin"}]
     assert len(singles) == len(set(singles)), "each other setting once"
     # Whether idle threads spin is as good as a number of threads, where there are several.
-    assert others.count(frozenset({"spin"})) <= (counts - 1) * sizes
+    assert others.count(frozenset({"spin"})) <= loads * sizes
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime", "torch", "inductor"])
@@ -88,6 +92,23 @@ def test_what_is_varied() -> None:
     assert {s.layout for s in space("inductor")} == {Layout.AUTO, Layout.CHANNELS_LAST}
 
 
+def test_requests_at_once_get_cores_of_their_own_first() -> None:
+    def loads(runtime: str, cores: int, concurrency: int) -> list[tuple[int, int]]:
+        space = settings_space(
+            runtime, cores=cores, fixed=ONE, flags=AMX, lossless=True, concurrency=concurrency
+        )
+        return list(dict.fromkeys((s.threads, s.streams) for s in space))
+
+    assert loads("openvino", 2, 2) == [(1, 2), (2, 1)]
+    assert loads("openvino", 2, 9) == [(1, 2), (2, 1)]
+    assert loads("openvino", 8, 2) == [(4, 2), (8, 1), (3, 2), (2, 2), (1, 2)]
+    assert loads("openvino", 8, 1) == [(8, 1), (4, 1), (2, 1), (1, 1)]
+    assert loads("inductor", 2, 2) == [(1, 2), (2, 1)]
+    # Callers of ONNX Runtime compute beside its pool, so a pool of all cores is one too many.
+    assert loads("onnxruntime", 2, 2) == [(1, 1), (2, 1)]
+    assert loads("onnxruntime", 8, 2)[:2] == [(7, 1), (8, 1)]
+
+
 def test_one_core_has_nobody_to_wait_for() -> None:
     for runtime in ("onnxruntime", "torch", "inductor"):
         found = settings_space(runtime, cores=1, fixed=ONE, flags=AMX, lossless=False)
@@ -110,5 +131,9 @@ def test_half_precisions_of_a_cpu(flags: frozenset[str], halves: tuple[Precision
 def test_refuses_nonsense() -> None:
     with pytest.raises(OptionError, match="cores=0"):
         settings_space("openvino", cores=0, fixed={}, flags=frozenset(), lossless=True)
+    with pytest.raises(OptionError, match="concurrency=0"):
+        settings_space(
+            "openvino", cores=1, fixed={}, flags=frozenset(), lossless=True, concurrency=0
+        )
     with pytest.raises(OptionError, match="unheard"):
         settings_space("unheard", cores=1, fixed={}, flags=frozenset(), lossless=True)

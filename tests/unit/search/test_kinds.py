@@ -11,9 +11,9 @@ from trial_factory import quality, trial
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Quality, Trial
 from whet.core.recipe import Recipe, Step
-from whet.core.settings import Settings
+from whet.core.settings import Precision, Settings
 from whet.search.decide import certify_order
-from whet.search.kinds import engine_kind, safest_of_each_kind
+from whet.search.kinds import answer_kind, engine_kind, one_of_each_answer, safest_of_each_kind
 
 FASTEST = Contract(max_drop=Drop(0.01))
 
@@ -70,11 +70,45 @@ def test_a_lucky_timing_of_a_known_kind_is_not_plausible_by_itself() -> None:
     assert certify_order([risky, safe], FASTEST, 1000, most=4) == (safe,)
 
 
+def test_twins_take_no_place_from_another_graph() -> None:
+    """They answer alike: one that fails takes the other with it, and nothing safer is left."""
+    twins = [tried(recipe(streams=n), 3.0 - n / 100, quality(0.004)) for n in (1, 2, 3, 4)]
+    other = tried(recipe(preset="mixed"), 2.0, quality(0.001))
+    order = certify_order([*twins, other], FASTEST, 1000, most=3)
+    assert [t.id for t in order] == [other.id, twins[0].id, twins[1].id]
+    (last, first) = certify_order([*twins, other], FASTEST, 1000, most=2)
+    assert {last.id, first.id} == {other.id, twins[0].id}
+
+
+def test_of_twins_that_timings_do_not_tell_apart_the_plainest_comes_first() -> None:
+    plain, tuned = recipe(), recipe(streams=2)
+    for first, second, taken in ((3.0, 3.03, plain), (3.0, 3.3, tuned)):
+        twins = [tried(plain, first, quality(0.0)), tried(tuned, second, quality(0.0))]
+        (found,) = certify_order(twins, FASTEST, 1000, most=1)
+        assert found.recipe == taken
+
+
+@pytest.mark.parametrize(
+    ("settings", "alike"),
+    [
+        (Settings(threads=2), True),
+        (Settings(pin=True, arena=False), True),
+        (Settings(fixed={"batch": 1}), True),
+        (Settings(precision=Precision.BF16), False),
+        (Settings(round_up={"sequence": 8}), False),
+    ],
+)
+def test_settings_that_answers_hang_on(settings: Settings, alike: bool) -> None:
+    other = msgspec.structs.replace(recipe(), settings=settings)
+    assert (answer_kind(other) == answer_kind(recipe())) is alike
+
+
 kinds = st.builds(
     recipe,
     subset_size=st.sampled_from([8, 300]),
     ranges=st.sampled_from(["a", "b"]),
     preset=st.sampled_from(["mixed", "performance"]),
+    streams=st.integers(1, 3),
 )
 groups = st.lists(
     st.builds(tried, kinds, st.floats(0.5, 5.0), st.floats(0.0, 0.02).map(quality)), max_size=8
@@ -93,3 +127,15 @@ def test_neither_order_nor_luck_decides_within_a_kind(
     for taken in found:
         rivals = [t for t in trials if engine_kind(t.recipe) == engine_kind(taken.recipe)]
         assert loss(taken) == min(map(loss, rivals))
+
+
+@given(groups, st.integers(1, 5))
+def test_finalists_differ_in_their_answers_as_far_as_there_are_such(
+    trials: list[Trial], most: int
+) -> None:
+    ranked = safest_of_each_kind(trials, loss)
+    found = one_of_each_answer(ranked, within=0.02)
+    assert sorted(t.id for t in found) == sorted(t.id for t in ranked)
+    graphs = {answer_kind(t.recipe) for t in trials}
+    assert len({answer_kind(t.recipe) for t in found[:most]}) == min(most, len(graphs))
+    assert [answer_kind(t.recipe) for t in found[:1]] == [answer_kind(t.recipe) for t in ranked[:1]]

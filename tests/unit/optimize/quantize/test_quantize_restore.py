@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from whet.core.passes import run
+from whet.core.recipe import Step
 from whet.errors import OptionError
+from whet.optimize.build import build, pass_of
 from whet.optimize.graph.convert import ConvertIr
 from whet.optimize.graph.quantize.nncf import QuantizeNncf, QuantizeNncfIr
 from whet.optimize.graph.quantize.plan import RestoreSearch
 from whet.optimize.graph.quantize.restore import Restore, RestoreIr, opener
 from whet.optimize.graph.quantize.sensitivity import group_damage
+from whet.optimize.graph.quantize.space import ranked_by, restored
 
 
 @pytest.mark.parametrize("ir", [False, True], ids=["onnx", "ir"])
@@ -49,6 +52,31 @@ def test_the_search_restores_quality_with_few_candidates(outlier_digits, context
     assert candidates <= 3
     assert search.best is not None
     assert search.best.groups == ("conv2",)
+
+
+def test_nncf_ranks_the_layers_of_onnx_runtimes_own_quantiser(
+    outlier_digits, context, execute
+) -> None:
+    """It rounds outputs too, so a layer before the worst one has to stay float as well."""
+    ctx, graph = context(repair=outlier_digits.repair), outlier_digits.graph
+    own = Step("quantize-ort", {"subset_size": 64})
+    ranking = ranked_by(own)
+    assert ranking is not None
+    feed = {"image": outlier_digits.images}
+    float_top1 = outlier_digits.top1(execute(graph, feed))
+    plain = outlier_digits.top1(execute(build((own,), graph, ctx).model, feed))
+    assert float_top1 - plain > 0.1
+    found = group_damage(graph, pass_of(ranking), ctx, opener("onnxruntime"), rows=64)
+    search = RestoreSearch(found.groups, found.damage, {})
+    candidates = 0
+    while (ignored := search.ask()) is not None:
+        candidates += 1
+        made = build(restored((own,), sorted(ignored)), graph, ctx).model
+        drop = float_top1 - outlier_digits.top1(execute(made, feed))
+        search.tell(quality_ok=drop <= 0.02, drop=drop)
+    assert search.best is not None
+    assert candidates <= 5
+    assert len(search.best.groups) < len(found.groups)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,13 @@ import pytest
 from whet.core.passes import Pipeline, Stage
 from whet.core.recipe import Step
 from whet.core.registry import resolve
-from whet.optimize.graph.quantize.space import first_recipes, restored, suggest
+from whet.optimize.graph.quantize.space import (
+    first_recipes,
+    ranked_by,
+    restored,
+    suggest,
+    weights_recipe,
+)
 
 KINDS = ("cnn", "transformer")
 RUNTIMES = ("openvino", "onnxruntime")
@@ -48,6 +54,25 @@ def test_cpus_that_sum_in_32_bits_use_all_8_bits_of_a_weight() -> None:
         assert {steps[-1].options.get("half_range") for steps in recipes} == expected
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnx_runtimes_own_quantisers_keep_to_7_bits_where_sums_overflow(kind: str) -> None:
+    for flags, expected in ((frozenset({"avx2"}), True), (frozenset({"avx512_vnni"}), None)):
+        own = [
+            step
+            for steps in first_recipes(kind, "onnxruntime", flags=flags)
+            for step in steps
+            if step.name in {"quantize-ort", "quantize-dynamic"}
+        ]
+        assert own
+        assert {step.options.get("reduce_range") for step in own} == {expected}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_weights_alone_have_a_pipeline_on_every_runtime(runtime: str) -> None:
+    for bits in (8, 4):
+        assert built(weights_recipe(runtime, bits=bits)).takes is Stage.GRAPH
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_optuna_walks_the_space(kind: str, runtime: str) -> None:
@@ -70,3 +95,25 @@ def test_restored_adds_names_to_the_quantiser_alone() -> None:
     assert convert == steps[0]
     assert quantise.options == {"ranges": "minmax", "ignored": ["a", "b", "c"]}
     assert restored(steps, ["x"]) != steps
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_quantiser_that_is_tried_can_be_rescued(kind: str, runtime: str) -> None:
+    for steps in first_recipes(kind, runtime):
+        ranking = [r for step in steps if (r := ranked_by(step)) is not None]
+        if steps[-1].name.startswith("quantize-weights"):
+            assert ranking == []
+        else:
+            (quantiser,) = ranking
+            assert quantiser.name.startswith("quantize-nncf")
+            built((*steps[:-1], quantiser))
+            assert restored(steps, ["a"])[-1].options["ignored"] == ["a"]
+
+
+def test_nncf_ranks_for_itself_and_in_place_of_others_by_what_they_share() -> None:
+    own = Step("quantize-nncf-ir", {"ranges": "minmax"})
+    assert ranked_by(own) == own
+    other = Step("quantize-ort", {"calibration": "entropy", "keep_last": True, "subset_size": 8})
+    assert ranked_by(other) == Step("quantize-nncf", {"keep_last": True, "subset_size": 8})
+    assert ranked_by(Step("convert-ir")) is None

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from whet.core.recipe import Step
 
-__all__ = ["Suggests", "first_recipes", "restored", "suggest"]
+__all__ = ["Suggests", "first_recipes", "ranked_by", "restored", "suggest", "weights_recipe"]
 
 _IR = Step("convert-ir")
 
@@ -49,6 +49,22 @@ _ORT_TRANSFORMER: tuple[Step, ...] = (
 _WIDE_SUMS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 
 
+_QUANTISERS = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"})
+
+# Options that NNCF's quantisers and ONNX Runtime's call by the same name.
+_SHARED = frozenset({"subset_size", "per_channel", "ignored", "keep_first", "keep_last", "seed"})
+
+# ONNX Runtime's own quantisers know 7 bits for all weights or for none.
+_NARROWED = frozenset({"quantize-ort", "quantize-dynamic"})
+
+
+def _sums(flags: frozenset[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options against sums that overflow, or for all 8 bits: NNCF's and ONNX Runtime's."""
+    if flags.isdisjoint(_WIDE_SUMS):
+        return {}, {"reduce_range": True}
+    return {"half_range": "none"}, {}
+
+
 def first_recipes(
     kind: str, runtime: str, *, flags: frozenset[str] = frozenset()
 ) -> tuple[tuple[Step, ...], ...]:
@@ -58,18 +74,35 @@ def first_recipes(
         kind: ``"transformer"``; anything else is treated as a ``"cnn"``.
         runtime: its registered name; one that runs no quantised graphs gets none.
         flags: features of the CPU that will run it; without one that sums in 32
-            bits, the first layers keep weights of 7 bits.
+            bits, weights make do with 7 bits: of NNCF's the first layers', of ONNX
+            Runtime's own quantisers all.
     """
     attention = kind == "transformer"
-    full = {} if flags.isdisjoint(_WIDE_SUMS) else {"half_range": "none"}
+    full, narrow = _sums(flags)
     nncf = tuple({**full, **o} for o in (_NNCF_TRANSFORMER if attention else _NNCF_CNN))
     if runtime == "openvino":
         return tuple((_IR, Step("quantize-nncf-ir", dict(options))) for options in nncf)
     if runtime == "onnxruntime":
-        own = _ORT_TRANSFORMER if attention else _ORT_CNN
+        own = tuple(
+            Step(step.name, {**narrow, **step.options}) if step.name in _NARROWED else step
+            for step in (_ORT_TRANSFORMER if attention else _ORT_CNN)
+        )
         ours = tuple(Step("quantize-nncf", dict(options)) for options in nncf)
         return tuple((step,) for step in (ours[0], own[0], *ours[1:3], *own[1:], *ours[3:]))
     return ()
+
+
+def weights_recipe(runtime: str, *, bits: int = 8) -> tuple[Step, ...]:
+    """The passes that quantise weights alone, for a runtime that reads graphs.
+
+    Args:
+        runtime: its registered name.
+        bits: 8 or 4.
+    """
+    options = {} if bits == 8 else {"bits": bits}
+    if runtime == "openvino":
+        return (_IR, Step("quantize-weights-ir", options))
+    return (Step("quantize-weights", options),)
 
 
 class Suggests(Protocol):
@@ -89,12 +122,12 @@ def suggest(
     that have no effect aren't made. Arguments as in `first_recipes`.
     """
     attention = kind == "transformer"
-    full = {} if flags.isdisjoint(_WIDE_SUMS) else {"half_range": "none"}
+    full, narrow = _sums(flags)
     if runtime == "openvino":
         return (_IR, Step("quantize-nncf-ir", full | _nncf_options(trial, attention=attention)))
     if trial.suggest_categorical("quantiser", ("nncf", "ort")) == "nncf":
         return (Step("quantize-nncf", full | _nncf_options(trial, attention=attention)),)
-    return (Step("quantize-ort", _ort_options(trial, attention=attention)),)
+    return (Step("quantize-ort", narrow | _ort_options(trial, attention=attention)),)
 
 
 def _nncf_options(trial: Suggests, *, attention: bool) -> dict[str, Any]:
@@ -130,6 +163,23 @@ def _ort_options(trial: Suggests, *, attention: bool) -> dict[str, Any]:
     return options
 
 
+def ranked_by(step: Step) -> Step | None:
+    """The quantiser by which the layers of a step are ranked; ``None`` where it quantises none.
+
+    Damage is found by taking NNCF's quantisers out one group at a time
+    (`whet.optimize.graph.quantize.sensitivity`). ONNX Runtime's own quantisers round the
+    same layers by other ranges: which of them hurt most is asked of NNCF in their stead.
+    As the static one rounds outputs too, it may need the layer before as well; the search
+    for layers to restore finds that by going on down the ranking.
+    """
+    if step.name not in _QUANTISERS:
+        return None
+    if step.name in _NARROWED:
+        shared = {key: value for key, value in step.options.items() if key in _SHARED}
+        return Step("quantize-nncf", shared)
+    return step
+
+
 def restored(steps: Iterable[Step], ignored: Iterable[str]) -> tuple[Step, ...]:
     """The same passes with more operators left in float by the quantiser among them.
 
@@ -144,7 +194,7 @@ def restored(steps: Iterable[Step], ignored: Iterable[str]) -> tuple[Step, ...]:
                 "ignored": sorted({*step.options.get("ignored", ()), *more}),
             },
         )
-        if step.name in {"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"}
+        if step.name in _QUANTISERS
         else step
         for step in steps
     )

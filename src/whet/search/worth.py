@@ -1,0 +1,59 @@
+"""Whose quality is worth judging, once its latency is known; pure.
+
+Judging asks a candidate for the whole select split, so it is kept for those that
+can still win. Speed decides that, but only between candidates that keep the
+contract's limits on size and memory: one that keeps them while nothing else does
+may be chosen however slow it is, and one that breaks them can't be chosen beside
+one that doesn't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from whet.core.contract import Contract
+from whet.core.evidence import Status, Trial
+from whet.search.figures import answers_right, is_untouched, speed
+from whet.search.judged import within
+from whet.search.limits import loosened
+
+__all__ = ["keeps_room", "looks_good", "worth_judging"]
+
+_NEAR = 0.9  # settings may still make it the fastest
+
+
+def keeps_room(trial: Trial, contract: Contract) -> bool:
+    """Whether it breaks no limit on size or memory, as far as they were measured."""
+    return not loosened(trial, contract)
+
+
+def looks_good(trial: Trial) -> bool:
+    """Whether it was judged and what was seen of its quality is allowed; an original needn't be."""
+    return (
+        trial.speedup is not None
+        and trial.select is not None
+        and not answers_right(trial)
+        and within(trial.select)
+    )
+
+
+def worth_judging(trial: Trial, known: Iterable[Trial], contract: Contract) -> bool:
+    """Whether a timed candidate can still win.
+
+    Args:
+        trial: with its speed-up and footprint.
+        known: all trials so far.
+        contract: whose limits on size and memory count.
+    """
+    if trial.speedup is None:
+        return False
+    rivals = [t for t in known if looks_good(t) or (t.status is Status.OK and is_untouched(t))]
+    keeping = [t for t in rivals if keeps_room(t, contract)]
+    if keeping and not keeps_room(trial, contract):
+        return False
+    if keeps_room(trial, contract):
+        rivals = keeping
+    if not rivals:
+        return True
+    best = max((speed(t) for t in rivals if looks_good(t)), default=1.0)
+    return speed(trial) > _NEAR * best

@@ -1,0 +1,50 @@
+"""What a worker makes of a recipe: an engine, or a refusal where there is nothing to make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from whet.core.artifact import Artifact
+from whet.core.recipe import Step
+from whet.core.settings import Settings
+from whet.data.readers import open_samples
+from whet.data.store import write_store
+from whet.errors import RequirementError
+from whet.search.jobs import MakeJob, make_engine
+from whet.testing.small_graphs import plain, untidy
+
+TIDY = (Step("tidy"), Step("fuse"))
+
+
+def job(graph: Artifact, folder: Path, *steps: Step) -> MakeJob:
+    rows = np.random.default_rng(0).random((8, 3, 8, 8), dtype=np.float32)
+    store = write_store(open_samples({"input": rows}), folder / "samples", limit=8, seed=0)
+    return MakeJob(
+        steps=steps,
+        graph=graph,
+        program=None,
+        repair=store.ref(),
+        runtime="onnxruntime",
+        settings=Settings(),
+        cache=str(folder / "cache"),
+        workdir=str(folder / "built"),
+        threads=1,
+        seed=0,
+    )
+
+
+def test_passes_that_change_nothing_are_refused_since_that_engine_is_the_untouched_one(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(RequirementError, match="'tidy' and 'fuse' found nothing to change"):
+        make_engine(job(plain(tmp_path), tmp_path, *TIDY))
+
+
+def test_passes_that_change_something_make_an_engine(tmp_path: Path) -> None:
+    graph = untidy(tmp_path)
+    made = make_engine(job(graph, tmp_path, *TIDY))
+    assert made.graph.size_bytes() < graph.size_bytes()
+    assert Path(made.engine).exists()

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trial_factory import quality, trial
+
+from whet.core.contract import Contract
+from whet.core.evidence import Status, Trial
+from whet.search.worth import keeps_room, worth_judging
+
+FASTEST = Contract()
+SMALL = Contract(max_bytes=500)
+BASE = trial("base", 1.0, untouched=True, disk=1000)
+
+
+def tried(name: str, speed: float, *, disk: int = 1000) -> Trial:
+    return trial(name, speed, disk=disk)
+
+
+def good(name: str, speed: float, *, disk: int = 1000) -> Trial:
+    return trial(name, speed, disk=disk, select=quality(0.0))
+
+
+@pytest.mark.parametrize(("speed", "worth"), [(0.8, False), (0.95, True), (3.0, True)])
+def test_without_limits_only_what_may_beat_the_original(speed: float, worth: bool) -> None:
+    assert worth_judging(tried("new", speed), [BASE], FASTEST) is worth
+
+
+def test_without_limits_only_what_may_beat_the_best_so_far() -> None:
+    known = [BASE, good("best", 3.0)]
+    assert worth_judging(tried("near", 2.8), known, FASTEST)
+    assert not worth_judging(tried("far", 2.0), known, FASTEST)
+
+
+def test_the_only_one_that_keeps_a_limit_is_judged_however_slow_it_is() -> None:
+    known = [BASE, good("fast", 3.0, disk=600)]
+    assert worth_judging(tried("small", 0.3, disk=400), known, SMALL)
+    assert not worth_judging(tried("small", 0.3, disk=400), known, FASTEST)
+
+
+def test_among_those_that_keep_a_limit_speed_decides_again() -> None:
+    known = [BASE, good("fast", 3.0, disk=600), good("small", 0.5, disk=400)]
+    assert worth_judging(tried("smaller", 0.48, disk=300), known, SMALL)
+    assert not worth_judging(tried("slower", 0.3, disk=300), known, SMALL)
+    assert not worth_judging(tried("large", 9.0, disk=900), known, SMALL), "can't be chosen"
+
+
+def test_one_whose_quality_is_lost_is_no_rival() -> None:
+    known = [BASE, trial("lost", 3.0, disk=400, select=quality(0.5))]
+    assert worth_judging(tried("small", 0.3, disk=400), known, SMALL)
+
+
+def test_what_was_not_timed_is_not_judged() -> None:
+    untimed = msgspec.structs.replace(tried("new", 9.0), speedup=None, status=Status.CRASHED)
+    assert not worth_judging(untimed, [BASE], FASTEST)
+
+
+anyone = st.builds(
+    trial,
+    st.text("abcdef", min_size=1, max_size=4),
+    st.floats(0.1, 5.0),
+    select=st.one_of(st.none(), st.floats(0.0, 0.02).map(quality)),
+    disk=st.integers(100, 1000),
+)
+
+
+@given(anyone, st.lists(anyone, max_size=6), st.integers(100, 1000))
+def test_the_fastest_that_keeps_the_limits_is_always_judged(
+    new: Trial, known: list[Trial], most: int
+) -> None:
+    contract = Contract(max_bytes=most)
+    rivals = [t for t in known if keeps_room(t, contract)]
+    if keeps_room(new, contract) and all(
+        new.speedup.value > t.speedup.value for t in (*rivals, BASE) if new.speedup and t.speedup
+    ):
+        assert worth_judging(new, [*known, BASE], contract)
