@@ -165,7 +165,7 @@ def export_network(job: ExportJob) -> Exported:
         NetworkError, ExportError: with the cause in one sentence.
     """
     # A trace is millions of small objects that live to its end: looking among them for cycles
-    # as often as usual takes a quarter of the whole export.
+    # as often as usual takes up to a quarter of the whole export.
     gc.set_threshold(*_RARELY)
     return export_source(job.source, job)
 
