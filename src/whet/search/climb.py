@@ -16,10 +16,11 @@ from dataclasses import dataclass
 
 from whet.core.evidence import Feasibility, Trial
 from whet.core.settings import Settings
-from whet.errors import RuntimeUnavailableError
 from whet.search import rungs
+from whet.search.endings import reason_of
 from whet.search.feasibility import assess
 from whet.search.figures import answers_right, is_untouched, plainest
+from whet.search.none_ran import none_ran
 from whet.search.polish import (
     ALL,
     FEW,
@@ -57,6 +58,7 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
 
     Raises:
         RuntimeUnavailableError: no runtime could run the untouched graph.
+        MeasurementError: it ran, above what this machine can do.
         Stopped: the user asked to stop before anything was measured.
     """
     axes = _axes(setup)
@@ -159,11 +161,7 @@ def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
 
 def _need_one(first: list[Trial], trials: Trials) -> None:
     if not first:
-        reasons = (t.notes[-1].reason for t in trials.all.values() if t.notes)
-        raise RuntimeUnavailableError(
-            " ".join(("No runtime could run the untouched graph.", *dict.fromkeys(reasons))),
-            "Try other --runtimes, or export the network differently.",
-        )
+        raise none_ran({t.id: reason_of(t) for t in trials.all.values()}, trials.errors)
 
 
 def _feasibility(setup: Setup, trials: Trials) -> Feasibility:
