@@ -58,16 +58,16 @@ def race_in_full(setup: Setup, trials: Trials, finalists: Sequence[Trial]) -> Ra
     if original.runtime == "torch":
         contenders.append(original)
     medians_ms = [ms for t in finalists if (ms := query_ms(t.latency)) is not None]
-    left_s = trials.budget.left_s(time.monotonic())
+    left_s, total_s = trials.budget.left_s(time.monotonic()), trials.budget.total_s
     proof = proof_s(setup.contract, medians_ms, len(contenders))
     plan = ClockPlan.full(
         batch=setup.contract.batch,
         concurrency=setup.contract.concurrency,
         percentile=setup.contract.percentile,
         seed=setup.seed + 1,
-        seconds=race_s(left_s, len(contenders), proof),
+        seconds=race_s(left_s, len(contenders), proof, total_s=total_s),
     )
-    usual_s = race_s(left_s, len(contenders))
+    usual_s = race_s(left_s, len(contenders), total_s=total_s)
     filled = _filled(plan, usual_s, len(contenders), min(medians_ms, default=1.0))
     return time_all(setup, contenders, filled)
 

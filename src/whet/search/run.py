@@ -172,8 +172,9 @@ def _evidence(
     remarks: tuple[Note, ...],
 ) -> Evidence:
     contract = setup.contract
-    sentence = outcome_sentence(closed.chosen, closed.verdict, contract, closed.baseline)
-    advice = next_step(closed.chosen, closed.verdict, contract, closed.trials)
+    left_out = climbed.untried
+    sentence = outcome_sentence(closed.chosen, closed.verdict, contract, closed.baseline, left_out)
+    advice = next_step(closed.chosen, closed.verdict, contract, closed.trials, left_out)
     return Evidence(
         contract=contract,
         machine=setup.machine,

@@ -66,6 +66,8 @@ class Trials:
         made: the engine of each trial that was made in this run.
         errors: why a trial of this run ended badly, by id. Those whose figures can't be believed
             are tried again by the next search, so the ledger doesn't keep them.
+        skipped: candidates for which there was no time, by recipe digest, with the seconds of a
+            budget that would have held them.
         looks: at ceilings that a result passed, by precision.
         aside_s: seconds spent on what all trials share, which none of them is charged for.
     """
@@ -81,6 +83,7 @@ class Trials:
     made: dict[str, Made] = field(default_factory=dict)
     errors: dict[str, WhetError] = field(default_factory=dict)
     aside_s: float = 0.0
+    skipped: dict[str, float] = field(default_factory=dict)
     looks: dict[str, list[Look]] = field(default_factory=dict)
 
     def attempt(
@@ -116,11 +119,13 @@ class Trials:
         free = remembered is not None and remembered.name not in taken
         name = remembered.name if remembered and free else name_of(recipe, taken, probe=rung == 0)
         reused = self._reused(recipe, name, rung) if remembered is None else None
-        rows = len(self.setup.repair)
-        now, usual = time.monotonic(), usual_s(recipe, self.all.values(), repair_rows=rows)
+        now, usual = time.monotonic(), self.expected_s(recipe)
         time_left = now + usual <= until_s and self.budget.affords(now, usual)
         if not (remembered or reused or must or time_left):
+            need_s = self.budget.elapsed_s(now) + usual + self._closing_s()
+            self.skipped.setdefault(recipe.digest(), need_s)
             return None
+        self.skipped.pop(recipe.digest(), None)
         self.tell.trying(name, len(self.all) + 1)
         if remembered is not None:
             trial = msgspec.structs.replace(remembered, name=name)
@@ -195,6 +200,14 @@ class Trials:
             self.made[trial.id] = made
         return made
 
+    def expected_s(self, recipe: Recipe) -> float:
+        """Seconds that a trial of a recipe should take, from those before it."""
+        return usual_s(recipe, self.all.values(), repair_rows=len(self.setup.repair))
+
+    def climbing_s(self) -> float:
+        """Seconds left for trying candidates."""
+        return self.budget.climbing_s(time.monotonic())
+
     def update(self, trial: Trial, *, remember: bool = True) -> None:
         """Put a trial with more known of it in place of the one with its id.
 
@@ -246,7 +259,7 @@ class Trials:
             try:
                 make = partial(self.made_for, trial)
                 select = compare_untouched(
-                    self.setup, trial, make, left_s=self._climb_s(), while_waiting=self.stop.check
+                    self.setup, trial, make, left_s=self.climbing_s(), while_waiting=self.stop.check
                 )
             except WhetError as error:
                 return self._ended(trial, error)
@@ -278,7 +291,7 @@ class Trials:
         self.made[trial.id] = made
         anchor = self.anchor if self.anchor is not None else trial
         pair = {t.id: contender_of(t, self.made_for(t)) for t in (anchor, trial)}
-        plan = quick_plan(self.setup, self._climb_s())
+        plan = quick_plan(self.setup, self.climbing_s())
         result = time_all(self.setup, tuple(pair.values()), plan, while_waiting=self.stop.check)
         if trial.name in result.failures:
             raise result.failures[trial.name]
@@ -298,10 +311,10 @@ class Trials:
     def _select(self, trial: Trial, make: Callable[[], Made]) -> Quality:
         setup, began = self.setup, time.monotonic()
         check = self.stop.check
-        ask_original(setup, setup.select, left_s=self._climb_s(), while_waiting=check)
+        ask_original(setup, setup.select, left_s=self.climbing_s(), while_waiting=check)
         self.aside_s += time.monotonic() - began  # asked once, for all trials
         return judge_on(
-            setup, trial, make, setup.select, left_s=self._climb_s(), while_waiting=check
+            setup, trial, make, setup.select, left_s=self.climbing_s(), while_waiting=check
         )
 
     def _worth_judging(self, trial: Trial) -> bool:
@@ -310,7 +323,7 @@ class Trials:
     def _most_s(self, trial: Trial) -> float:
         """How long it may be built: a candidate leaves closing its reserve, untouched ones must run."""
         untouched = is_untouched(trial)
-        return self.budget.left_s(time.monotonic()) if untouched else self._climb_s()
+        return self.budget.left_s(time.monotonic()) if untouched else self.climbing_s()
 
     def _ended(self, trial: Trial, error: WhetError) -> Trial:
         self.stop.check()
@@ -319,9 +332,6 @@ class Trials:
 
     def _doubted(self, trial: Trial) -> bool:
         return isinstance(self.errors.get(trial.id), MeasurementError)
-
-    def _climb_s(self) -> float:
-        return self.budget.climbing_s(time.monotonic())
 
     def _keep(self, trial: Trial, *, new: bool) -> None:
         self.all[trial.id] = trial
@@ -334,10 +344,12 @@ class Trials:
 
     def _reserve(self) -> None:
         """Hold back for closing what the trials so far say that it will take."""
+        self.budget = self.budget.reserving(self._closing_s())
+
+    def _closing_s(self) -> float:
         setup, total_s = self.setup, self.budget.total_s
         known = self.all.values()
-        need_s = closing_s(setup.contract, len(setup.certify), setup.original_ms, known, total_s)
-        self.budget = self.budget.reserving(need_s)
+        return closing_s(setup.contract, len(setup.certify), setup.original_ms, known, total_s)
 
     def best(self) -> Trial | None:
         """The fastest trial that looks good so far."""
