@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Budget", "closing_reserve_s", "packing_s", "race_s"]
+__all__ = ["Budget", "closing_reserve_s", "packing_s", "race_s", "shortest_race_s"]
 
 _LEAST_RACE_S = 10.0  # of a long budget
 _SHORTEST_RACE_S = 5.0
@@ -38,11 +38,12 @@ def closing_reserve_s(answers_s: float, total_s: float | None, proof_s: float = 
         proof_s: for the queries that prove a limit (`whet.search.tail_proof`).
     """
     share = 45.0 if total_s is None else min(45.0, _RACE_RESERVE_SHARE * total_s)
-    race = max(_least_race_s(total_s), proof_s / _ANSWERING)
+    race = max(shortest_race_s(total_s), proof_s / _ANSWERING)
     return answers_s + max(race / _RACE_SHARE, share) + packing_s(total_s)
 
 
-def _least_race_s(total_s: float | None) -> float:
+def shortest_race_s(total_s: float | None) -> float:
+    """Seconds of the shortest last race: a tenth of the budget, between 5 and 10."""
     share = _LEAST_RACE_S if total_s is None else _LEAST_RACE_SHARE * total_s
     return max(_SHORTEST_RACE_S, min(_LEAST_RACE_S, share))
 
@@ -67,7 +68,7 @@ def race_s(
         total_s: the whole budget; ``None`` for no limit.
     """
     most = max(_CONTENDER_S * contenders, proof_s / _ANSWERING)
-    return max(_least_race_s(total_s), min(most, _RACE_SHARE * (left_s - packing_s(total_s))))
+    return max(shortest_race_s(total_s), min(most, _RACE_SHARE * (left_s - packing_s(total_s))))
 
 
 @dataclass(frozen=True)
