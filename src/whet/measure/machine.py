@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import os
 import platform
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 
-import whet.errors
 from whet.core.evidence import Ceilings, Machine
-from whet.errors import StorageError
+from whet.measure.ceiling_looks import first_look
 from whet.measure.cgroup import allowed_cores, allowed_memory
-from whet.measure.noise import read_cpu_use, unrest
 
 __all__ = ["allowed_cores", "fingerprint"]
 
 _CPUINFO = Path("/proc/cpuinfo")
-_CEILING_TIMEOUT_S = 90.0
 
 # Features that decide which kernels the runtimes take.
 _FLAGS = frozenset(
@@ -59,15 +52,13 @@ _FLAGS = frozenset(
 _PACKAGES = ("whet", "numpy", "onnxruntime", "openvino", "torch", "onnx", "nncf")
 
 
-def fingerprint(*, ceilings: bool, cache: Path | None, fresh: bool = False) -> Machine:
+def fingerprint(*, ceilings: bool, cache: Path | None) -> Machine:
     """Describe this machine.
 
     Args:
         ceilings: also measure its peaks, which takes about 3 s, unless the cache has them.
         cache: folder where measured ceilings are kept, by machine and versions; those measured
             while the machine was busy are not kept.
-        fresh: measure again although the cache has them. A ceiling is what was reached once, so
-            the higher figure of old and new stands.
 
     Raises:
         StorageError: the cache can't be written.
@@ -85,7 +76,7 @@ def fingerprint(*, ceilings: bool, cache: Path | None, fresh: bool = False) -> M
     )
     if not ceilings:
         return machine
-    return msgspec.structs.replace(machine, ceilings=_ceilings(machine, cache, fresh))
+    return msgspec.structs.replace(machine, ceilings=first_look(machine, cache))
 
 
 def cpu_of(cpuinfo: str) -> tuple[str, tuple[str, ...]]:
@@ -110,76 +101,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue  # not installed: it has no version to report
     return versions
-
-
-def _ceilings(machine: Machine, cache: Path | None, fresh: bool) -> Ceilings:
-    kept = None if cache is None else cache / f"ceilings-{_key(machine)}.json"
-    known = Ceilings() if kept is None else _read(kept)
-    if known != Ceilings() and not fresh:
-        return known
-    before = read_cpu_use()
-    measured = higher(known, _measure(machine.cores))
-    quiet = not unrest(before, read_cpu_use())
-    if kept is not None and quiet and measured != Ceilings():
-        _keep(kept, measured)
-    return measured
-
-
-def higher(a: Ceilings, b: Ceilings) -> Ceilings:
-    """The higher of each figure; one that only one of them has counts as it is."""
-    return Ceilings(
-        **{
-            name: max((v for v in (getattr(a, name), getattr(b, name)) if v), default=None)
-            for name in Ceilings.__struct_fields__
-        }
-    )
-
-
-def _read(kept: Path) -> Ceilings:
-    """What the cache has; nothing where it is damaged, so that it is measured and written anew."""
-    try:
-        return msgspec.json.decode(kept.read_bytes(), type=Ceilings)
-    except (OSError, msgspec.DecodeError):
-        return Ceilings()
-
-
-def _key(machine: Machine) -> str:
-    relevant = msgspec.json.encode(machine, order="deterministic")
-    return hashlib.sha256(relevant).hexdigest()[:16]
-
-
-def _measure(cores: int) -> Ceilings:
-    """Measure in a process of its own, which keeps runtimes and their memory out of this one.
-
-    A machine where that fails has no ceilings; they bound nothing then, and the report shows
-    none.
-    """
-    package = str(Path(whet.errors.__file__).resolve().parent.parent)
-    inherited = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([package, inherited] if inherited else [package])
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "whet.measure.ceilings", str(cores)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
-            timeout=_CEILING_TIMEOUT_S,
-            start_new_session=True,  # Ctrl-C at the terminal is for the search, not for its parts
-            check=True,
-        )
-        return msgspec.json.decode(done.stdout.splitlines()[-1], type=Ceilings)
-    except (subprocess.SubprocessError, IndexError, msgspec.DecodeError):
-        return Ceilings()
-
-
-def _keep(where: Path, ceilings: Ceilings) -> None:
-    try:
-        where.parent.mkdir(parents=True, exist_ok=True)
-        beside = where.with_suffix(f".{os.getpid()}")
-        beside.write_bytes(msgspec.json.encode(ceilings))
-        beside.replace(where)
-    except OSError as error:
-        raise StorageError(
-            f"The measured ceilings can't be kept in {where.parent} ({error.strerror}).",
-            "Free some space or choose another cache folder.",
-        ) from error

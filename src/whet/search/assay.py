@@ -268,8 +268,16 @@ def _judged(
     return untouched_quality(quality, original, got, ignore) if is_untouched(trial) else quality
 
 
-def layers_of(setup: Setup, trial: Trial, made: Made) -> tuple[LayerTime, ...]:
+def layers_of(
+    setup: Setup, trial: Trial, made: Made, *, limit_s: float = 120.0
+) -> tuple[LayerTime, ...]:
     """Where a trial's time goes, layer by layer, in a fresh process.
+
+    Args:
+        setup: of this search.
+        trial: that ran.
+        made: its engine.
+        limit_s: on each step of the process.
 
     Raises:
         TrialError, EngineError: as the process ended.
@@ -279,7 +287,7 @@ def layers_of(setup: Setup, trial: Trial, made: Made) -> tuple[LayerTime, ...]:
         setup.select.ref(),
         batch=setup.contract.batch,
         memory_bytes=setup.memory_bytes,
-        timeout_s=120.0,
+        timeout_s=limit_s,
         cores=setup.cores,
     ) as process:
         return process.layers()

@@ -10,20 +10,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Budget", "closing_reserve_s", "race_s"]
+__all__ = ["Budget", "closing_reserve_s", "packing_s", "race_s", "shortest_race_s"]
 
-_LEAST_RACE_S = 10.0
+_LEAST_RACE_S = 10.0  # of a long budget
+_SHORTEST_RACE_S = 5.0
+_LEAST_RACE_SHARE = 0.1
+_RACE_RESERVE_SHARE = 0.2
 _CONTENDER_S = 20.0  # that the last race gives each contender, where no proof asks for more
 _RACE_SHARE = 0.6  # of what the last race takes, spent on queries; the rest starts its processes
 _ANSWERING = 0.75  # of a race's own time; in the rest its contenders warm up
-# Layers, cold start and golden answers of the finalists, each in fresh processes.
+# Layers, cold start and golden answers of the finalists, each in fresh processes. The first two
+# are left out where time is short (`whet.search.extras`), so a short budget keeps less for them.
 _PACKING_S = 12.0
+_PACKING_SHARE = 0.1
+_LEAST_PACKING_S = 3.0
 
 
 def closing_reserve_s(answers_s: float, total_s: float | None, proof_s: float = 0.0) -> float:
     """What closing will take: answers to certify by, the last race, packing.
 
-    The race gets a quarter of a short budget and 45 s of a long one, but never less
+    The race gets a fifth of a short budget and 45 s of a long one, but never less
     than the shortest race takes, nor than the proof of a tail limit does.
 
     Args:
@@ -31,21 +37,38 @@ def closing_reserve_s(answers_s: float, total_s: float | None, proof_s: float = 
         total_s: the whole budget; ``None`` for no limit.
         proof_s: for the queries that prove a limit (`whet.search.tail_proof`).
     """
-    quarter = 45.0 if total_s is None else min(45.0, total_s / 4)
-    race = max(_LEAST_RACE_S, proof_s / _ANSWERING)
-    return answers_s + max(race / _RACE_SHARE, quarter) + _PACKING_S
+    share = 45.0 if total_s is None else min(45.0, _RACE_RESERVE_SHARE * total_s)
+    race = max(shortest_race_s(total_s), proof_s / _ANSWERING)
+    return answers_s + max(race / _RACE_SHARE, share) + packing_s(total_s)
 
 
-def race_s(left_s: float, contenders: int, proof_s: float = 0.0) -> float:
-    """Time for the last race: at least 10 s, at most 20 s a contender or what its proof takes.
+def shortest_race_s(total_s: float | None) -> float:
+    """Seconds of the shortest last race: a tenth of the budget, between 5 and 10."""
+    share = _LEAST_RACE_S if total_s is None else _LEAST_RACE_SHARE * total_s
+    return max(_SHORTEST_RACE_S, min(_LEAST_RACE_S, share))
+
+
+def packing_s(total_s: float | None) -> float:
+    """Seconds kept for packing: a tenth of the budget, between 3 and 12."""
+    share = _PACKING_S if total_s is None else _PACKING_SHARE * total_s
+    return max(_LEAST_PACKING_S, min(_PACKING_S, share))
+
+
+def race_s(
+    left_s: float, contenders: int, proof_s: float = 0.0, *, total_s: float | None = None
+) -> float:
+    """Time for the last race: at most 20 s a contender or what its proof takes.
+
+    It is at least 10 s, a tenth of a short budget, and 5 s in any case.
 
     Args:
         left_s: of the whole budget, of which packing takes its part first.
         contenders: how many run in it.
         proof_s: for the queries that prove a limit (`whet.search.tail_proof`).
+        total_s: the whole budget; ``None`` for no limit.
     """
     most = max(_CONTENDER_S * contenders, proof_s / _ANSWERING)
-    return max(_LEAST_RACE_S, min(most, _RACE_SHARE * (left_s - _PACKING_S)))
+    return max(shortest_race_s(total_s), min(most, _RACE_SHARE * (left_s - packing_s(total_s))))
 
 
 @dataclass(frozen=True)

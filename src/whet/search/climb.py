@@ -16,10 +16,12 @@ from dataclasses import dataclass
 
 from whet.core.evidence import Feasibility, Trial
 from whet.core.settings import Settings
-from whet.errors import RuntimeUnavailableError
 from whet.search import rungs
+from whet.search.endings import reason_of
 from whet.search.feasibility import assess
 from whet.search.figures import answers_right, is_untouched, plainest
+from whet.search.none_ran import none_ran
+from whet.search.pace import hurried
 from whet.search.polish import (
     ALL,
     FEW,
@@ -35,6 +37,7 @@ from whet.search.refine import refine
 from whet.search.setup import Setup
 from whet.search.trials import Trials
 from whet.search.untouched import best_untouched
+from whet.search.untried import Untried, untried, untried_notes
 from whet.search.waves import enough, good, share_allowed, short_of_room, wave
 
 __all__ = ["Climbed", "climb"]
@@ -44,10 +47,11 @@ _COMPILING = 0.3  # share of the time left that compiling C++ may take
 
 @dataclass(frozen=True)
 class Climbed:
-    """Where the climb ended: the best untouched trial, and what rung 0 said."""
+    """Where the climb ended: the best untouched trial, what rung 0 said, what wasn't tried."""
 
     baseline: Trial
     feasibility: Feasibility
+    untried: Untried | None
 
 
 def climb(setup: Setup, trials: Trials) -> Climbed:
@@ -57,6 +61,7 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
 
     Raises:
         RuntimeUnavailableError: no runtime could run the untouched graph.
+        MeasurementError: it ran, above what this machine can do.
         Stopped: the user asked to stop before anything was measured.
     """
     axes = _axes(setup)
@@ -66,18 +71,48 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
     trials.tell.remark("feasibility", feasibility.sentence)
     with trials.until_stopped():
         _go_up(setup, trials, axes)
+    left_out = _untried(setup, trials, axes)
     best = best_untouched(trials.untouched(), setup.contract, setup.certify.samples)
-    return Climbed(best, feasibility)
+    return Climbed(best, feasibility, left_out)
+
+
+def _untried(setup: Setup, trials: Trials, axes: rungs.Axes) -> Untried | None:
+    """Whether int8 was left out; what there was no time for is told."""
+    settings = _settings_by_runtime(trials.untouched())
+    found = untried(
+        trials.all.values(),
+        rungs.int8_first(setup.kind, setup.runtimes, settings, axes["flags"]),
+        trials.skipped,
+        stopped=trials.stop.asked.is_set(),
+    )
+    for note in untried_notes(found, trials.skipped):
+        trials.tell.remark(note.where, note.reason)
+    return found
 
 
 def _look(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
-    """The untouched graph where it compiles in seconds, and the int8 probe."""
+    """The untouched graph where it compiles in seconds, and the int8 probe.
+
+    In a hurry, the whole int8 candidate that promises most comes in place of the probe, before
+    further settings of the untouched graph.
+    """
     first = wave(
         trials, 1, rungs.untouched_first(_quick_to_build(setup), **axes), judge=False, must=True
     )
     _need_one(first, trials)
     right = [t for t in first if answers_right(t)] or first
-    wave(trials, 0, rungs.int8_probe(setup.kind, right, axes["flags"]), judge=False)
+    probe, whole = (
+        find(setup.kind, right, axes["flags"]) for find in (rungs.int8_probe, rungs.int8_soonest)
+    )
+    if probe and hurried(
+        trials.climbing_s(),
+        probe_s=trials.expected_s(probe[0]),
+        int8_s=trials.expected_s(whole[0]),
+    ):
+        # Its speed says what is reachable as well as a probe's, and it can be chosen.
+        wave(trials, 2, whole, stop=setup)
+    else:
+        wave(trials, 0, probe, judge=False)
 
 
 def _go_up(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
@@ -159,11 +194,7 @@ def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
 
 def _need_one(first: list[Trial], trials: Trials) -> None:
     if not first:
-        reasons = (t.notes[-1].reason for t in trials.all.values() if t.notes)
-        raise RuntimeUnavailableError(
-            " ".join(("No runtime could run the untouched graph.", *dict.fromkeys(reasons))),
-            "Try other --runtimes, or export the network differently.",
-        )
+        raise none_ran({t.id: reason_of(t) for t in trials.all.values()}, trials.errors)
 
 
 def _feasibility(setup: Setup, trials: Trials) -> Feasibility:

@@ -9,6 +9,7 @@ best untouched engines and the original are then timed afresh, interleaved
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,9 +22,11 @@ from whet.measure.clock import Race
 from whet.measure.footprint import measure_footprint
 from whet.search.assay import contender_of, layers_of
 from whet.search.decide import FINALISTS, certify_order, choose
+from whet.search.extras import cold_starts_that_fit, layers_fit, left_out
 from whet.search.figures import answers_right, divided, row_ms
 from whet.search.frontier import frontier
 from whet.search.last_race import race_in_full, rivals_of
+from whet.search.patience import step_limit_s
 from whet.search.proving import answering, certified_in_turn, fastest_answering
 from whet.search.reasons import why_lost
 from whet.search.setup import Setup
@@ -92,11 +95,13 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
         for t in compared
     )
     by_id = {t.id: t for t in everyone}
-    layers, more = _layers(setup, trials, by_id[chosen.id])
-    by_id[chosen.id], noted = _cold(setup, trials, by_id[chosen.id])
+    packed = {t.id for t in (baseline, *certified) if by_id[t.id].status is Status.OK}
+    trials.tell.phase("looking closer at the chosen one")
+    layers, more = _layers(setup, trials, by_id[chosen.id], len(packed))
+    by_id[chosen.id], noted = _cold(setup, trials, by_id[chosen.id], len(packed))
     everyone = tuple(by_id[t.id] for t in everyone)
     more = (*more, *noted)
-    kept = [by_id[t.id] for t in (baseline, *certified) if by_id[t.id].status is Status.OK]
+    kept = [by_id[t.id] for t in (baseline, *certified) if t.id in packed]
     return Closed(
         chosen=by_id[chosen.id],
         verdict=verdict,
@@ -143,10 +148,16 @@ def _against(trial: Trial, baseline: str, quick: Ratio | None) -> Ratio | None:
     return divided(own, quick, baseline)
 
 
-def _cold(setup: Setup, trials: Trials, chosen: Trial) -> tuple[Trial, tuple[Note, ...]]:
+def _cold(
+    setup: Setup, trials: Trials, chosen: Trial, finalists: int
+) -> tuple[Trial, tuple[Note, ...]]:
     """The chosen trial with its cold start and energy, measured in fresh processes."""
     if chosen.footprint is None:
         return chosen, ()
+    left_s = trials.budget.left_s(time.monotonic())
+    count = cold_starts_that_fit(left_s, finalists)
+    if not count:
+        return _noting(chosen, left_out("cold start")), (left_out("cold start"),)
     try:
         found = measure_footprint(
             contender_of(chosen, trials.made_for(chosen)),
@@ -154,23 +165,39 @@ def _cold(setup: Setup, trials: Trials, chosen: Trial) -> tuple[Trial, tuple[Not
             batch=setup.contract.batch,
             cores=setup.cores,
             memory_bytes=setup.memory_bytes,
+            timeout_s=_step_s(setup, left_s),
+            cold_starts=count,
             warm_seconds=1.0,
         )
     except WhetError as error:
         return chosen, (Note("cold start", error.message),)
     footprint = msgspec.structs.replace(
-        chosen.footprint,
-        cold_start_ms=found.cold_start_ms,
-        energy_mj=found.energy_mj,
-        notes=tuple(dict.fromkeys((*chosen.footprint.notes, *found.notes))),
+        chosen.footprint, cold_start_ms=found.cold_start_ms, energy_mj=found.energy_mj
     )
-    return msgspec.structs.replace(chosen, footprint=footprint), ()
+    return _noting(msgspec.structs.replace(chosen, footprint=footprint), *found.notes), ()
+
+
+def _noting(trial: Trial, *notes: Note) -> Trial:
+    """The trial with notes on what it takes."""
+    if trial.footprint is None:
+        return trial
+    together = tuple(dict.fromkeys((*trial.footprint.notes, *notes)))
+    footprint = msgspec.structs.replace(trial.footprint, notes=together)
+    return msgspec.structs.replace(trial, footprint=footprint)
 
 
 def _layers(
-    setup: Setup, trials: Trials, chosen: Trial
+    setup: Setup, trials: Trials, chosen: Trial, finalists: int
 ) -> tuple[tuple[LayerTime, ...], tuple[Note, ...]]:
+    left_s = trials.budget.left_s(time.monotonic())
+    if not layers_fit(left_s, finalists):
+        return (), (left_out("layers"),)
     try:
-        return layers_of(setup, chosen, trials.made_for(chosen)), ()
+        made = trials.made_for(chosen)
+        return layers_of(setup, chosen, made, limit_s=_step_s(setup, left_s)), ()
     except WhetError as error:
         return (), (Note("layers", error.message),)
+
+
+def _step_s(setup: Setup, left_s: float) -> float:
+    return step_limit_s(setup.contract.batch, original_ms=setup.original_ms, left_s=left_s)

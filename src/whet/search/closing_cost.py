@@ -55,10 +55,11 @@ def closing_s(
 def expected_row_ms(
     original_ms: float, *, untouched_ms: Sequence[float], others_ms: Sequence[float]
 ) -> tuple[float, ...]:
-    """What a row takes of the best untouched engine, then of each finalist.
+    """What a row takes of the best untouched engine, then of each finalist and of one more.
 
-    Finalists still to come are taken to be as fast as the fastest so far: a slower one
-    wouldn't be a finalist.
+    Each trial keeps time for itself and for what was there before it, so that a short
+    budget isn't held back for finalists that it has no time to find. The one still to come is
+    taken to be as fast as the fastest so far: a slower one wouldn't be a finalist.
 
     Args:
         original_ms: what the original takes for one.
@@ -68,7 +69,7 @@ def expected_row_ms(
     untouched = min(untouched_ms, default=original_ms / _UNTOUCHED_GAIN)
     known = sorted(others_ms)[:FINALISTS]
     fastest = known[0] if known else min(untouched, original_ms / _FINALIST_GAIN)
-    return (untouched, *known, *(fastest for _ in range(FINALISTS - len(known))))
+    return (untouched, *known, *(fastest for _ in range(min(1, FINALISTS - len(known)))))
 
 
 def answers_s(rows: int, original_ms: float, rows_ms: Sequence[float]) -> float:

@@ -19,6 +19,7 @@ from whet.search.judged import expected, is_stranger, likely_holds, quality_clau
 from whet.search.kinds import answer_kind, one_of_each_answer, safest_of_each_kind
 from whet.search.limits import limit_clauses, loosened, nearest
 from whet.search.tail_proof import queries_words
+from whet.search.untried import Untried, Why
 
 __all__ = [
     "FINALISTS",
@@ -172,15 +173,22 @@ def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tupl
     return baseline, keeps(baseline, contract)
 
 
-def outcome_sentence(chosen: Trial, verdict: Verdict, contract: Contract, baseline: Trial) -> str:
-    """The outcome in words: what was chosen, the proof or the gap."""
+def outcome_sentence(
+    chosen: Trial,
+    verdict: Verdict,
+    contract: Contract,
+    baseline: Trial,
+    untried: Untried | None = None,
+) -> str:
+    """The outcome in words: what was chosen, the proof or the gap, and what was not tried."""
     rows = clauses(chosen, contract)
     words = "; ".join(text for _, _, text in rows if text)
     if verdict is Verdict.PASSED:
         if chosen.id == baseline.id:
+            but = f", but {untried.words}" if untried is not None else ""
             return (
                 f"The untouched original ({chosen.name}) keeps the contract and nothing proven"
-                f" is faster: {words}."
+                f" is faster{but}: {words}."
             )
         return f"{chosen.name} keeps the contract: {words}."
     gap = "; ".join(f"{n}: {w}" for n, v, w in clauses(chosen, contract) if v is not Verdict.PASSED)
@@ -190,10 +198,20 @@ def outcome_sentence(chosen: Trial, verdict: Verdict, contract: Contract, baseli
     return f"{start}. Nearest is {chosen.name}; {gap}."
 
 
-def next_step(chosen: Trial, verdict: Verdict, contract: Contract, trials: Iterable[Trial]) -> str:
+def next_step(
+    chosen: Trial,
+    verdict: Verdict,
+    contract: Contract,
+    trials: Iterable[Trial],
+    untried: Untried | None = None,
+) -> str:
     """What the user should try next; empty when the contract is kept."""
     if verdict is Verdict.PASSED:
         return ""
+    if untried is not None and untried.why is not Why.ENOUGH:
+        # What wasn't tried may keep it, so nothing needs to be given up yet.
+        again = "Give a longer --budget" if untried.why is Why.TIME else "Let the search go on"
+        return f"{again}: {untried.words}."
     faster = [t for t in trials if t.status is Status.OK and speed(t) > speed(chosen)]
     undecided = [
         t.certify

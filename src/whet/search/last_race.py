@@ -16,7 +16,9 @@ from whet.core.evidence import Trial
 from whet.measure.clock import ClockPlan, Race
 from whet.search.assay import contender_of, time_all
 from whet.search.budget import race_s
+from whet.search.extras import affords_torch, cut_short_notes, left_out
 from whet.search.figures import speed
+from whet.search.patience import step_limit_s
 from whet.search.setup import Setup
 from whet.search.tail_proof import proof_s, query_ms
 from whet.search.trials import Trials
@@ -55,21 +57,29 @@ def race_in_full(setup: Setup, trials: Trials, finalists: Sequence[Trial]) -> Ra
     """
     original = setup.references.original
     contenders = [contender_of(t, trials.made_for(t)) for t in finalists]
+    left_s, total_s = trials.budget.left_s(time.monotonic()), trials.budget.total_s
     if original.runtime == "torch":
-        contenders.append(original)
+        if affords_torch(left_s, len(contenders), total_s):
+            contenders.append(original)
+        else:
+            note = left_out("eager PyTorch")
+            trials.tell.remark(note.where, note.reason)
+    for note in cut_short_notes(left_s, len(contenders), total_s):
+        trials.tell.remark(note.where, note.reason)
     medians_ms = [ms for t in finalists if (ms := query_ms(t.latency)) is not None]
-    left_s = trials.budget.left_s(time.monotonic())
     proof = proof_s(setup.contract, medians_ms, len(contenders))
     plan = ClockPlan.full(
         batch=setup.contract.batch,
         concurrency=setup.contract.concurrency,
         percentile=setup.contract.percentile,
         seed=setup.seed + 1,
-        seconds=race_s(left_s, len(contenders), proof),
+        seconds=race_s(left_s, len(contenders), proof, total_s=total_s),
     )
-    usual_s = race_s(left_s, len(contenders))
+    usual_s = race_s(left_s, len(contenders), total_s=total_s)
     filled = _filled(plan, usual_s, len(contenders), min(medians_ms, default=1.0))
-    return time_all(setup, contenders, filled)
+    rows = setup.contract.batch * setup.contract.concurrency
+    limit_s = step_limit_s(rows, original_ms=setup.original_ms, left_s=left_s)
+    return time_all(setup, contenders, msgspec.structs.replace(filled, timeout_s=limit_s))
 
 
 def fastest_of(race: Race, rivals: Sequence[Trial]) -> Trial:

@@ -27,6 +27,7 @@ from whet.search.gaps import gap_notes, gap_sentence
 from whet.search.given import Given
 from whet.search.identity import SearchInputs, machine_digest
 from whet.search.intake import Taken, take_in
+from whet.search.least import least_after_setup_s, too_short_notes, used_up_notes
 from whet.search.ledger import Ledger
 from whet.search.memory import MemoryWatch
 from whet.search.metric_code import metric_digest
@@ -75,14 +76,19 @@ def search(
     sweep()  # what searches that were killed left behind
     tell = Teller(emit, Budget(began, budget_s))
     contract = contract.checked(allowed_cores())
+    for note in too_short_notes(budget_s):
+        tell.remark(note.where, note.reason)
     with MemoryWatch() as memory, take_in(given, ledger, tell.phase, stop) as taken:
         evidence, draft = _searched(given, contract, taken, tell, stop, command, started)
         seconds = time.monotonic() - began
+        over = over_notes(tell.marks, seconds, budget_s)
+        for note in over:
+            tell.show(note)
         evidence = msgspec.structs.replace(
             evidence,
             seconds=seconds,
             peak_bytes=memory.peak_bytes(),
-            notes=(*evidence.notes, *over_notes(tell.marks, seconds, budget_s)),
+            notes=(*evidence.notes, *over),
         )
         yield Found(evidence, replace(draft, evidence=evidence))
 
@@ -104,6 +110,8 @@ def _searched(
         tell.emit(_started(setup, budget))
         for note in setup.notes:
             tell.show(note)
+        for note in _used_up(setup, budget):
+            tell.remark(note.where, note.reason)
         trials = Trials(
             setup, book, _reserving(budget, setup), tell, stop, past=_past(setup, key, book)
         )
@@ -155,6 +163,13 @@ def _started(setup: Setup, budget: Budget) -> Started:
     )
 
 
+def _used_up(setup: Setup, budget: Budget) -> tuple[Note, ...]:
+    """That set-up left less than the rest takes, where it did."""
+    quick = sum(name != "inductor" for name in setup.runtimes)
+    rest_s = least_after_setup_s(max(1, quick), len(setup.certify), setup.original_ms)
+    return used_up_notes(budget.elapsed_s(time.monotonic()), rest_s, budget.total_s)
+
+
 def _reserving(budget: Budget, setup: Setup) -> Budget:
     """Hold back the time that closing will take; with each trial it is known better."""
     rows, contract = len(setup.certify), setup.contract
@@ -172,8 +187,9 @@ def _evidence(
     remarks: tuple[Note, ...],
 ) -> Evidence:
     contract = setup.contract
-    sentence = outcome_sentence(closed.chosen, closed.verdict, contract, closed.baseline)
-    advice = next_step(closed.chosen, closed.verdict, contract, closed.trials)
+    left_out = climbed.untried
+    sentence = outcome_sentence(closed.chosen, closed.verdict, contract, closed.baseline, left_out)
+    advice = next_step(closed.chosen, closed.verdict, contract, closed.trials, left_out)
     return Evidence(
         contract=contract,
         machine=setup.machine,

@@ -25,6 +25,7 @@ __all__ = [
     "int8_first",
     "int8_probe",
     "int8_rest",
+    "int8_soonest",
     "lighter",
     "padded",
     "reduced_precision",
@@ -157,6 +158,28 @@ def _of_graphs(best: dict[str, Settings]) -> list[str]:
 def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
     """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples.
 
+    Arguments as in `int8_soonest`.
+    """
+    return tuple(
+        Recipe(
+            tuple(
+                msgspec.structs.replace(
+                    step, options={**step.options, "subset_size": _PROBE_SAMPLES}
+                )
+                if step.name.startswith("quantize")
+                else step
+                for step in whole.steps
+            ),
+            whole.runtime,
+            whole.settings,
+        )
+        for whole in int8_soonest(kind, first, flags)
+    )
+
+
+def int8_soonest(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
+    """The int8 candidate that promises most, where there is time for one only.
+
     Of the runtimes that have int8, the one that ran the untouched graph fastest is asked.
 
     Args:
@@ -173,13 +196,7 @@ def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tupl
         return ()
     most = max(speed(t) for t, _ in able)
     trial, steps = next(pair for pair in able if speed(pair[0]) >= _LEVEL * most)
-    quick = tuple(
-        msgspec.structs.replace(step, options={**step.options, "subset_size": _PROBE_SAMPLES})
-        if step.name.startswith("quantize")
-        else step
-        for step in steps
-    )
-    return (Recipe(quick, trial.recipe.runtime, trial.recipe.settings),)
+    return (Recipe(steps, trial.recipe.runtime, trial.recipe.settings),)
 
 
 def int8_first(

@@ -18,7 +18,7 @@ import msgspec
 from whet.core.evidence import Footprint, Latency, Quality, Status, Trial
 from whet.core.recipe import Recipe
 from whet.errors import MeasurementError, WhetError
-from whet.measure.machine import fingerprint, higher
+from whet.measure.ceiling_looks import Look, look_again
 from whet.runtimes.cache import renew
 from whet.search.assay import (
     ask_original,
@@ -33,13 +33,13 @@ from whet.search.closing_cost import closing_s
 from whet.search.endings import ended, holds, reason_of, worth_another_try
 from whet.search.events import Stopped
 from whet.search.figures import is_untouched, speed
-from whet.search.footing import complete
 from whet.search.jobs import Made
 from whet.search.ledger import Ledger
 from whet.search.making import engine_for
 from whet.search.naming import name_of
 from whet.search.pace import usual_s
 from whet.search.reuse import Kept, carried, origin
+from whet.search.second_looks import SecondLooks
 from whet.search.setup import Setup
 from whet.search.stop import Stop
 from whet.search.teller import Teller
@@ -47,9 +47,6 @@ from whet.search.untouched import stranger_note
 from whet.search.worth import looks_good, worth_judging
 
 __all__ = ["Trials"]
-
-# How often a ceiling that a result passed is measured again before the result is refused.
-_SECOND_LOOKS = 3
 
 _STOPPED = (
     "The search was stopped early: what it had found by then was certified and packed. The same"
@@ -67,8 +64,11 @@ class Trials:
         all: the trials by id, in the order in which they were tried.
         past: trials of other searches whose speed holds here, by recipe digest.
         made: the engine of each trial that was made in this run.
-        doubted: trials whose figures can't be believed; they are tried again by the
-            next search, so the ledger doesn't keep them.
+        errors: why a trial of this run ended badly, by id. Those whose figures can't be believed
+            are tried again by the next search, so the ledger doesn't keep them.
+        skipped: candidates for which there was no time, by recipe digest, with the seconds of a
+            budget that would have held them.
+        looks: at ceilings that a result passed, by precision.
         aside_s: seconds spent on what all trials share, which none of them is charged for.
     """
 
@@ -81,8 +81,10 @@ class Trials:
     anchor: Trial | None = None
     all: dict[str, Trial] = field(default_factory=dict)
     made: dict[str, Made] = field(default_factory=dict)
-    doubted: set[str] = field(default_factory=set)
+    errors: dict[str, WhetError] = field(default_factory=dict)
     aside_s: float = 0.0
+    skipped: dict[str, float] = field(default_factory=dict)
+    looks: dict[str, list[Look]] = field(default_factory=dict)
 
     def attempt(
         self,
@@ -117,11 +119,13 @@ class Trials:
         free = remembered is not None and remembered.name not in taken
         name = remembered.name if remembered and free else name_of(recipe, taken, probe=rung == 0)
         reused = self._reused(recipe, name, rung) if remembered is None else None
-        rows = len(self.setup.repair)
-        now, usual = time.monotonic(), usual_s(recipe, self.all.values(), repair_rows=rows)
+        now, usual = time.monotonic(), self.expected_s(recipe)
         time_left = now + usual <= until_s and self.budget.affords(now, usual)
         if not (remembered or reused or must or time_left):
+            need_s = self.budget.elapsed_s(now) + usual + self._closing_s()
+            self.skipped.setdefault(recipe.digest(), need_s)
             return None
+        self.skipped.pop(recipe.digest(), None)
         self.tell.trying(name, len(self.all) + 1)
         if remembered is not None:
             trial = msgspec.structs.replace(remembered, name=name)
@@ -131,7 +135,7 @@ class Trials:
         else:
             trial = self._fresh(recipe, name, rung, judge)
         compared = self._compared(trial)
-        if worth_another_try(compared) and trial.id not in self.doubted:
+        if worth_another_try(compared) and not self._doubted(compared):
             self.tell.once(name, f"It crashed and is tried once more: {reason_of(compared)}")
             compared = self._compared(self._fresh(recipe, name, rung, judge))
         self._keep(compared, new=remembered is None or compared is not trial)
@@ -196,6 +200,14 @@ class Trials:
             self.made[trial.id] = made
         return made
 
+    def expected_s(self, recipe: Recipe) -> float:
+        """Seconds that a trial of a recipe should take, from those before it."""
+        return usual_s(recipe, self.all.values(), repair_rows=len(self.setup.repair))
+
+    def climbing_s(self) -> float:
+        """Seconds left for trying candidates."""
+        return self.budget.climbing_s(time.monotonic())
+
     def update(self, trial: Trial, *, remember: bool = True) -> None:
         """Put a trial with more known of it in place of the one with its id.
 
@@ -218,28 +230,26 @@ class Trials:
     def footprint(
         self, trial: Trial, made: Made, latency: Latency, measured: Footprint
     ) -> Footprint:
-        """Complete a footprint; a result above the ceiling has the ceiling measured again.
-
-        A ceiling that was measured while the machine was busy is too low, so it gets
-        several chances. One that stands after them convicts the result.
+        """Complete a footprint; one above the ceiling has the ceiling measured again.
 
         Raises:
-            MeasurementError: the result is still above the machine's ceiling.
+            MeasurementError: the result is above what this machine can do.
         """
-        for _ in range(_SECOND_LOOKS):
-            try:
-                return complete(self.setup, trial, made, latency, measured)
-            except MeasurementError:
-                self._look_again_at_the_ceilings()
-        return complete(self.setup, trial, made, latency, measured)
-
-    def _look_again_at_the_ceilings(self) -> None:
-        machine = fingerprint(ceilings=True, cache=self.setup.cache.parent, fresh=True)
-        ceilings = higher(self.setup.machine.ceilings, machine.ceilings)
-        better = msgspec.structs.replace(machine, ceilings=ceilings)
-        self.setup = replace(self.setup, machine=better)
+        again = SecondLooks(self._look, self.looks)
+        spent_s = again.seconds
+        try:
+            self.setup, found = again.complete(self.setup, trial, made, latency, measured)
+        finally:
+            self.aside_s += again.seconds - spent_s
+        for note in found.notes:
+            if note.where == "ceiling":
+                self.tell.once(note.where, note.reason)
+        return found
 
     # -- inside --
+
+    def _look(self, precision: str) -> Look:
+        return look_again(self.setup.machine, precision, self.setup.cache.parent)
 
     def _compared(self, trial: Trial) -> Trial:
         """An untouched trial with its answers compared with the original's, whoever timed it."""
@@ -249,11 +259,10 @@ class Trials:
             try:
                 make = partial(self.made_for, trial)
                 select = compare_untouched(
-                    self.setup, trial, make, left_s=self._climb_s(), while_waiting=self.stop.check
+                    self.setup, trial, make, left_s=self.climbing_s(), while_waiting=self.stop.check
                 )
             except WhetError as error:
-                self.stop.check()
-                return ended(trial, error)
+                return self._ended(trial, error)
             trial = msgspec.structs.replace(trial, select=select)
         strange = stranger_note(trial)
         if strange is not None:
@@ -264,8 +273,7 @@ class Trials:
         try:
             select = self._select(trial, lambda: self.made_for(trial))
         except WhetError as error:
-            self.stop.check()
-            return ended(trial, error)
+            return self._ended(trial, error)
         return msgspec.structs.replace(trial, select=select)
 
     def _fresh(self, recipe: Recipe, name: str, rung: int, judge: bool) -> Trial:
@@ -274,10 +282,7 @@ class Trials:
         try:
             trial = self._measured(trial, judge)
         except WhetError as error:
-            self.stop.check()
-            if isinstance(error, MeasurementError):
-                self.doubted.add(trial.id)
-            trial = ended(trial, error)
+            trial = self._ended(trial, error)
         seconds = time.monotonic() - self.aside_s - began
         return msgspec.structs.replace(trial, seconds=seconds)
 
@@ -286,7 +291,7 @@ class Trials:
         self.made[trial.id] = made
         anchor = self.anchor if self.anchor is not None else trial
         pair = {t.id: contender_of(t, self.made_for(t)) for t in (anchor, trial)}
-        plan = quick_plan(self.setup, self._climb_s())
+        plan = quick_plan(self.setup, self.climbing_s())
         result = time_all(self.setup, tuple(pair.values()), plan, while_waiting=self.stop.check)
         if trial.name in result.failures:
             raise result.failures[trial.name]
@@ -306,10 +311,10 @@ class Trials:
     def _select(self, trial: Trial, make: Callable[[], Made]) -> Quality:
         setup, began = self.setup, time.monotonic()
         check = self.stop.check
-        ask_original(setup, setup.select, left_s=self._climb_s(), while_waiting=check)
+        ask_original(setup, setup.select, left_s=self.climbing_s(), while_waiting=check)
         self.aside_s += time.monotonic() - began  # asked once, for all trials
         return judge_on(
-            setup, trial, make, setup.select, left_s=self._climb_s(), while_waiting=check
+            setup, trial, make, setup.select, left_s=self.climbing_s(), while_waiting=check
         )
 
     def _worth_judging(self, trial: Trial) -> bool:
@@ -318,14 +323,19 @@ class Trials:
     def _most_s(self, trial: Trial) -> float:
         """How long it may be built: a candidate leaves closing its reserve, untouched ones must run."""
         untouched = is_untouched(trial)
-        return self.budget.left_s(time.monotonic()) if untouched else self._climb_s()
+        return self.budget.left_s(time.monotonic()) if untouched else self.climbing_s()
 
-    def _climb_s(self) -> float:
-        return self.budget.climbing_s(time.monotonic())
+    def _ended(self, trial: Trial, error: WhetError) -> Trial:
+        self.stop.check()
+        self.errors[trial.id] = error
+        return ended(trial, error)
+
+    def _doubted(self, trial: Trial) -> bool:
+        return isinstance(self.errors.get(trial.id), MeasurementError)
 
     def _keep(self, trial: Trial, *, new: bool) -> None:
         self.all[trial.id] = trial
-        if new and trial.id not in self.doubted:
+        if new and not self._doubted(trial):
             self.ledger.record(trial)
         if self.anchor is None and trial.status is Status.OK:
             self.anchor = trial
@@ -334,10 +344,12 @@ class Trials:
 
     def _reserve(self) -> None:
         """Hold back for closing what the trials so far say that it will take."""
+        self.budget = self.budget.reserving(self._closing_s())
+
+    def _closing_s(self) -> float:
         setup, total_s = self.setup, self.budget.total_s
         known = self.all.values()
-        need_s = closing_s(setup.contract, len(setup.certify), setup.original_ms, known, total_s)
-        self.budget = self.budget.reserving(need_s)
+        return closing_s(setup.contract, len(setup.certify), setup.original_ms, known, total_s)
 
     def best(self) -> Trial | None:
         """The fastest trial that looks good so far."""

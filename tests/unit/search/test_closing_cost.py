@@ -7,7 +7,7 @@ from trial_factory import latency, trial
 from whet.core.contract import Contract
 from whet.search.closing_cost import answers_s, closing_s, expected_row_ms
 
-STARTS_S = 1.5 * 6
+START_S = 1.5
 FASTEST = Contract()
 
 
@@ -17,19 +17,28 @@ def answering_s(*, untouched_ms: list[float], others_ms: list[float]) -> float:
 
 
 def test_without_trials_engines_are_guessed_from_the_original() -> None:
-    # 1000 rows: 30 ms of the original, 15 of the best untouched, four finalists at 10.
+    # 1000 rows: 30 ms of the original, 15 of the best untouched, a finalist at 10.
     found = answering_s(untouched_ms=[], others_ms=[])
-    assert found == pytest.approx(30.0 + 15.0 + 40.0 + STARTS_S)
+    assert found == pytest.approx(30.0 + 15.0 + 10.0 + 3 * START_S)
 
 
 def test_what_was_timed_takes_the_place_of_the_guess() -> None:
     found = answering_s(untouched_ms=[12.0, 8.0], others_ms=[2.0, 4.0])
-    assert found == pytest.approx(30.0 + 8.0 + (2.0 + 4.0 + 2 * 2.0) + STARTS_S)
+    assert found == pytest.approx(30.0 + 8.0 + (2.0 + 4.0 + 2.0) + 5 * START_S)
 
 
 def test_only_the_fastest_become_finalists() -> None:
     found = answering_s(untouched_ms=[8.0], others_ms=[9.0, 1.0, 2.0, 3.0, 4.0])
-    assert found == pytest.approx(30.0 + 8.0 + 10.0 + STARTS_S)
+    assert found == pytest.approx(30.0 + 8.0 + 10.0 + 6 * START_S)
+
+
+def test_with_each_trial_there_is_time_for_one_finalist_more() -> None:
+    """A climb that has time for one candidate isn't held back for four."""
+    ms = [5.0, 6.0, 7.0, 8.0, 9.0]
+    counts = [
+        len(expected_row_ms(30.0, untouched_ms=[8.0], others_ms=ms[:n])) for n in range(len(ms))
+    ]
+    assert counts == [2, 3, 4, 5, 5]
 
 
 def test_the_reserve_falls_as_fast_engines_are_found() -> None:
@@ -44,11 +53,11 @@ def test_the_reserve_falls_as_fast_engines_are_found() -> None:
 
 
 def test_a_tail_limit_keeps_time_for_its_proof() -> None:
-    """662 queries of each of six contenders, of an engine that takes 50 ms."""
+    """662 queries of each of three contenders, of an engine that takes 50 ms."""
     known = (trial("untouched", 1.0, untouched=True, p99_ms=50.0 / 0.9),)
     tail, loose = (Contract(limit_ms=60.0, percentile=q) for q in (99.0, 50.0))
     free, needs = (closing_s(c, 100, 50.0, known, None) for c in (FASTEST, tail))
-    queries_s = 662 * 0.050 * 6
+    queries_s = 662 * 0.050 * 3
     assert needs - free == pytest.approx(queries_s / 0.75 / 0.6 - 45.0)
     assert closing_s(loose, 100, 50.0, known, None) == free  # eleven queries are no burden
 

@@ -9,7 +9,7 @@ from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
 from whet.optimize.graph.quantize.nncf import NncfOptions
 from whet.optimize.graph.quantize.ort import QuantizeOrt
-from whet.search.pace import usual_s
+from whet.search.pace import hurried, usual_s
 
 STEPS = (Step("quantize-nncf-ir"),)
 
@@ -57,3 +57,22 @@ def test_a_probe_with_few_calibration_rows_says_less_than_the_whole_takes() -> N
 def test_the_rows_taken_for_granted_are_the_quantisers_own() -> None:
     assert NncfOptions().subset_size == 300
     assert QuantizeOrt().subset_size == 128
+
+
+def test_a_first_pass_on_a_small_network_is_guessed_from_its_untouched_graph() -> None:
+    """What took 4 s untouched is not held back because something takes 10 s as a rule."""
+    untouched = took("openvino", 4.0, steps=False)
+    assert usual("openvino", untouched) == 9.0
+    slow = msgspec.structs.replace(untouched, seconds=40.0)
+    assert usual("openvino", slow) == 45.0
+    assert usual("openvino", untouched, took("onnxruntime", 20.0, steps=True)) == 20.0
+    assert usual("openvino", took("openvino", 4.0, steps=False, status=Status.CRASHED)) == 10.0
+
+
+def test_in_a_hurry_int8_comes_before_further_settings() -> None:
+    # 60 s, of which 20 are gone and 22 are kept for closing; and a long budget.
+    assert hurried(18.0, probe_s=9.0, int8_s=9.5)
+    assert not hurried(400.0, probe_s=9.0, int8_s=9.5)
+    assert not hurried(float("inf"), probe_s=9.0, int8_s=9.5)
+    # A slow network is in a hurry where a small one isn't.
+    assert hurried(100.0, probe_s=20.0, int8_s=60.0)

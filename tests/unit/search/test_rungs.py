@@ -200,3 +200,13 @@ def test_what_is_padded_stays_padded_when_it_is_tuned() -> None:
     found = list(rungs.retuned(base, most=4, **AXES))
     assert found
     assert all(r.settings.round_up == {"sequence": 8} for r in found)
+
+
+def test_where_there_is_time_for_one_it_is_the_whole_recipe_on_the_fastest_runtime() -> None:
+    first = [ran("openvino", 0.5), ran("onnxruntime", 1.0)]
+    (soonest,) = rungs.int8_soonest("cnn", first, FLAGS)
+    assert soonest.runtime == "onnxruntime"
+    # The same recipe that its rung tries first, so it isn't tried twice.
+    settings = {t.recipe.runtime: t.recipe.settings for t in first}
+    assert soonest in rungs.int8_first("cnn", ("openvino", "onnxruntime"), settings, FLAGS)
+    assert rungs.int8_soonest("cnn", [ran("inductor", 1.0)], FLAGS) == ()
