@@ -31,7 +31,7 @@ def headline(facts: Facts) -> str:
     parts = [_latency_words(facts, chosen), _speed_words(facts, chosen), _loss_words(facts, chosen)]
     start = {
         Verdict.PASSED: "",
-        Verdict.FAILED: "The nearest miss is ",
+        Verdict.FAILED: "The nearest miss is " if facts.nearest else "The best that is proven is ",
         Verdict.UNDECIDED: "The best so far is ",
     }[facts.kept]
     subject = f"{start}{chosen.name}"
@@ -54,7 +54,9 @@ def _latency_words(facts: Facts, trial: Trial) -> str:
         if limit and facts.kept is not Verdict.PASSED
         else ""
     )
-    return f"answers within {fmt.ms(point.value_ms)} at {fmt.percentile(point.q)}{bound}{asked}"
+    noisy = ", on a machine that was not quiet," if facts.noise_decides else ""
+    at = fmt.percentile(point.q)
+    return f"answers within {fmt.ms(point.value_ms)} at {at}{bound}{asked}{noisy}"
 
 
 def _speed_words(facts: Facts, trial: Trial) -> str:

@@ -45,6 +45,7 @@ class Closed:
         trials: all, each with why it lost.
         eager: latency of the original in torch, where there is one.
         layers: where the chosen engine's time goes.
+        unrest: why the last race was not quiet; empty where it was.
     """
 
     chosen: Trial
@@ -55,6 +56,7 @@ class Closed:
     eager: Latency | None
     layers: tuple[LayerTime, ...]
     notes: tuple[Note, ...]
+    unrest: str
 
 
 def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
@@ -106,6 +108,7 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
         eager=race.latency.get(setup.references.original.name),
         layers=layers,
         notes=notes + more,
+        unrest=race.unrest,
     )
 
 

@@ -21,7 +21,6 @@ from whet.search.budget import Budget
 from whet.search.climb import Climbed, climb
 from whet.search.close import Closed, close
 from whet.search.closing_cost import closing_s
-from whet.search.decide import next_step, outcome_sentence
 from whet.search.events import Event, Started
 from whet.search.gaps import gap_notes, gap_sentence
 from whet.search.given import Given
@@ -30,6 +29,7 @@ from whet.search.intake import Taken, take_in
 from whet.search.ledger import Ledger
 from whet.search.memory import MemoryWatch
 from whet.search.metric_code import metric_digest
+from whet.search.outcome_words import next_step, outcome_sentence
 from whet.search.pack import draft_of, variant_names, with_names
 from whet.search.prepare import prepare
 from whet.search.proofs import noted
@@ -172,8 +172,9 @@ def _evidence(
     remarks: tuple[Note, ...],
 ) -> Evidence:
     contract = setup.contract
-    sentence = outcome_sentence(closed.chosen, closed.verdict, contract, closed.baseline)
-    advice = next_step(closed.chosen, closed.verdict, contract, closed.trials)
+    chosen, verdict, trials = closed.chosen, closed.verdict, closed.trials
+    sentence = outcome_sentence(chosen, verdict, contract, closed.baseline, trials)
+    advice = next_step(chosen, verdict, contract, trials, unrest=closed.unrest)
     return Evidence(
         contract=contract,
         machine=setup.machine,
@@ -192,6 +193,7 @@ def _evidence(
         eager=closed.eager,
         layers=closed.layers,
         notes=(*setup.notes, *remarks, *closed.notes, *_transform_notes(setup)),
+        unrest=closed.unrest,
     )
 
 
