@@ -21,6 +21,7 @@ _SIGNS = {
     Verdict.FAILED: ("✕", "red"),
     Verdict.UNDECIDED: ("?", "yellow"),
 }
+_ABOUT = "≈ no clear difference, or too noisy to call"
 _NAME = 36
 _LEAST_NAME = 24
 _BETWEEN = 2
@@ -103,6 +104,8 @@ def _contenders(facts: Facts, columns: int, paint: Paint) -> list[str]:
     for number, trial in enumerate(shown, start=1):
         if trial.id == facts.evidence.chosen:
             lines[number] = paint(lines[number], "bold")
+    if any("≈" in cell for row in rows for cell in row):
+        lines.append(paint(clip(f"   {_ABOUT}", columns), "dim"))
     if why := _why_another(facts, shown, asked):
         lines.append(paint(clip(f"   {why}", columns), "dim"))
     rest = len(facts.evidence.trials) - len(shown)

@@ -32,6 +32,8 @@ from whet.search.trials import Trials
 
 __all__ = ["Closed", "close"]
 
+_TIMED = "timing the original"
+
 
 @dataclass(frozen=True)
 class Closed:
@@ -71,8 +73,7 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     finalists = list({t.id: t for t in (*untouched, *certified)}.values())
     race = race_in_full(setup, trials, finalists)
     notes = (
-        *race.notes,
-        *(Note(name, error.message) for name, error in race.failures.items()),
+        *_told(race, setup.references.original.name),
         *too_few_notes(
             contract, {t.name: found for t in finalists if (found := race.latency.get(t.name))}
         ),
@@ -110,6 +111,12 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
         notes=notes + more,
         unrest=race.unrest,
     )
+
+
+def _told(race: Race, original: str) -> list[Note]:
+    """The race's notes and failures; those on the original's latency aren't on its score."""
+    notes = (*race.notes, *(Note(name, error.message) for name, error in race.failures.items()))
+    return [Note(_TIMED, n.reason) if n.where == original else n for n in notes]
 
 
 def _record(trials: Trials, race: Race, baseline: Trial, finalists: Iterable[Trial]) -> None:

@@ -248,7 +248,9 @@ def test_an_open_speed_up_is_marked() -> None:
         for t in evidence.trials
     )
     changed = msgspec.structs.replace(evidence, trials=trials)
-    assert "≈1.01×" in "\n".join(closing(changed, bundle="b", columns=100, paint=Paint(False)))
+    text = "\n".join(closing(changed, bundle="b", columns=100, paint=Paint(False)))
+    assert "≈1.01×" in text
+    assert "   ≈ no clear difference, or too noisy to call\n" in text
 
 
 def test_tables_line_up() -> None:
