@@ -11,6 +11,7 @@ from whet.core.points import shared_percentile
 from whet.report import format as fmt
 from whet.report.facts import Facts
 from whet.report.headline import headline, word
+from whet.report.latency_words import why_another
 from whet.search.gaps import gap_sentence
 
 __all__ = ["closing", "table"]
@@ -20,6 +21,7 @@ _SIGNS = {
     Verdict.FAILED: ("✕", "red"),
     Verdict.UNDECIDED: ("?", "yellow"),
 }
+_ABOUT = "≈ no clear difference, or too noisy to call"
 _NAME = 36
 _LEAST_NAME = 24
 _BETWEEN = 2
@@ -102,6 +104,10 @@ def _contenders(facts: Facts, columns: int, paint: Paint) -> list[str]:
     for number, trial in enumerate(shown, start=1):
         if trial.id == facts.evidence.chosen:
             lines[number] = paint(lines[number], "bold")
+    if any("≈" in cell for row in rows for cell in row):
+        lines.append(paint(clip(f"   {_ABOUT}", columns), "dim"))
+    if why := _why_another(facts, shown, asked):
+        lines.append(paint(clip(f"   {why}", columns), "dim"))
     rest = len(facts.evidence.trials) - len(shown)
     if rest > 0:
         more = f"   and {fmt.plural(rest, 'further candidate')}, in the report"
@@ -143,6 +149,19 @@ def _percentile(facts: Facts, shown: Sequence[Trial]) -> float:
     if any(latency.at(asked) is not None for latency in have):
         return asked
     return shared_percentile((latency.percentiles for latency in have), asked)
+
+
+def _why_another(facts: Facts, shown: Sequence[Trial], q: float) -> str:
+    """Why the column isn't that of the contract's percentile; empty where it is."""
+    asked = facts.evidence.contract.percentile
+    if q == asked:
+        return ""
+    have = [t.latency for t in shown if t.latency is not None and t.latency.at(asked) is None]
+    most = max(have, key=lambda latency: latency.queries, default=None)
+    why = why_another(most, asked)
+    return (
+        f"{fmt.percentile(q)} is shown: {why}{' at most' if len(have) > 1 else ''}" if why else ""
+    )
 
 
 def _row(facts: Facts, trial: Trial, asked: float) -> list[str]:

@@ -28,11 +28,15 @@ def add_contract(parser: argparse.ArgumentParser) -> None:
     )
     for name, q in _PERCENTILES.items():
         words = (
-            f"limit of the {q:g}th percentile, such as 5ms" if name == "p99" else argparse.SUPPRESS
+            f"limit of the {q:g}th percentile, such as 5ms (5 without a unit is 5 ms)"
+            if name == "p99"
+            else argparse.SUPPRESS
         )
         group.add_argument(f"--{name}", metavar="TIME", help=words)
     group.add_argument("--percentile", metavar="N", help="percentile that is bounded (default 99)")
-    group.add_argument("--limit", metavar="TIME", help="its limit, such as 800us, 5ms or 0.2s")
+    group.add_argument(
+        "--limit", metavar="TIME", help="its limit, such as 800us, 5ms or 0.2s (ms without a unit)"
+    )
     group.add_argument(
         "--max-drop",
         metavar="DROP",

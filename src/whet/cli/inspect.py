@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,6 +13,9 @@ from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Inspection, Verbs
 from whet.core.points import shown_point
 from whet.report import format as fmt
+
+if TYPE_CHECKING:
+    from whet.bundle.manifest import QualitySummary
 
 __all__ = ["add", "run"]
 
@@ -92,6 +96,15 @@ def _outputs(found: Inspection) -> list[str]:
     return [plain(line) for line in lines]
 
 
+def _kept(quality: QualitySummary | None) -> tuple[str, str]:
+    """What may be lost, and the verdict."""
+    if quality is None:
+        return fmt.DASH, ""
+    if quality.same:
+        return "0", "the original's answers"
+    return fmt.lost(quality.metric, quality.bound), quality.verdict.value
+
+
 def _variants(found: Inspection) -> list[str]:
     rows = []
     asked = found.evidence.contract.percentile if found.evidence is not None else None
@@ -113,8 +126,7 @@ def _variants(found: Inspection) -> list[str]:
                 if point is not None
                 else fmt.DASH,
                 fmt.bytes_text(sum(sizes)),
-                fmt.lost(quality.metric, quality.bound) if quality is not None else fmt.DASH,
-                quality.verdict.value if quality is not None else "",
+                *_kept(quality),
             ]
         )
     return table(["", "variant", "runs on", "latency", "size", "lost at most", ""], rows, left=3)

@@ -6,7 +6,7 @@ Pure: time comes with the events or as an argument, nothing is written here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from whet.cli.console import Paint, clip, plain, width_of
 from whet.core.contract import Contract
@@ -27,6 +27,7 @@ from whet.search.events import (
 
 __all__ = ["Story", "figures", "loss_words"]
 
+SIGNS = "≈ too noisy to call; ★ the best so far"
 _NAME = 34
 _BAR = 24
 
@@ -49,7 +50,7 @@ class Story:
     elapsed_s: float = 0.0
     tried: int = 0
     failed: int = 0
-    _said: set[str] = field(default_factory=set)
+    _signs_told: bool = False
 
     def hear(self, event: Event, paint: Paint) -> list[str]:
         """Take an event in; gives the lines that should stay on the screen."""
@@ -102,7 +103,11 @@ class Story:
             if better and best is not None and best.id == trial.id
             else paint("·", "dim")
         )
-        return [f"  {mark} {name} {figures(trial, self.contract)}"]
+        lines = [f"  {mark} {name} {figures(trial, self.contract)}"]
+        if trial.speedup is not None and trial.speedup.noisy and not self._signs_told:
+            self._signs_told = True
+            lines.append(paint(f"    {SIGNS}", "dim"))
+        return lines
 
     def block(self, elapsed_s: float, columns: int, paint: Paint) -> list[str]:
         """The block for this moment: what is tried, the best so far, the time left."""

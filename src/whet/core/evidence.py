@@ -333,6 +333,8 @@ class Evidence(_Record, frozen=True):
         seconds: of this run; trials that the ledger remembered took theirs in another.
         eager, layers: the original in torch; where the chosen engine's time goes.
         peak_bytes: most memory that the search and its workers held at once in this run.
+        unrest: why the last race was not quiet, e.g. ``"other processes took 54% of the
+            cores' time"``; empty where it was.
     """
 
     contract: Contract
@@ -353,3 +355,4 @@ class Evidence(_Record, frozen=True):
     layers: tuple[LayerTime, ...] = ()
     notes: tuple[Note, ...] = ()
     peak_bytes: int | None = None
+    unrest: str = ""

@@ -82,11 +82,16 @@ def _bind_one(spec: TensorSpec, array: NDArray[np.generic], sizes: dict[str, int
             f"Input '{spec.name}' has shape {array.shape}, the model takes {spec}.",
             "Give an array of that rank; the first axis is usually the batch.",
         )
-    for have, dim in zip(array.shape, spec.shape, strict=True):
+    for axis, (have, dim) in enumerate(zip(array.shape, spec.shape, strict=True)):
         want = sizes.setdefault(dim, have) if isinstance(dim, str) else dim
-        if have != want:
-            raise InputError(
-                f"Input '{spec.name}' has shape {array.shape}, the model takes {spec}"
-                f" with {dim}={want}.",
-                "Make the sizes agree.",
-            )
+        if have == want:
+            continue
+        named = isinstance(dim, str)
+        must = f"'{dim}' is {want} elsewhere" if named else f"must have {want}"
+        raise InputError(
+            f"Input '{spec.name}' has shape {array.shape}, the model takes {spec}:"
+            f" axis {axis} has {have} and {must}.",
+            "Make the sizes agree."
+            if named
+            else "Give arrays of the size that the model was made for.",
+        )

@@ -85,6 +85,7 @@ class ImageTransform(
 
     def __post_init__(self) -> None:
         depth = self.depth
+        numbers = f"{depth} finite number{'s' if depth > 1 else ''}"
         checks = (
             (bool(self.input), "input", "a name"),
             (all(1 <= side <= _MAX_SIDE for side in self.size), "size", f"sides in 1-{_MAX_SIDE}"),
@@ -109,12 +110,12 @@ class ImageTransform(
             (
                 len(self.mean) == depth and all(map(math.isfinite, self.mean)),
                 "mean",
-                f"{depth} finite numbers",
+                numbers,
             ),
             (
                 len(self.std) == depth and all(math.isfinite(s) and s > 0 for s in self.std),
                 "std",
-                f"{depth} finite numbers above 0",
+                f"{numbers} above 0",
             ),
             (
                 self.reducing_gap == 0 or 1 <= self.reducing_gap <= 100,

@@ -10,6 +10,7 @@ from whet.core.evidence import Evidence, Latency, Percentile, Quality, Status, T
 from whet.core.note import Note
 from whet.core.points import shared_percentile, shown_point
 from whet.search.gaps import gaps
+from whet.search.misses import nearer, noise_decides
 
 __all__ = ["Facts"]
 
@@ -141,6 +142,18 @@ class Facts:
     def warnings(self) -> tuple[Note, ...]:
         """Notes without which the verdict would say too much."""
         return tuple(note for note in self.evidence.notes if note.where in _WARNINGS)
+
+    @property
+    def nearest(self) -> bool:
+        """Whether no certified candidate came nearer to the limits than the chosen one."""
+        e = self.evidence
+        return self.chosen is None or nearer(self.chosen, e.kept, e.contract, e.trials) is None
+
+    @property
+    def noise_decides(self) -> bool:
+        """Whether the limit is missed by the tail alone, on a machine that was not quiet."""
+        e = self.evidence
+        return self.chosen is not None and noise_decides(self.chosen, e.contract, e.unrest)
 
     @property
     def same_as_baseline(self) -> bool:

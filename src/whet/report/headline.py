@@ -8,6 +8,7 @@ from whet.core.evidence import Quality, Trial, Verdict
 from whet.report import format as fmt
 from whet.report.facts import Facts
 from whet.report.html import Html, Node, el, join
+from whet.report.latency_words import interval_words, why_another
 
 __all__ = ["headline", "render_header", "word"]
 
@@ -31,7 +32,7 @@ def headline(facts: Facts) -> str:
     parts = [_latency_words(facts, chosen), _speed_words(facts, chosen), _loss_words(facts, chosen)]
     start = {
         Verdict.PASSED: "",
-        Verdict.FAILED: "The nearest miss is ",
+        Verdict.FAILED: "The nearest miss is " if facts.nearest else "The best that is proven is ",
         Verdict.UNDECIDED: "The best so far is ",
     }[facts.kept]
     subject = f"{start}{chosen.name}"
@@ -47,14 +48,22 @@ def _latency_words(facts: Facts, trial: Trial) -> str:
     point = facts.point(trial.latency)
     if point is None:
         return ""
-    bound = f" (at most {fmt.ms(point.high_ms)})" if point.high_ms is not None else ""
-    limit = facts.evidence.contract.limit_ms
+    contract = facts.evidence.contract
+    limit, own = contract.limit_ms, point.q == contract.percentile
+    if limit is not None and own and point.high_ms is not None:
+        known = f"at most {fmt.ms(point.high_ms)}"
+    else:  # "at most" would read like the limit that was kept
+        known = interval_words(point)
+    inside = "; ".join(w for w in (known, why_another(trial.latency, contract.percentile)) if w)
+    bound = f" ({inside})" if inside else ""
     asked = (
         f" for a limit of {fmt.limit_ms(limit)}"
-        if limit and facts.kept is not Verdict.PASSED
+        if limit is not None and facts.kept is not Verdict.PASSED
         else ""
     )
-    return f"answers within {fmt.ms(point.value_ms)} at {fmt.percentile(point.q)}{bound}{asked}"
+    noisy = ", on a machine that was not quiet," if facts.noise_decides else ""
+    at = fmt.percentile(point.q)
+    return f"answers within {fmt.ms(point.value_ms)} at {at}{bound}{asked}{noisy}"
 
 
 def _speed_words(facts: Facts, trial: Trial) -> str:
@@ -162,7 +171,8 @@ def _latency_tile(facts: Facts, trial: Trial) -> _Tile:
         return _Tile("latency", fmt.DASH, ("not measured",))
     interval = fmt.ms_interval(point.low_ms, point.high_ms, point.value_ms)
     asked = f"limit {fmt.limit_ms(limit)}" if limit is not None else "no limit set"
-    detail = (interval, asked) if interval else (asked,)
+    why = why_another(trial.latency, facts.evidence.contract.percentile)
+    detail = tuple(words for words in (interval, why, asked) if words)
     reach = point.high_ms if point.high_ms is not None else point.value_ms
     used = reach / limit if limit else None
     return _Tile(f"latency, {fmt.percentile(point.q)}", fmt.ms(point.value_ms), detail, used)

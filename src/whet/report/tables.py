@@ -198,6 +198,11 @@ def _quality_cell(facts: Facts, trial: Trial, quality: Quality | None) -> Html:
         if facts.untouched(trial) and trial.status is Status.OK:
             return _num("0", "untouched", sort=0.0)
         return _num(fmt.DASH, sort=None)
+    if (
+        quality.same
+    ):  # compared number by number: a bound would only tell how few samples there were
+        on = f"{quality.method}; {fmt.plural(quality.n, 'sample')}"
+        return _num("0", "the original's answers", sort=0.0, title=on)
     sign, kind, says = _VERDICT_SIGNS[quality.verdict]
     needed = (
         f" (about {fmt.plural(quality.needed, 'sample')} would settle it)" if quality.needed else ""

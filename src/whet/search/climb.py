@@ -20,6 +20,7 @@ from whet.search import rungs
 from whet.search.endings import reason_of
 from whet.search.feasibility import assess
 from whet.search.figures import answers_right, is_untouched, plainest
+from whet.search.footing import arithmetic_of
 from whet.search.none_ran import none_ran
 from whet.search.pace import hurried
 from whet.search.polish import (
@@ -35,6 +36,7 @@ from whet.search.polish import (
 )
 from whet.search.refine import refine
 from whet.search.setup import Setup
+from whet.search.tail_proof import query_ms
 from whet.search.trials import Trials
 from whet.search.untouched import best_untouched
 from whet.search.untried import Untried, untried, untried_notes
@@ -198,19 +200,14 @@ def _need_one(first: list[Trial], trials: Trials) -> None:
 
 
 def _feasibility(setup: Setup, trials: Trials) -> Feasibility:
-    probes = {
-        t.name: point.value_ms
-        for t in trials.all.values()
-        if t.latency is not None
-        and (point := t.latency.at(50.0)) is not None
-        and (
-            answers_right(t) or not is_untouched(t)
-        )  # one that computes something else says nothing
-    }
+    # An untouched engine that computes something else says nothing.
+    telling = [t for t in trials.all.values() if answers_right(t) or not is_untouched(t)]
+    timed = [(t, ms) for t in telling if (ms := query_ms(t.latency)) is not None]
     return assess(
         setup.contract,
         macs=setup.macs,
         parameters=setup.parameters,
         ceilings=setup.machine.ceilings,
-        probes_ms=probes,
+        probes_ms={t.name: ms for t, ms in timed},
+        int8=any(arithmetic_of(t.recipe) == "int8" for t, _ in timed),
     )

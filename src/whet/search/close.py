@@ -35,6 +35,8 @@ from whet.search.trials import Trials
 
 __all__ = ["Closed", "close"]
 
+_TIMED = "timing the original"
+
 
 @dataclass(frozen=True)
 class Closed:
@@ -48,6 +50,7 @@ class Closed:
         trials: all, each with why it lost.
         eager: latency of the original in torch, where there is one.
         layers: where the chosen engine's time goes.
+        unrest: why the last race was not quiet; empty where it was.
     """
 
     chosen: Trial
@@ -58,6 +61,7 @@ class Closed:
     eager: Latency | None
     layers: tuple[LayerTime, ...]
     notes: tuple[Note, ...]
+    unrest: str
 
 
 def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
@@ -72,8 +76,7 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     finalists = list({t.id: t for t in (*untouched, *certified)}.values())
     race = race_in_full(setup, trials, finalists)
     notes = (
-        *race.notes,
-        *(Note(name, error.message) for name, error in race.failures.items()),
+        *_told(race, setup.references.original.name),
         *too_few_notes(
             contract, {t.name: found for t in finalists if (found := race.latency.get(t.name))}
         ),
@@ -111,7 +114,14 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
         eager=race.latency.get(setup.references.original.name),
         layers=layers,
         notes=notes + more,
+        unrest=race.unrest,
     )
+
+
+def _told(race: Race, original: str) -> list[Note]:
+    """The race's notes and failures; those on the original's latency aren't on its score."""
+    notes = (*race.notes, *(Note(name, error.message) for name, error in race.failures.items()))
+    return [Note(_TIMED, n.reason) if n.where == original else n for n in notes]
 
 
 def _record(trials: Trials, race: Race, baseline: Trial, finalists: Iterable[Trial]) -> None:

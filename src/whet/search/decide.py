@@ -12,14 +12,14 @@ import math
 from collections.abc import Iterable
 
 from whet.core.contract import Contract
-from whet.core.evidence import Latency, Status, Trial, Verdict
+from whet.core.evidence import Status, Trial, Verdict
 from whet.core.points import shared_percentile
 from whet.search.figures import answers_right, damage, speed
-from whet.search.judged import expected, is_stranger, likely_holds, quality_clause, within
+from whet.search.judged import expected, likely_holds, quality_clause, within
 from whet.search.kinds import answer_kind, one_of_each_answer, safest_of_each_kind
-from whet.search.limits import limit_clauses, loosened, nearest
-from whet.search.tail_proof import queries_words
-from whet.search.untried import Untried, Why
+from whet.search.latency_clause import kept_latency
+from whet.search.limits import limit_clauses, nearest
+from whet.search.tail_proof import latency_words
 
 __all__ = [
     "FINALISTS",
@@ -31,9 +31,6 @@ __all__ = [
     "clearly_faster",
     "expected_bound",
     "keeps",
-    "kept_latency",
-    "next_step",
-    "outcome_sentence",
     "promising",
     "slower_at",
 ]
@@ -46,26 +43,9 @@ _PLAUSIBLE = 2  # risky finalists at the end of the sequence
 _LEVEL = 0.02  # speeds within this share of each other count as equal
 
 
-def kept_latency(latency: Latency | None, contract: Contract) -> Verdict:
-    """Whether the percentile's confidence interval lies below the limit.
-
-    A percentile without an interval (too few queries) decides nothing.
-    """
-    if contract.limit_ms is None:
-        return Verdict.PASSED
-    point = latency.at(contract.percentile) if latency is not None else None
-    if point is None:
-        return Verdict.UNDECIDED
-    if point.high_ms is not None and point.high_ms <= contract.limit_ms:
-        return Verdict.PASSED
-    if point.low_ms is not None and point.low_ms > contract.limit_ms:
-        return Verdict.FAILED
-    return Verdict.UNDECIDED
-
-
 def clauses(trial: Trial, contract: Contract) -> tuple[Clause, ...]:
     """Each clause with its verdict and the figures, in words."""
-    latency = kept_latency(trial.latency, contract), _latency_words(trial, contract)
+    latency = kept_latency(trial.latency, contract), latency_words(trial, contract)
     return (("latency", *latency), quality_clause(trial), *limit_clauses(trial, contract))
 
 
@@ -147,7 +127,8 @@ def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tupl
 
     "Never slower": a trial whose speed-up against the baseline isn't clearly
     above one loses to the baseline, unless only it keeps a size or memory limit.
-    Where none keeps such a limit, the one that is nearest to it is the nearest miss.
+    Where none keeps the limits, the one that is nearest to them is the nearest miss; there, one
+    that the last race shows faster at the contract's percentile is no slower than the baseline.
     "Never wrong": a trial that isn't certified is never chosen, the baseline only
     where nothing is.
     """
@@ -167,83 +148,12 @@ def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tupl
             if t.id == baseline.id
             or (clearly_faster(t) and slower_at(contract.percentile, t, baseline) is None)
         ]
+        if level is Verdict.FAILED:
+            fast += [t for t in group if t not in fast and _faster_tail(t, contract, baseline)]
         left = fast or group
         near = nearest(left, contract) if level is Verdict.FAILED else left
         return _simplest(near, baseline), level
     return baseline, keeps(baseline, contract)
-
-
-def outcome_sentence(
-    chosen: Trial,
-    verdict: Verdict,
-    contract: Contract,
-    baseline: Trial,
-    untried: Untried | None = None,
-) -> str:
-    """The outcome in words: what was chosen, the proof or the gap, and what was not tried."""
-    rows = clauses(chosen, contract)
-    words = "; ".join(text for _, _, text in rows if text)
-    if verdict is Verdict.PASSED:
-        if chosen.id == baseline.id:
-            but = f", but {untried.words}" if untried is not None else ""
-            return (
-                f"The untouched original ({chosen.name}) keeps the contract and nothing proven"
-                f" is faster{but}: {words}."
-            )
-        return f"{chosen.name} keeps the contract: {words}."
-    gap = "; ".join(f"{n}: {w}" for n, v, w in clauses(chosen, contract) if v is not Verdict.PASSED)
-    start = (
-        "The contract is not kept" if verdict is Verdict.FAILED else "The contract is not proven"
-    )
-    return f"{start}. Nearest is {chosen.name}; {gap}."
-
-
-def next_step(
-    chosen: Trial,
-    verdict: Verdict,
-    contract: Contract,
-    trials: Iterable[Trial],
-    untried: Untried | None = None,
-) -> str:
-    """What the user should try next; empty when the contract is kept."""
-    if verdict is Verdict.PASSED:
-        return ""
-    if untried is not None and untried.why is not Why.ENOUGH:
-        # What wasn't tried may keep it, so nothing needs to be given up yet.
-        again = "Give a longer --budget" if untried.why is Why.TIME else "Let the search go on"
-        return f"{again}: {untried.words}."
-    faster = [t for t in trials if t.status is Status.OK and speed(t) > speed(chosen)]
-    undecided = [
-        t.certify
-        for t in faster
-        if t.certify is not None and t.certify.verdict is Verdict.UNDECIDED and t.certify.needed
-        if not loosened(t, contract)  # more samples don't make it smaller
-    ]
-    if undecided:
-        need = min(q.needed or 0 for q in undecided)
-        return (
-            f"A faster variant would probably pass with {need} certify samples: give more samples."
-        )
-    if chosen.certify is not None and is_stranger(chosen.certify):
-        return "Let other runtimes compete with --runtimes: none that ran computes the original."
-    room = loosened(chosen, contract)
-    point = chosen.latency.at(contract.percentile) if chosen.latency is not None else None
-    if kept_latency(chosen.latency, contract) is not Verdict.PASSED and point is not None:
-        also = f"{room} and " if room else ""
-        reach = point.high_ms if point.high_ms is not None else point.value_ms
-        judged = [t for t in faster if damage(t) < math.inf]
-        if judged:
-            least = min(judged, key=damage)
-            return (
-                f"Allow {also}a limit of {reach:.3g} ms, or a drop of {damage(least):.3g}"
-                f" for {least.name}, or a smaller network."
-            )
-        return f"Allow {also}a limit of {reach:.3g} ms, more threads, or a smaller network."
-    if room:
-        return f"Allow {room}, or give a smaller network."
-    if chosen.latency is not None and queries_words(contract, chosen.latency.queries):
-        return "Give a longer --budget: its last race then answers enough queries."
-    return "Loosen the clause that is named, or give a smaller network."
 
 
 def clearly_faster(trial: Trial) -> bool:
@@ -275,6 +185,18 @@ def slower_at(percentile: float, trial: Trial, baseline: Trial) -> float | None:
     return q if own.low_ms > its.high_ms and own.value_ms > NOISE * its.value_ms else None
 
 
+def _faster_tail(trial: Trial, contract: Contract, baseline: Trial) -> bool:
+    """Whether the last race shows it faster at the contract's percentile, and as fast else."""
+    tail = trial.tail
+    return (
+        tail is not None
+        and (tail.against, tail.q) == (baseline.name, contract.percentile)
+        and tail.low > 1
+        and tail.value > NOISE
+        and speed(trial) >= 1
+    )
+
+
 def _simplest(level: list[Trial], baseline: Trial) -> Trial:
     """Of trials that are as fast as the fastest, the one with the fewest passes and settings.
 
@@ -296,14 +218,3 @@ def _complexity(trial: Trial) -> tuple[int, int, float, str]:
     """What decides between equally fast trials: nothing that differs from run to run."""
     recipe = trial.recipe
     return len(recipe.steps), len(recipe.settings.changed()), damage(trial), trial.id
-
-
-def _latency_words(trial: Trial, contract: Contract) -> str:
-    if contract.limit_ms is None:
-        return ""
-    point = trial.latency.at(contract.percentile) if trial.latency is not None else None
-    if point is None:
-        few = queries_words(contract, trial.latency.queries) if trial.latency is not None else ""
-        return few or f"p{contract.percentile:g} not measured, limit {contract.limit_ms:g} ms"
-    high = f", at most {point.high_ms:.3g}" if point.high_ms is not None else ""
-    return f"p{contract.percentile:g} {point.value_ms:.3g} ms{high}, limit {contract.limit_ms:g} ms"

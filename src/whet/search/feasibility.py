@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from whet.core.contract import Contract
 from whet.core.evidence import Ceilings, Feasibility
 
-__all__ = ["assess", "roofline_ms"]
+__all__ = ["assess", "fitting_width", "roofline_ms"]
 
 _BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
 # Weights up to here may stay in a last-level cache between requests, where memory bandwidth
@@ -60,6 +60,7 @@ def assess(
     parameters: int,
     ceilings: Ceilings,
     probes_ms: Mapping[str, float],
+    int8: bool = True,
 ) -> Feasibility:
     """Say whether the limit is within reach, from bounds and probes.
 
@@ -69,6 +70,7 @@ def assess(
         parameters: number of weights.
         ceilings: measured peaks.
         probes_ms: measured medians by the name of what was probed.
+        int8: whether one of the probes computes in 8 bits; without one the limit may be in reach.
     """
     bounds = {
         f"roofline {p}": ms
@@ -97,10 +99,20 @@ def assess(
             f"Within reach: {fastest} took {best:.3g} ms (median), the limit is {limit:g} ms."
         )
         return Feasibility(True, sentence, bounds, dict(probes_ms))
-    width = math.sqrt(limit / best)
-    sentence = (
-        f"Not within reach of runtimes and int8 alone: the fastest probe, {fastest}, took"
-        f" {best:.3g} ms and the limit is {limit:g} ms. A network of about {width:.0%} of the"
-        " width would fit."
+    found = (
+        f"the fastest probe, {fastest}, took {best:.3g} ms (median) and the limit is {limit:g} ms."
+        f" {fitting_width(limit, best)}"
     )
+    if not int8:
+        sentence = f"Not within reach of the runtimes alone, and int8 was not probed: {found}"
+        return Feasibility(None, sentence, bounds, dict(probes_ms))
+    sentence = f"Not within reach of runtimes and int8 alone: {found}"
     return Feasibility(False, sentence, bounds, dict(probes_ms))
+
+
+def fitting_width(limit_ms: float, median_ms: float) -> str:
+    """How much narrower a network would fit; work falls with the square of the width."""
+    return (
+        f"By its median, a network of about {math.sqrt(limit_ms / median_ms):.0%} of the width"
+        " would fit."
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from whet.core.contract import Contract
 from whet.core.evidence import Trial, Verdict
+from whet.core.points import shared_percentile
 from whet.core.units import bytes_words, round_up_bytes
 
 __all__ = ["limit_clauses", "loosened", "nearest"]
@@ -21,14 +22,13 @@ def limit_clauses(trial: Trial, contract: Contract) -> list[tuple[str, Verdict, 
 def nearest(trials: list[Trial], contract: Contract) -> list[Trial]:
     """Of trials that all break the contract, those that are nearest to its limits.
 
-    Where no limit on size or memory is broken by any, all are: then speed decides,
-    which is what is left to miss.
+    Latencies whose intervals overlap are equally near; among those speed decides.
     """
-    if not any(loosened(t, contract) for t in trials):
-        return trials
-    worst = {t.id: _excess(t, contract) for t in trials}
-    least = min(worst.values())
-    return [t for t in trials if 1 + worst[t.id] <= (1 + _LEVEL) * (1 + least)]
+    have = [t.latency.percentiles for t in trials if t.latency is not None]
+    q = shared_percentile(have, contract.percentile)
+    excess = {t.id: _excess(t, contract, q) for t in trials}
+    least = min((high for _, high in excess.values()), default=0.0)
+    return [t for t in trials if excess[t.id][0] <= least]
 
 
 def loosened(trial: Trial, contract: Contract) -> str:
@@ -40,13 +40,26 @@ def loosened(trial: Trial, contract: Contract) -> str:
     )
 
 
-def _excess(trial: Trial, contract: Contract) -> float:
-    """By what share the limit that is broken worst is exceeded, of latency too; 0 where none is."""
-    over = [v / limit - 1 for _, v, limit in _limits(trial, contract) if v is not None]
-    point = trial.latency.at(contract.percentile) if trial.latency is not None else None
+def _excess(trial: Trial, contract: Contract, q: float) -> tuple[float, float]:
+    """By what share the limit that is broken worst is exceeded, from and to; 0 where none is.
+
+    A size counts from two per cent below itself, a latency from and to its interval's ends.
+
+    Args:
+        trial: of a group that breaks the contract.
+        contract: with the limits.
+        q: the percentile to compare latencies by.
+    """
+    sizes = [v / limit for _, v, limit in _limits(trial, contract) if v is not None]
+    low = [0.0, *(size / (1 + _LEVEL) - 1 for size in sizes)]
+    high = [0.0, *(size - 1 for size in sizes)]
+    point = trial.latency.at(q) if trial.latency is not None else None
     if contract.limit_ms is not None and point is not None:
-        over.append(point.value_ms / contract.limit_ms - 1)
-    return max(0.0, *over) if over else 0.0
+        ends = (point.low_ms, point.high_ms)
+        from_ms, to_ms = (point.value_ms if end is None else end for end in ends)
+        low.append(from_ms / contract.limit_ms - 1)
+        high.append(to_ms / contract.limit_ms - 1)
+    return max(low), max(high)
 
 
 def _limits(trial: Trial, contract: Contract) -> Iterable[tuple[str, int | None, int]]:

@@ -21,7 +21,6 @@ from whet.search.budget import Budget
 from whet.search.climb import Climbed, climb
 from whet.search.close import Closed, close
 from whet.search.closing_cost import closing_s
-from whet.search.decide import next_step, outcome_sentence
 from whet.search.events import Event, Started
 from whet.search.gaps import gap_notes, gap_sentence
 from whet.search.given import Given
@@ -31,6 +30,7 @@ from whet.search.least import least_after_setup_s, too_short_notes, used_up_note
 from whet.search.ledger import Ledger
 from whet.search.memory import MemoryWatch
 from whet.search.metric_code import metric_digest
+from whet.search.outcome_words import next_step, outcome_sentence
 from whet.search.pack import draft_of, variant_names, with_names
 from whet.search.prepare import prepare
 from whet.search.proofs import noted
@@ -187,9 +187,12 @@ def _evidence(
     remarks: tuple[Note, ...],
 ) -> Evidence:
     contract = setup.contract
-    left_out = climbed.untried
-    sentence = outcome_sentence(closed.chosen, closed.verdict, contract, closed.baseline, left_out)
-    advice = next_step(closed.chosen, closed.verdict, contract, closed.trials, left_out)
+    chosen, verdict, trials = closed.chosen, closed.verdict, closed.trials
+    left_out, unrest = climbed.untried, closed.unrest
+    sentence = outcome_sentence(
+        chosen, verdict, contract, closed.baseline, trials, untried=left_out
+    )
+    advice = next_step(chosen, verdict, contract, trials, unrest=unrest, untried=left_out)
     return Evidence(
         contract=contract,
         machine=setup.machine,
@@ -208,6 +211,7 @@ def _evidence(
         eager=closed.eager,
         layers=closed.layers,
         notes=(*setup.notes, *remarks, *closed.notes, *_transform_notes(setup)),
+        unrest=closed.unrest,
     )
 
 

@@ -32,7 +32,7 @@ from whet.search.budget import Budget
 from whet.search.closing_cost import closing_s
 from whet.search.endings import ended, holds, reason_of, worth_another_try
 from whet.search.events import Stopped
-from whet.search.figures import is_untouched, speed
+from whet.search.figures import is_untouched
 from whet.search.jobs import Made
 from whet.search.ledger import Ledger
 from whet.search.making import engine_for
@@ -44,7 +44,7 @@ from whet.search.setup import Setup
 from whet.search.stop import Stop
 from whet.search.teller import Teller
 from whet.search.untouched import stranger_note
-from whet.search.worth import looks_good, worth_judging
+from whet.search.worth import best_so_far, worth_judging
 
 __all__ = ["Trials"]
 
@@ -340,7 +340,7 @@ class Trials:
         if self.anchor is None and trial.status is Status.OK:
             self.anchor = trial
         self._reserve()
-        self.tell.tried(trial, self.best())
+        self.tell.tried(trial, best_so_far(self.all.values(), self.anchor))
 
     def _reserve(self) -> None:
         """Hold back for closing what the trials so far say that it will take."""
@@ -350,7 +350,3 @@ class Trials:
         setup, total_s = self.setup, self.budget.total_s
         known = self.all.values()
         return closing_s(setup.contract, len(setup.certify), setup.original_ms, known, total_s)
-
-    def best(self) -> Trial | None:
-        """The fastest trial that looks good so far."""
-        return max(filter(looks_good, self.all.values()), key=speed, default=self.anchor)

@@ -13,11 +13,12 @@ from collections.abc import Iterable
 
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial
+from whet.search.decide import NOISE, clearly_faster
 from whet.search.figures import answers_right, is_untouched, speed
 from whet.search.judged import within
 from whet.search.limits import loosened
 
-__all__ = ["keeps_room", "looks_good", "worth_judging"]
+__all__ = ["best_so_far", "keeps_room", "looks_good", "worth_judging"]
 
 _NEAR = 0.9  # settings may still make it the fastest
 
@@ -35,6 +36,21 @@ def looks_good(trial: Trial) -> bool:
         and not answers_right(trial)
         and within(trial.select)
     )
+
+
+def best_so_far(known: Iterable[Trial], anchor: Trial | None) -> Trial | None:
+    """The fastest that looks good or gives the original's answers; the anchor where none is ahead.
+
+    Ahead is what is clearly faster, or seems so by more than noise makes.
+    """
+    ahead = [
+        t
+        for t in known
+        if t.status is Status.OK
+        and (looks_good(t) or answers_right(t))
+        and (clearly_faster(t) or speed(t) > NOISE)
+    ]
+    return max(ahead, key=speed, default=anchor)
 
 
 def worth_judging(trial: Trial, known: Iterable[Trial], contract: Contract) -> bool:

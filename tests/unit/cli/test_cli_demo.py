@@ -86,5 +86,5 @@ def test_the_network_learns_the_digits(tmp_path: Path) -> None:
     said = demo._train(tmp_path)
     assert float(said.split()[1].rstrip("%")) >= 97.0
     with np.load(tmp_path / "samples.npz") as held:
-        assert held["input"].shape == (1000, 1, 8, 8)
+        assert held["input"].shape == (1000, 1, 16, 16)
         assert held["labels"].shape == (1000,)

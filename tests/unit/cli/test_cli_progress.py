@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 
 import evidence_factory as factory
+import msgspec
 import pytest
 from fake_api import events
 
 from whet.cli.console import Console, Paint, width_of
 from whet.cli.progress import Progress
-from whet.cli.story import Story
+from whet.cli.story import SIGNS, Story
 from whet.cli.watch import watch
 from whet.errors import StorageError, TrialCrashedError
 from whet.search.events import Event, Phase, Stopped
@@ -107,6 +108,21 @@ def test_the_clock_in_the_block_moves_between_events() -> None:
     assert threading.active_count() == 1 or not any(
         t.name == "whet-progress" for t in threading.enumerate()
     )
+
+
+def test_the_signs_are_explained_once_where_they_are_first_used() -> None:
+    found = factory.evidence()
+    trials = tuple(
+        msgspec.structs.replace(t, speedup=factory.ratio(1.8, noisy=True)) if t.speedup else t
+        for t in found.trials
+    )
+    err = io.StringIO()
+    with Progress(console(err), "n") as progress:
+        for event in events(msgspec.structs.replace(found, trials=trials)):
+            progress(event)
+    lines = err.getvalue().splitlines()
+    told = [k for k, line in enumerate(lines) if SIGNS in line]
+    assert told == [next(k for k, line in enumerate(lines) if "≈1.80×" in line) + 1]
 
 
 def test_elsewhere_plain_lines_with_their_time() -> None:

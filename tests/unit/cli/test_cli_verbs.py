@@ -234,9 +234,11 @@ def test_a_percentile_that_nobody_has_gives_way_to_one_that_all_have() -> None:
         for t in evidence.trials
     )
     few = msgspec.structs.replace(evidence, trials=trials)
-    head, first = closing(few, bundle="b", columns=100, paint=Paint(False))[1:3]
+    lines = closing(few, bundle="b", columns=100, paint=Paint(False))
+    head, first = lines[1:3]
     assert head.split()[:3] == ["candidate", "p90", "p50"]
     assert "–" not in first
+    assert "   p90 is shown: p99 takes 459 queries, 100 were had at most" in lines
 
 
 def test_an_open_speed_up_is_marked() -> None:
@@ -246,7 +248,9 @@ def test_an_open_speed_up_is_marked() -> None:
         for t in evidence.trials
     )
     changed = msgspec.structs.replace(evidence, trials=trials)
-    assert "≈1.01×" in "\n".join(closing(changed, bundle="b", columns=100, paint=Paint(False)))
+    text = "\n".join(closing(changed, bundle="b", columns=100, paint=Paint(False)))
+    assert "≈1.01×" in text
+    assert "   ≈ no clear difference, or too noisy to call\n" in text
 
 
 def test_tables_line_up() -> None:

@@ -25,7 +25,10 @@ def test_bind_gives_the_size_of_each_symbol() -> None:
     [
         ({"ids": np.zeros((2, 5), np.int64)}, "takes \\['ids', 'mask'\\]"),
         ({"ids": np.zeros((2, 5), np.int32), "mask": np.zeros((2, 5), np.int64)}, "astype"),
-        ({"ids": np.zeros((2, 5), np.int64), "mask": np.zeros((2, 6), np.int64)}, "sequence=5"),
+        (
+            {"ids": np.zeros((2, 5), np.int64), "mask": np.zeros((2, 6), np.int64)},
+            "axis 1 has 6 and 'sequence' is 5 elsewhere",
+        ),
         ({"ids": np.zeros(2, np.int64), "mask": np.zeros((2, 5), np.int64)}, "rank"),
     ],
 )
@@ -43,3 +46,9 @@ def test_the_batch_symbol_is_the_leading_one_that_all_inputs_share() -> None:
 
 def test_a_shape_becomes_concrete() -> None:
     assert TOKENS.inputs[0].concrete({"batch": 3, "sequence": 7}) == (3, 7)
+
+
+def test_a_fixed_size_is_named_by_its_axis() -> None:
+    fixed = Signature((TensorSpec("x", "float32", ("batch", 1, 8, 8)),), ())
+    with pytest.raises(InputError, match="axis 2 has 64 and must have 8"):
+        fixed.bind({"x": np.zeros((2, 1, 64, 64), np.float32)})

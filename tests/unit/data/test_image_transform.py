@@ -176,6 +176,12 @@ def test_bounds_are_checked(change):
         ImageTransform(**{"size": (32, 32), "mean": MEAN, "std": STD, **change})
 
 
+def test_one_channel_takes_one_number():
+    with pytest.raises(OptionError) as caught:
+        ImageTransform(size=(8, 8), channels="L", mean=(0.1, 0.2), std=(1.0,))
+    assert caught.value.remedy == "Give 1 finite number."
+
+
 def test_json_is_closed_and_round_trips():
     transform = ImageTransform(size=(224, 224), resize_short=256, mean=MEAN, std=STD)
     text = msgspec.json.encode(transform)

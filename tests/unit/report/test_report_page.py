@@ -224,6 +224,21 @@ def test_a_relative_floor_and_another_metric() -> None:
     assert "as fast as possible, by p99" in text
 
 
+def test_an_untouched_engine_has_the_original_s_answers_and_no_bound() -> None:
+    """64 samples bound a loss of nothing by 4.57 pt, which says nothing of the engine."""
+    evidence = factory.evidence()
+    same = msgspec.structs.replace(
+        factory.quality(0.0, 64), bound=0.0457, same=True, difference=5e-7
+    )
+    trials = tuple(
+        msgspec.structs.replace(t, select=same, certify=None) if t.id == evidence.baseline else t
+        for t in evidence.trials
+    )
+    text = Reader(render(msgspec.structs.replace(evidence, trials=trials))).text
+    assert "the original's answers" in text
+    assert "4.57" not in text
+
+
 def test_a_long_recipe_is_cut_in_the_table() -> None:
     evidence = factory.evidence()
     trial = evidence.trials[5]

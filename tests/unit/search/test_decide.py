@@ -15,12 +15,11 @@ from whet.search.decide import (
     clauses,
     expected_bound,
     keeps,
-    kept_latency,
-    next_step,
-    outcome_sentence,
     promising,
     slower_at,
 )
+from whet.search.latency_clause import kept_latency
+from whet.search.outcome_words import next_step, outcome_sentence
 
 FASTEST = Contract(max_drop=Drop(0.01))
 LIMITED = Contract(limit_ms=6.0, max_drop=Drop(0.01))

@@ -4,8 +4,9 @@ from trial_factory import quality, trial
 
 from whet.core.contract import Contract, parse_bytes
 from whet.core.evidence import Verdict
-from whet.search.decide import choose, next_step, outcome_sentence
+from whet.search.decide import choose
 from whet.search.limits import limit_clauses, loosened, nearest
+from whet.search.outcome_words import next_step, outcome_sentence
 
 TINY = Contract(max_bytes=1000)
 BASE = trial("base", 1.0, untouched=True, disk=400_000, certify=quality(0.0))
@@ -72,10 +73,11 @@ def test_never_slower_holds_for_a_miss_too() -> None:
     assert (chosen.name, verdict) == ("base", Verdict.FAILED)
 
 
-def test_where_only_latency_is_missed_all_stay_in() -> None:
-    slow, fast = trial("slow", 1.0, p99_ms=9.0), trial("fast", 2.0, p99_ms=5.0)
+def test_where_only_latency_is_missed_overlapping_intervals_are_equally_near() -> None:
     contract = Contract(limit_ms=1.0, max_bytes=10_000)
-    assert nearest([slow, fast], contract) == [slow, fast]
+    slow, fast = trial("slow", 1.0, p99_ms=9.0), trial("fast", 2.0, p99_ms=5.0)
+    level = trial("level", 1.0, p99_ms=5.08)
+    assert nearest([slow, fast, level], contract) == [fast, level]
 
 
 def test_a_worse_miss_of_the_latency_counts_where_sizes_are_missed_too() -> None:

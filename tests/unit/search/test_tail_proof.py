@@ -10,7 +10,8 @@ from whet.core.contract import Contract
 from whet.core.evidence import Latency, Verdict
 from whet.measure.plan import ClockPlan
 from whet.measure.statistics import limit_verdict
-from whet.search.decide import clauses, next_step
+from whet.search.decide import clauses
+from whet.search.outcome_words import next_step
 from whet.search.tail_proof import proof_s, queries_words, query_ms, too_few_notes
 
 P99 = Contract(limit_ms=120.0)

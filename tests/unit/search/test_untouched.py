@@ -13,12 +13,11 @@ from whet.search.decide import (
     certify_order,
     choose,
     keeps,
-    next_step,
-    outcome_sentence,
     promising,
 )
 from whet.search.figures import answers_right, damage
 from whet.search.judged import quality_words, within
+from whet.search.outcome_words import next_step, outcome_sentence
 from whet.search.outputs import check_outputs
 from whet.search.reasons import why_lost
 from whet.search.untouched import (

@@ -8,7 +8,7 @@ from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial, Verdict
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
-from whet.search.decide import next_step, outcome_sentence
+from whet.search.outcome_words import next_step, outcome_sentence
 from whet.search.untried import Untried, Why, untried, untried_notes
 
 BASE = trial("base", 1.0, untouched=True)
@@ -54,14 +54,14 @@ def test_a_climb_that_ended_early_says_why(stopped: bool, why: Why) -> None:
 
 @pytest.mark.parametrize("why", list(Why))
 def test_nothing_faster_is_never_said_without_what_was_not_tried(why: Why) -> None:
-    sentence = outcome_sentence(BASE, Verdict.PASSED, Contract(), BASE, Untried(why))
+    sentence = outcome_sentence(BASE, Verdict.PASSED, Contract(), BASE, untried=Untried(why))
     assert f"nothing proven is faster, but int8 was not tried {why.value}" in sentence
     assert "not tried" not in outcome_sentence(BASE, Verdict.PASSED, Contract(), BASE)
 
 
 def test_nothing_is_given_up_for_what_was_never_tried() -> None:
     tiny = Contract(max_bytes=500)
-    advice = next_step(BASE, Verdict.FAILED, tiny, [BASE], SHORT)
+    advice = next_step(BASE, Verdict.FAILED, tiny, [BASE], untried=SHORT)
     assert "--budget" in advice
     assert "Allow" not in advice
     assert "Allow a size" in next_step(BASE, Verdict.FAILED, tiny, [BASE])

@@ -8,7 +8,7 @@ from trial_factory import quality, trial
 
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial
-from whet.search.worth import keeps_room, worth_judging
+from whet.search.worth import best_so_far, keeps_room, worth_judging
 
 FASTEST = Contract()
 SMALL = Contract(max_bytes=500)
@@ -76,3 +76,23 @@ def test_the_fastest_that_keeps_the_limits_is_always_judged(
         new.speedup.value > t.speedup.value for t in (*rivals, BASE) if new.speedup and t.speedup
     ):
         assert worth_judging(new, [*known, BASE], contract)
+
+
+def test_the_best_so_far_may_be_another_untouched_engine() -> None:
+    ort = trial("ort", 1.79, untouched=True, noisy=True)
+    assert best_so_far([BASE, ort], BASE) is ort
+    assert best_so_far([BASE, ort, good("int8", 2.1)], BASE) is not ort
+    assert best_so_far([], None) is None
+
+
+@pytest.mark.parametrize(("speed", "noisy"), [(1.01, False), (1.05, True)])
+def test_what_noise_may_have_made_is_no_best(speed: float, noisy: bool) -> None:
+    """1.01 has an interval from 0.99; 1.05 is within what a restless machine makes."""
+    near = trial("near", speed, untouched=True, noisy=noisy)
+    assert best_so_far([BASE, near], BASE) is BASE
+
+
+def test_one_whose_quality_was_not_seen_to_hold_is_no_best() -> None:
+    assert best_so_far([BASE, tried("fast", 5.0)], BASE) is BASE
+    lossy = trial("lossy", 5.0, select=quality(0.2))
+    assert best_so_far([BASE, lossy], BASE) is BASE

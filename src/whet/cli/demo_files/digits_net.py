@@ -1,4 +1,4 @@
-"""A small convolutional network for 8x8 digits; `whet demo` optimises it.
+"""A small convolutional network for digits of 16x16 pixels; `whet demo` optimises it.
 
 This is a user's own file: whet is given ``digits_net.py:build`` and the
 weights, and knows nothing else of it.
@@ -22,13 +22,12 @@ def block(inside: int, outside: int) -> nn.Sequential:
 
 
 class DigitsNet(nn.Module):  # type: ignore[misc]  # torch is not followed by the type checker
-    """Five convolutions; takes float32 (batch, 1, 8, 8) in 0-1, gives (batch, 10) logits."""
+    """Four convolutions; takes float32 (batch, 1, 16, 16) in 0-1, gives (batch, 10) logits."""
 
-    def __init__(self, width: int = 48) -> None:
+    def __init__(self, width: int = 80) -> None:
         super().__init__()
         self.features = nn.Sequential(
             block(1, width),
-            block(width, width),
             block(width, width),
             nn.MaxPool2d(2),
             block(width, 2 * width),

@@ -1,6 +1,7 @@
 """Trains the digits network and saves weights and held-out samples; run by `whet demo`.
 
-The data are the 1,797 handwritten digits that come with scikit-learn. The
+The data are the 1,797 handwritten digits that come with scikit-learn, enlarged to 16x16
+pixels: on their own 8x8 a network is over before any arithmetic matters. The
 network sees 797 of them, slightly turned, scaled and shifted anew each time;
 the other 1,000 are saved as samples, so that nothing is certified on a
 picture that the network was trained on.
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from digits_net import build  # type: ignore[import-not-found]  # lies beside this script when it runs
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from torch.nn import functional
@@ -21,13 +23,20 @@ from torch.nn import functional
 __all__ = ["main"]
 
 TRAINED_ON = 797
-EPOCHS = 10
+SIDE = 16
+EPOCHS = 6
 BATCH = 50
 SEED = 0
 
 
+def enlarged(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same pictures with `SIDE` pixels a side."""
+    larger = functional.interpolate(torch.from_numpy(pictures), size=(SIDE, SIDE), mode="bilinear")
+    return np.asarray(larger, np.float32)
+
+
 def bent(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each picture turned by up to 14 degrees, scaled by up to 15 % and shifted by up to 1 pixel."""
+    """Each picture turned by up to 14 degrees, scaled by up to 15 % and shifted by up to an eighth."""
     count = len(pictures)
 
     def between(most: float, *size: int) -> torch.Tensor:
@@ -47,13 +56,13 @@ def main(where: Path) -> None:
     torch.manual_seed(SEED)
     generator = torch.Generator().manual_seed(SEED)
     digits = load_digits()
-    pictures = (digits.images / 16).astype(np.float32)[:, None]
+    pictures = enlarged((digits.images / 16).astype(np.float32)[:, None])
     labels = digits.target.astype(np.int64)
     order = np.random.default_rng(SEED).permutation(len(labels))
     seen, held_out = order[:TRAINED_ON], order[TRAINED_ON:]
     inputs, targets = torch.from_numpy(pictures[seen]), torch.from_numpy(labels[seen])
 
-    network = build()
+    network = build().to(memory_format=torch.channels_last)  # which CPUs train faster in
     steps = EPOCHS * -(-TRAINED_ON // BATCH)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, total_steps=steps)
@@ -69,7 +78,8 @@ def main(where: Path) -> None:
     network.eval()
     with torch.no_grad():
         answers = network(torch.from_numpy(pictures[held_out])).argmax(1).numpy()
-    save_file(network.state_dict(), where / "digits.safetensors")
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    save_file(weights, where / "digits.safetensors")
     np.savez(where / "samples.npz", input=pictures[held_out], labels=labels[held_out])
     right = float((answers == labels[held_out]).mean())
     print(f"top-1 {right:.1%} on {len(held_out):,} held-out digits")

@@ -106,7 +106,7 @@ def _open(
         raise SamplesError(f"{path} is of no kind that can be read.", _KINDS)
     return _from_python(
         source,
-        "the samples given",
+        "the source of samples",
         transform=transform,
         label_key=label_key,
         expect=expect,
