@@ -75,7 +75,7 @@ def search(
     sweep()  # what searches that were killed left behind
     tell = Teller(emit, Budget(began, budget_s))
     contract = contract.checked(allowed_cores())
-    with MemoryWatch() as memory, take_in(given, ledger, tell.phase, stop) as taken:
+    with MemoryWatch() as memory, take_in(given, contract, ledger, tell.phase, stop) as taken:
         evidence, draft = _searched(given, contract, taken, tell, stop, command, started)
         seconds = time.monotonic() - began
         evidence = msgspec.structs.replace(
