@@ -119,7 +119,8 @@ def _need_fit(network: Network, transform: ImageTransform) -> None:
         if spec.dtype != made.dtype or not agree:
             raise NetworkError(
                 f"The network takes {spec}, the transform gives {made}.",
-                "Set size, layout and channels of the transform as the network wants them.",
+                "Set size, layout and channels of the transform as the network wants them: --image-size,"
+                " --layout, --channels (L for grey).",
             )
 
 

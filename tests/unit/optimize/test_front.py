@@ -15,7 +15,7 @@ from torch import nn
 
 from whet.core.spec import Arrays, TensorSpec
 from whet.data.transform import ImageTransform
-from whet.errors import ExportError, NetworkError
+from whet.errors import ExportError, NetworkError, SamplesError
 from whet.optimize.front import export_front
 from whet.optimize.graph.runs import run_graph
 from whet.optimize.intake import load_network
@@ -111,6 +111,12 @@ def test_a_transform_that_does_not_fit_is_refused_first(
     network = load_network(plain(tmp_path).file)
     with pytest.raises(NetworkError, match=message):
         export_front(network, pictures(), transform, tmp_path / "out", seed=1)
+
+
+def test_a_network_for_grey_pictures_says_how_to_give_them(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    with pytest.raises(SamplesError, match="grey pictures: give --channels L"):
+        export_front(load_network(module), pictures(), PICTURES, tmp_path, seed=1)
 
 
 def test_pictures_fill_only_one_input(tmp_path: Path) -> None:
