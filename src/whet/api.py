@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from whet.bundle.draft import BundleDraft
 from whet.bundle.read import read_bundle
-from whet.bundle.write import check_place, write_bundle
+from whet.bundle.write import write_bundle
 from whet.core.contract import Contract
 from whet.data.transform import Transform
 from whet.report import draft_info, render
+from whet.search.early import refuse_early
 from whet.search.events import Event, Finished
 from whet.search.given import Given
 from whet.search.outcome import Outcome
@@ -97,8 +98,6 @@ def optimize(
     """
     emit = on_event if on_event is not None else _ignore
     place = Path(out) if out is not None else None
-    if place is not None:
-        check_place(place)
     given = Given(
         network=str(network) if isinstance(network, Path) else network,
         samples=samples,
@@ -112,11 +111,14 @@ def optimize(
         seed=seed,
         runtimes=runtimes,
     )
+    contract = contract if contract is not None else Contract()
+    book = Path(ledger) if ledger is not None else None
+    refuse_early(given, contract, book, place)
     with search(
         given,
-        contract if contract is not None else Contract(),
+        contract,
         budget_s=budget_s,
-        ledger=Path(ledger) if ledger is not None else None,
+        ledger=book,
         emit=emit,
         stop=Stop(cancel) if cancel is not None else Stop(),
         command=command,

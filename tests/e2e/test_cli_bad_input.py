@@ -141,6 +141,10 @@ def _unexportable(place: Path, job: Job) -> list[str]:
     return optimise(job, **{"network": f"{place / 'odd.py'}:build", "--weights": ""})
 
 
+def _unknown_output(place: Path, job: Job) -> list[str]:
+    return [*optimise(job), "--ignore-output", "foo"]
+
+
 def _unknown_runtime(place: Path, job: Job) -> list[str]:
     return optimise(job, **{"--runtimes": "warp"})
 
@@ -164,6 +168,7 @@ def _unknown_runtime(place: Path, job: Job) -> list[str]:
         (_below_zero, "'-3ms' can't be read. Write a duration"),
         (_no_value, "--p99 has no value."),
         (_unexportable, "export"),
+        (_unknown_output, "--ignore-output: there is no output 'foo'"),
         (_unknown_runtime, "warp"),
     ],
 )

@@ -60,14 +60,19 @@ def storage_error(error: OSError, where: Path) -> StorageError:
 
 
 def place_of(path: str | Path) -> Path:
-    """The absolute path to write to.
+    """The absolute path to write to, without ``..``; the last part may be a symbolic link.
 
     Raises:
         StorageError: no system has such a path.
     """
     if "\0" in str(path):
         raise StorageError(f"{str(path)!r} is no path.", "Give a path without NUL characters.")
-    return Path(path).absolute()
+    place = Path(path).absolute()
+    try:
+        return place.resolve() if place.name == ".." else place.parent.resolve() / place.name
+    except (OSError, RuntimeError) as error:
+        remedy = "Look for symbolic links that lead to themselves."
+        raise StorageError(f"'{path}' leads nowhere.", remedy) from error
 
 
 def check_room(where: Path, size_bytes: int) -> None:

@@ -54,7 +54,7 @@ def check_place(where: Path) -> None:
         StorageError: something stands there that isn't a bundle, or its folder can't be
             made or written to. No bundle was given that could be refused.
     """
-    place = where.absolute()
+    place = place_of(where)
     try:
         check_replaceable(place, replace=True)
     except BundleError as error:

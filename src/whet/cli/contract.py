@@ -9,7 +9,7 @@ from typing import TypeVar
 from whet.core.contract import METRICS, Contract, parse_bytes, parse_drop, parse_ms
 from whet.errors import ContractError, Issue
 
-__all__ = ["add_contract", "contract_of"]
+__all__ = ["add_contract", "as_flags", "contract_of"]
 
 T = TypeVar("T")
 _PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9}
@@ -111,14 +111,21 @@ def contract_of(args: argparse.Namespace, *, cores: int | None = None) -> Contra
     try:
         contract.checked(cores)
     except ContractError as error:
-        names = {**_FLAGS, "limit_ms": flag}
-        issues += [
-            Issue(names.get(i.where, f"--{i.where.replace('_', '-')}"), i.message, i.remedy)
-            for i in error.issues
-        ]
+        issues += as_flags(error, limit=flag).issues
     if issues:
         raise ContractError(tuple(issues))
     return contract
+
+
+def as_flags(error: ContractError, *, limit: str = "--limit") -> ContractError:
+    """The same error with its clauses called as the command line calls them."""
+    names = {**_FLAGS, "limit_ms": limit}
+    return ContractError(
+        tuple(
+            Issue(names.get(i.where, f"--{i.where.replace('_', '-')}"), i.message, i.remedy)
+            for i in error.issues
+        )
+    )
 
 
 def _limit(args: argparse.Namespace, issues: list[Issue]) -> tuple[str | None, str, str | None]:

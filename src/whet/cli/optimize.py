@@ -14,10 +14,11 @@ import msgspec
 from whet.cli import options
 from whet.cli.closing import closing
 from whet.cli.console import Console
-from whet.cli.contract import add_contract, contract_of
+from whet.cli.contract import add_contract, as_flags, contract_of
 from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Outcome, Verbs
 from whet.cli.watch import watch
+from whet.errors import ContractError
 from whet.measure.cgroup import allowed_cores
 from whet.search.events import Event
 
@@ -98,7 +99,10 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
             command=command,
         )
 
-    outcome = watch(console, args.network, job)
+    try:
+        outcome = watch(console, args.network, job)
+    except ContractError as error:  # of clauses that only the exported network could break
+        raise as_flags(error) from error
     return Exit.INTERRUPTED if outcome is None else report_outcome(outcome, console)
 
 

@@ -89,7 +89,9 @@ def transform_of(args: argparse.Namespace) -> Transform | None:
             f"{image[0]} needs --image-size.", "Give the size after the crop, such as 224."
         )
     if text and args.tokenizer is None:
-        raise OptionError(f"{text[0]} needs --tokenizer.", "Give a tokenizer.json.")
+        raise OptionError(
+            f"{text[0]} needs --tokenizer.", "Give the network's tokenizer.json with it."
+        )
     if args.image_size is not None:
         return _image(args)
     return _text(args) if args.tokenizer is not None else None

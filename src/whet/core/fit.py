@@ -14,10 +14,12 @@ import numpy as np
 
 from whet.core.spec import Dim, TensorSpec
 
-__all__ = ["Misfit", "kind_of", "misfit"]
+__all__ = ["GREY", "Misfit", "kind_of", "misfit"]
 
 _Shape = tuple[Dim, ...]
 _PICTURE_AXES = 4
+_COLOURS = 3
+GREY = "give --channels L with one --mean and --std"
 _TO_FIRST, _TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
@@ -141,6 +143,9 @@ def _other_channels(given: TensorSpec, wanted: TensorSpec) -> str:
             pick = f"[:, :{want}]" if axis == 1 else f"[..., :{want}]"
             if have == 1:
                 return f"Repeat the one channel: give {given.name}.repeat({want}, axis={axis})."
+            if want == 1 and have == _COLOURS:
+                grey = f"{given.name}.mean(axis={axis}, keepdims=True)"
+                return f"The network takes grey pictures: {GREY}, or {grey} of arrays."
             if have == want + 1:
                 return f"Leave the last channel (transparency?) out: give {given.name}{pick}."
             return f"Give {want} channels, as the network was trained on, not {have}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cache_home", "engines_home"]
+__all__ = ["cache_home", "engines_home", "inductor_home"]
 
 
 def cache_home() -> Path:
@@ -20,3 +20,11 @@ def cache_home() -> Path:
 def engines_home() -> Path:
     """The folder of the cache of compiled engines."""
     return cache_home() / "engines"
+
+
+def inductor_home() -> str:
+    """Where Inductor keeps what it generates: the user's own choice, else a folder of the cache.
+
+    Left to itself it makes one in the temporary folder, which nobody cleans.
+    """
+    return os.environ.get("TORCHINDUCTOR_CACHE_DIR") or str(cache_home().absolute() / "inductor")

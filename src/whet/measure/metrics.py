@@ -18,6 +18,7 @@ __all__ = [
     "class_labels",
     "cosine_rows",
     "logits_of",
+    "need_labels",
     "pick",
     "predictions",
     "resolve_metric",
@@ -47,6 +48,19 @@ def pick(outputs: Mapping[str, Array], name: str | None = None) -> Array:
     return outputs[chosen]
 
 
+def need_labels(metric: str, *, labelled: bool) -> None:
+    """Refuse a metric that compares with labels where there are none.
+
+    Raises:
+        SamplesError: says which metrics need none.
+    """
+    if not labelled and metric not in {"auto", *UNLABELLED} and ":" not in metric:
+        raise SamplesError(
+            f"The metric '{metric}' needs labels and the samples have none.",
+            "Give labels, or take 'agreement' (classifiers) or 'cosine' (encoders).",
+        )
+
+
 def resolve_metric(
     metric: str,
     *,
@@ -72,12 +86,8 @@ def resolve_metric(
         SamplesError: a labelled metric without labels, or nothing fits.
     """
     answers = pick(outputs, output)
+    need_labels(metric, labelled=labels is not None)
     if metric != "auto":
-        if labels is None and metric not in UNLABELLED and ":" not in metric:
-            raise SamplesError(
-                f"The metric '{metric}' needs labels and the samples have none.",
-                "Give labels, or take 'agreement' (classifiers) or 'cosine' (encoders).",
-            )
         return metric
     if labels is None:
         paired = rows_per_sample > 1

@@ -14,6 +14,7 @@ from typing import IO
 import psutil
 
 import whet.errors
+from whet.core.places import inductor_home
 from whet.measure.contender import Contender
 
 __all__ = ["end", "last_lines", "resident_bytes", "start", "wait_unreaped"]
@@ -49,6 +50,7 @@ def _environment(contender: Contender) -> dict[str, str]:
         # numpy only carries arrays here; its own pool would only take memory.
         "OPENBLAS_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
+        "TORCHINDUCTOR_CACHE_DIR": inductor_home(),
     }
     if contender.runtime in _TORCH:
         # libgomp's spinning barriers cost a factor where the cores are shared.

@@ -25,10 +25,11 @@ from whet.optimize.axes import BATCH, SEQUENCE, canonical_specs, resized
 from whet.optimize.binding import bind_module
 from whet.optimize.blame import export_error
 from whet.optimize.graph.io import signature_of, write_onnx
-from whet.optimize.graph.names import rename_symbols, rename_values
+from whet.optimize.graph.names import rename_symbols, rename_values, settle_sizes
 from whet.optimize.graph.runs import largest_difference, run_graph
 from whet.optimize.intake.network import Kind, Network
 from whet.optimize.quiet import quiet
+from whet.optimize.recurrent import any_length
 from whet.optimize.said import first_line
 from whet.optimize.saving import save_program
 from whet.optimize.tracing import Traced, symbols, trace
@@ -144,7 +145,7 @@ def _translate(name: str, traced: Traced) -> onnx.ModelProto:
     torch = require("torch", "export a network")
     require("onnxscript", "export a network")
     try:
-        with quiet(), torch.no_grad():
+        with quiet(), torch.no_grad(), any_length():
             translated = torch.onnx.export(
                 traced.program,
                 dynamo=True,
@@ -166,6 +167,7 @@ def _finish(model: onnx.ModelProto, network: Network, traced: Traced) -> Signatu
     if len(outputs) != len(graph.output):
         outputs = tuple(f"output_{i}" for i in range(len(graph.output)))
     names |= {value.name: name for value, name in zip(graph.output, outputs, strict=True)}
+    settle_sizes(graph)
     moved: dict[str, str] = {}
     for value, spec in zip(graph.input, traced.inputs, strict=True):
         for dim, want in zip(value.type.tensor_type.shape.dim, spec.shape, strict=True):

@@ -7,6 +7,7 @@ as every other contender; ONNX files get the arithmetic folded in.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -19,9 +20,9 @@ from whet.core.artifact import Artifact
 from whet.core.context import Context, Feed
 from whet.core.note import Note
 from whet.core.passes import run
-from whet.core.spec import Arrays, TensorSpec
+from whet.core.spec import Arrays, Signature, TensorSpec
 from whet.data.transform import ImageTransform, Transform
-from whet.errors import NetworkError, RequirementError
+from whet.errors import ExportError, NetworkError, RequirementError
 from whet.optimize.axes import BATCH
 from whet.optimize.export import Exported, export
 from whet.optimize.graph.facts import GraphFacts, facts
@@ -79,7 +80,9 @@ def export_front(
         exported = _with_pictures(network, transform, example, workdir)
     else:
         exported = export(network, store.inputs, example, workdir)
-    counted = facts(exported.graph, _median_sizes(store))
+    seen = _sizes_seen(store)
+    _need_all_sizes(store.inputs, exported.graph.signature, seen)
+    counted = facts(exported.graph, _median_sizes(seen))
     fresh = tuple(note for note in exported.notes if note not in network.notes)
     return Front(exported.graph, exported.program, counted, counted.kind, fresh)
 
@@ -116,7 +119,8 @@ def _need_fit(network: Network, transform: ImageTransform) -> None:
         if spec.dtype != made.dtype or not agree:
             raise NetworkError(
                 f"The network takes {spec}, the transform gives {made}.",
-                "Set size, layout and channels of the transform as the network wants them.",
+                "Set size, layout and channels of the transform as the network wants them: --image-size,"
+                " --layout, --channels (L for grey).",
             )
 
 
@@ -136,13 +140,36 @@ def _wrapped(network: Network, transform: ImageTransform) -> Network:
     )
 
 
-def _median_sizes(store: Samples) -> dict[str, int]:
-    """Batch 1, and the median of every other symbol over some rows."""
+def _sizes_seen(store: Samples) -> dict[str, list[int]]:
+    """The size of every symbol in some rows."""
     seen: dict[str, list[int]] = {name: [] for name in symbols(store.inputs)}
     for row in store.batches(1, _SIZED_ROWS):
         for spec in store.inputs:
             for axis, dim in enumerate(spec.shape):
                 if isinstance(dim, str):
                     seen[dim].append(row[spec.name].shape[axis])
+    return seen
+
+
+def _median_sizes(seen: Mapping[str, list[int]]) -> dict[str, int]:
+    """Batch 1, and the median of every other symbol."""
     sizes = {name: int(np.median(found)) for name, found in seen.items() if found}
     return {**sizes, BATCH: 1}
+
+
+def _need_all_sizes(
+    inputs: tuple[TensorSpec, ...], graph: Signature, seen: Mapping[str, list[int]]
+) -> None:
+    """Refuse a graph with one size where the samples have several."""
+    taken = {spec.name: spec.shape for spec in graph.inputs}
+    for spec in inputs:
+        for axis, dim in list(enumerate(spec.shape))[1:]:
+            size = taken[spec.name][axis] if spec.name in taken else dim
+            if isinstance(dim, str) and isinstance(size, int) and {*seen[dim]} - {size}:
+                sizes = f"{min(seen[dim])} to {max(seen[dim])}"
+                raise ExportError(
+                    f"Axis {axis} of '{spec.name}' can't be dynamic in this network, but has the"
+                    f" sizes {sizes} in the samples.",
+                    "Pad the samples to one size, or free the axis: no loop over it in forward"
+                    " (nn.LSTM and nn.GRU need none), no fixed size where it was exported.",
+                )

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet._optional import require
-from whet.core.fit import kind_of, misfit
+from whet.core.fit import GREY, kind_of, misfit
 from whet.core.spec import Arrays, Dim, TensorSpec
 from whet.errors import ExportError, SamplesError, WhetError
 from whet.optimize.blame import users_line
@@ -101,8 +101,17 @@ def _by_layer(
     return SamplesError(
         f"The samples don't fit the network '{name}': {given}, from which its layer '{label}' ({kind})"
         f" gets {kind_of(made)}, but it takes {kind_of(wanted)}.",
+        _other_samples(made, wanted),
+    )
+
+
+def _other_samples(made: TensorSpec, wanted: TensorSpec) -> str:
+    """Pictures are the one kind of samples of which a transform gives more channels than are wanted."""
+    if len(wanted.shape) == len(made.shape) == 4 and (made.shape[1], wanted.shape[1]) == (3, 1):
+        return f"The network takes grey pictures: {GREY}."
+    return (
         "Give samples of the size and dtype that the network was trained on, or a transform that"
-        " makes them.",
+        " makes them."
     )
 
 

@@ -26,6 +26,7 @@ from whet.optimize.axes import BATCH, resized
 from whet.optimize.blame import export_error
 from whet.optimize.misfit import misfit_error
 from whet.optimize.quiet import quiet
+from whet.optimize.recurrent import any_length, length_notes
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +79,7 @@ def trace(
     error: Exception | None = None
     for attempt in _attempts(inputs, example, limits, fixed_batch):
         try:
-            with quiet(), torch.no_grad():
+            with quiet(), torch.no_grad(), any_length():
                 tensors = tuple(torch.from_numpy(attempt.example[s.name].copy()) for s in inputs)
                 program = torch.export.export(
                     module, tensors, dynamic_shapes=attempt.shapes(torch), strict=False
@@ -88,7 +89,8 @@ def trace(
             error = failed
             continue
         found = _found_inputs(program, inputs)
-        return Traced(program, found, outputs, _notes(inputs, found))
+        notes = (*_notes(inputs, found), *length_notes(program, found))
+        return Traced(program, found, outputs, notes)
     raise export_error(name, error or ExportError(name)) from error
 
 
@@ -205,11 +207,17 @@ def _found_inputs(
     for spec, name in zip(inputs, program.graph_signature.user_inputs, strict=True):
         shape = nodes[name].meta["val"].shape
         dims: tuple[Dim, ...] = tuple(
-            int(have) if isinstance(have, int) else want
+            want if (size := _constant(have)) is None else size
             for want, have in zip(spec.shape, shape, strict=True)
         )
         found.append(TensorSpec(spec.name, spec.dtype, dims))
     return tuple(found)
+
+
+def _constant(size: int | torch.SymInt) -> int | None:
+    """A symbol that torch had to set equal to a number is still a symbol by its type."""
+    constant: int | None = size if isinstance(size, int) else size.node.maybe_as_int()
+    return constant
 
 
 def _notes(wanted: tuple[TensorSpec, ...], found: tuple[TensorSpec, ...]) -> tuple[Note, ...]:

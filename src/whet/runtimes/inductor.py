@@ -43,7 +43,7 @@ from whet.errors import EngineError, OptionError, RuntimeUnavailableError
 from whet.runtimes.base import Availability, check_settings
 from whet.runtimes.failure import engine_error
 from whet.runtimes.guard import Guard, fix_symbols, widen_bfloat16
-from whet.runtimes.inductor_adapt import adapt
+from whet.runtimes.inductor_adapt import adapt, need_no_unrolling
 from whet.runtimes.seal import check_seal, is_graph_itself, seal_engine
 from whet.runtimes.torch_program import as_module, hushed, load_program, to_numpy, to_torch
 from whet.runtimes.torch_threads import set_spin, use_threads
@@ -101,6 +101,7 @@ class InductorRuntime:
             with hushed(), torch.no_grad():
                 module, call = as_module(program, graph, self.name)
                 adapted = adapt(program, module, call, graph.signature, settings)
+                need_no_unrolling(adapted)
                 inductor.aoti_compile_and_package(
                     adapted, package_path=str(engine), inductor_configs=_configs(settings)
                 )

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from whet._optional import require
 from whet.core.settings import Precision, Settings
 from whet.core.spec import Signature, TensorSpec
+from whet.errors import EngineError
 from whet.runtimes.guard import fix_symbols
 from whet.runtimes.torch_program import Module
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "need_no_unrolling"]
 
 # Sizes of example inputs for symbols that stay dynamic: distinct, so that the tracer can't take
 # two symbols for one, and never 0 or 1, which it would make constants of the program.
@@ -80,6 +81,33 @@ def adapt(
             ),
         ),
     )
+
+
+def need_no_unrolling(program: torch.export.ExportedProgram) -> None:
+    """Refuse a recurrent layer that would be unrolled to the length of the example.
+
+    torch 2.13 does that even where the length is a symbol, and what it makes then answers wrongly,
+    or with what lies behind the input, at any other length. LSTM layers are spared where oneDNN
+    has an operator for them.
+
+    Raises:
+        EngineError: there is such a layer, of a length that varies.
+    """
+    torch = require("torch", "compile with Inductor")
+    aten = torch.ops.aten
+    unrolled = {aten.gru.input, aten.rnn_tanh.input, aten.rnn_relu.input}
+    if not torch.backends.mkldnn.is_available():
+        unrolled.add(aten.lstm.input)
+    for node in program.graph.nodes:
+        if node.op == "call_function" and node.target in unrolled:
+            batch_first = node.args[-1]
+            steps = node.args[0].meta["val"].shape[1 if batch_first else 0]
+            if not isinstance(steps, int):
+                raise EngineError(
+                    f"Inductor unrolls the layer '{node.name}' to one length, but the network takes"
+                    " sequences of any length.",
+                    "Leave this runtime out for this network, or fix the length.",
+                )
 
 
 def _drop_dtype_checks(module: torch.nn.Module) -> None:

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import msgspec
 
+from whet.core.contract import Contract
 from whet.core.scratch import scratch_folder, sweep
 from whet.data.store import SampleStore
+from whet.measure.metrics import need_labels
 from whet.search.content import export_digest, moved
 from whet.search.given import Given
-from whet.search.host import chosen_runtimes
 from whet.search.isolate import run_isolated
 from whet.search.jobs import Described, DescribeJob, Exported, ExportJob, export_source
 from whet.search.samples import decoded
@@ -56,12 +57,13 @@ class Taken:
 
 @contextlib.contextmanager
 def take_in(
-    given: Given, ledger: Path | None, say: Callable[[str], None], stop: Stop
+    given: Given, contract: Contract, ledger: Path | None, say: Callable[[str], None], stop: Stop
 ) -> Iterator[Taken]:
     """Decode the samples, export the network and hold the workspace that belongs to them.
 
     Args:
         given: network and samples.
+        contract: what the samples have to serve.
         ledger: where the user wants it; by default in the cache, one for each graph.
         say: told what is being done.
         stop: the user's wish to end.
@@ -72,15 +74,15 @@ def take_in(
         StorageError: the cache can't be written, or another search works on the same.
         Stopped: the user asked to stop.
     """
-    chosen_runtimes(given.runtimes)  # refused before anything that takes long
     if ledger is not None:
         make_folders(ledger.parent)
     with contextlib.ExitStack() as held:
-        yield _taken(given, ledger, say, stop, held)
+        yield _taken(given, contract, ledger, say, stop, held)
 
 
 def _taken(
     given: Given,
+    contract: Contract,
     ledger: Path | None,
     say: Callable[[str], None],
     stop: Stop,
@@ -90,6 +92,7 @@ def _taken(
         say("reading the samples")
         described = _describe(given, stop)
         store, samples = decoded(given, described, arrival, stop)
+        need_labels(contract.metric, labelled=store.labels is not None)
         say("exporting the network")
         exported = _export(given, store, arrival / "export", stop)
         content = hashlib.sha256(

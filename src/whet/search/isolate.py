@@ -31,6 +31,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 import whet
+from whet.core.places import inductor_home
 from whet.core.scratch import scratch_folder
 from whet.errors import (
     StorageError,
@@ -286,8 +287,8 @@ def _environment(env: dict[str, str], inside: Path) -> dict[str, str]:
     """This process's variables, ours, and the caller's, the last winning.
 
     The worker must find this very package, wherever it was imported from, and
-    its temporary files must go away with it. Compiler caches that live in the
-    temporary folder stay where they are, or every job would compile anew.
+    its temporary files must go away with it; the compiler's cache must not, or
+    every job would compile anew.
     """
     merged = dict(os.environ)
     root = str(Path(whet.__file__).resolve().parent.parent)
@@ -295,9 +296,6 @@ def _environment(env: dict[str, str], inside: Path) -> dict[str, str]:
         merged["PYTHONPATH"] = os.pathsep.join(
             filter(None, [root, os.environ.get("PYTHONPATH", "")])
         )
-    user = os.environ.get("USER", str(os.getuid()))
-    merged.setdefault(
-        "TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"torchinductor_{user}")
-    )
+    merged["TORCHINDUCTOR_CACHE_DIR"] = inductor_home()
     merged["TMPDIR"] = str(inside)
     return merged | env

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from whet.errors import LedgerError
 from whet.search.holding import hold
 
-__all__ = ["acquire", "damaged", "mapped", "prepare"]
+__all__ = ["acquire", "check_ledger", "damaged", "mapped", "prepare"]
 
 _APPLICATION = 0x77686574  # "whet", in the file's header
 # _MIGRATIONS[n] brings a file from version n to n + 1; version 0 is an empty file.
@@ -98,8 +99,30 @@ def damaged(file: Path, why: str) -> LedgerError:
     )
 
 
-def prepare(file: Path, db: sqlite3.Connection) -> None:
-    """Check that the file is ours and whole, and bring it to this version."""
+def check_ledger(file: Path) -> None:
+    """Refuse what can't become a search's ledger; a file that is there isn't changed.
+
+    Raises:
+        LedgerError: in use, of another program, of a newer whet, or no ledger at all.
+    """
+    if not file.exists():
+        return
+    with mapped(file):
+        # Read first: what isn't a ledger gets no lock file beside it.
+        where = f"{file.absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(where, uri=True, timeout=1.0)) as db:
+            _version(file, db)
+    try:
+        os.close(acquire(file))
+    except OSError as error:
+        raise LedgerError(
+            f"The ledger '{file}' can't be opened: {error.strerror}.",
+            "Choose a place that may be written.",
+        ) from error
+
+
+def _version(file: Path, db: sqlite3.Connection) -> int:
+    """The version of its layout, 0 for an empty file."""
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     application = int(db.execute("PRAGMA application_id").fetchone()[0])
     tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
@@ -112,6 +135,12 @@ def prepare(file: Path, db: sqlite3.Connection) -> None:
             f"The ledger '{file}' was written by a newer whet (version {version} of its layout).",
             "Install a newer whet, or choose another file for the ledger.",
         )
+    return version
+
+
+def prepare(file: Path, db: sqlite3.Connection) -> None:
+    """Check that the file is ours and whole, and bring it to this version."""
+    version = _version(file, db)
     verdict = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
     if verdict != "ok":
         raise damaged(file, verdict)

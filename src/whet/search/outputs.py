@@ -1,13 +1,62 @@
-"""Whether the outputs that a contract names are there; pure."""
+"""Whether a graph's outputs are those that a contract and labels ask for, told from their shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from whet.core.contract import Contract
-from whet.errors import ContractError, Issue
+import numpy as np
 
-__all__ = ["check_outputs"]
+from whet.core.contract import Contract
+from whet.core.spec import Signature
+from whet.data.store import SampleStore
+from whet.errors import ContractError, Issue
+from whet.measure.metrics import logits_of, pick, resolve_metric, scalars_of
+
+__all__ = ["CLASS_METRICS", "check_outputs", "check_shapes"]
+
+CLASS_METRICS = frozenset({"top1", "top5", "f1"})
+
+
+def check_shapes(
+    contract: Contract, signature: Signature, store: SampleStore, task: str | None
+) -> None:
+    """See before anything is run that the judged output suits metric and labels.
+
+    What depends on more than the shapes of the outputs is left to when they are there.
+
+    Args:
+        contract: what the user asks.
+        signature: of the original's graph.
+        store: all samples.
+        task: what the network is for, where that is known.
+
+    Raises:
+        ContractError: an output is named that isn't there.
+        SamplesError: labels are out of range, or of another kind than the metric takes.
+    """
+    check_outputs(contract, (spec.name for spec in signature.outputs))
+    rows = 2 * store.rows_per_sample
+    blank = {
+        spec.name: np.zeros((rows, *sizes))
+        for spec in signature.outputs
+        if spec.shape
+        and len(sizes := [d for d in spec.shape[1:] if isinstance(d, int)]) == len(spec.shape) - 1
+    }
+    judged = contract.output if contract.output is not None else signature.outputs[0].name
+    if judged not in blank or store.labels is None:
+        return
+    metric = resolve_metric(
+        contract.metric,
+        labels=store.labels,
+        rows_per_sample=store.rows_per_sample,
+        outputs=blank,
+        task=task,
+        output=judged,
+    )
+    if metric in CLASS_METRICS:
+        store.check_labels(logits_of(pick(blank, judged)).shape[-1])
+    elif metric == "spearman":
+        scalars_of(pick(blank, judged), store.rows_per_sample)
 
 
 def check_outputs(contract: Contract, outputs: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 from whet.measure.cgroup import cores_for
 from whet.measure.machine import fingerprint
-from whet.measure.metrics import pick, resolve_metric
+from whet.measure.metrics import logits_of, pick, resolve_metric
 from whet.measure.quality import judge
 from whet.optimize.graph.traffic import Traffic
 from whet.search.chance import guess_share, no_better_than_guessing, original_notes
@@ -27,7 +27,7 @@ from whet.search.given import Given
 from whet.search.host import chosen_runtimes, threads_for, worker_memory_bytes
 from whet.search.intake import Taken
 from whet.search.jobs import Exported
-from whet.search.outputs import check_outputs
+from whet.search.outputs import CLASS_METRICS, check_shapes
 from whet.search.parts import parts_of
 from whet.search.reference import References
 from whet.search.setup import Setup
@@ -35,8 +35,6 @@ from whet.search.stop import Stop
 from whet.search.untouched import samples_to_look_at
 
 __all__ = ["prepare"]
-
-_CLASS_METRICS = frozenset({"top1", "top5", "f1"})
 
 
 def prepare(
@@ -59,6 +57,7 @@ def prepare(
     runtimes = chosen_runtimes(given.runtimes)
     threads = threads_for(contract)
     exported, store, space = taken.exported, taken.store, taken.space
+    check_shapes(contract, exported.graph.signature, store, taken.task)
     parts = parts_of(store, given, contract, space)
     memory_bytes, cores = worker_memory_bytes(), cores_for(threads)
     references = References(exported, space.folder / "reference", cores, memory_bytes)
@@ -116,7 +115,6 @@ def _metric(
         SamplesError: labels are missing, out of range or of the wrong kind.
         OptionError: the user's function failed.
     """
-    check_outputs(contract, original)
     metric = resolve_metric(
         contract.metric,
         labels=part.labels,
@@ -126,8 +124,8 @@ def _metric(
         output=contract.output,
     )
     scored = _scored(metric, contract, original, part, task)
-    if metric in _CLASS_METRICS:
-        store.check_labels(pick(original, contract.output).shape[-1])
+    if metric in CLASS_METRICS:
+        store.check_labels(logits_of(pick(original, contract.output)).shape[-1])
     return metric, scored
 
 

@@ -78,7 +78,7 @@ def search(
     contract = contract.checked(allowed_cores())
     for note in too_short_notes(budget_s):
         tell.remark(note.where, note.reason)
-    with MemoryWatch() as memory, take_in(given, ledger, tell.phase, stop) as taken:
+    with MemoryWatch() as memory, take_in(given, contract, ledger, tell.phase, stop) as taken:
         evidence, draft = _searched(given, contract, taken, tell, stop, command, started)
         seconds = time.monotonic() - began
         over = over_notes(tell.marks, seconds, budget_s)

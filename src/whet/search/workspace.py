@@ -87,6 +87,8 @@ class Workspace:
     def clean(self, now_s: float | None = None) -> int:
         """Remove the folders of searches that nobody went on with; returns how many.
 
+        What the compiler wrote as long ago goes too; it is made again where it is wanted.
+
         Args:
             now_s: seconds since the epoch; by default this moment.
         """
@@ -95,6 +97,10 @@ class Workspace:
         for folder in self.folder.parent.iterdir():
             with contextlib.suppress(OSError):  # another search cleans too, or it isn't ours
                 removed += folder.is_dir() and folder != self.folder and _removed(folder, before_s)
+        for file in (cache_home() / "inductor").rglob("*"):
+            with contextlib.suppress(OSError):
+                if file.is_file() and file.stat().st_mtime < before_s:
+                    file.unlink()
         return removed
 
     def drop_built(self, keep: set[str]) -> None:

@@ -27,3 +27,19 @@ def test_a_place_that_can_not_be_written_is_refused_before_any_work(tmp_path: Pa
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
         check_place(tmp_path / "file" / "out.whet")
+
+
+def test_two_dots_lead_out_of_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_text("")
+    for place in ("gone/../photos", "gone/deep/../../photos", "photos/album/.."):
+        with pytest.raises(StorageError, match="left alone"):
+            check_place(tmp_path / place)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_a_circle_of_links_is_no_place(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(StorageError):
+        check_place(tmp_path / "a" / "out.whet")

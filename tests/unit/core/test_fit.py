@@ -48,6 +48,7 @@ def test_the_sentence_names_the_array_what_it_is_and_what_is_taken() -> None:
         (spec("float32", 1, 224, 224), PICTURE, "x.repeat(3, axis=1)"),
         (spec("float32", 4, 224, 224), PICTURE, "x[:, :3]"),
         (spec("float32", 2, 224, 224), PICTURE, "Give 3 channels"),
+        (PICTURE, spec("float32", 1, 224, 224), "grey pictures: give --channels L *x.mean(axis=1"),
         (spec("float32", 3, 200, 200), PICTURE, "--image-size"),
         (spec("float32", 3), spec("float32", 4), "Give samples of that size."),
         (spec("float32", 7), PICTURE, "Give arrays with 4 axes"),

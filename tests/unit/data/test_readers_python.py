@@ -151,6 +151,8 @@ def test_tensors_of_torch_without_importing_it_here():
         ([np.zeros((1, 3), np.float32), np.zeros((1, 3), np.int64)], "'sample 1'.*dtype is int64"),
         ([{"x": np.zeros((1, 3))}, {"z": np.zeros((1, 3))}], r"has \['z'\]"),
         ([object()], "object"),
+        ([5, 5], r"element 0 is no sample: it is 5, one number.* \(inputs, label\)"),
+        ([{"x": np.zeros(3), "n": 5}], "element 0 is no sample: n is 5, one number"),
         ([[[1, 2], [3]]], "can't be read as arrays"),
     ],
 )

@@ -85,7 +85,7 @@ def test_broken_lines_are_numbered(tmp_path, words, second, sentence):
 
 
 def test_bad_files(tmp_path, words):
-    with pytest.raises(SamplesError, match=r"Give a tokenizer.json"):
+    with pytest.raises(SamplesError, match=r"own tokenizer.json: --tokenizer FILE.* missing in it"):
         open_samples(lines(tmp_path / "t.jsonl", [{"text": "a"}]))
     with pytest.raises(SamplesError, match="columns body, none of which"):
         open_samples(lines(tmp_path / "t.jsonl", [{"body": "a"}]), transform=words)

@@ -15,7 +15,7 @@ from torch import nn
 
 from whet.core.spec import Arrays, TensorSpec
 from whet.data.transform import ImageTransform
-from whet.errors import NetworkError
+from whet.errors import ExportError, NetworkError, SamplesError
 from whet.optimize.front import export_front
 from whet.optimize.graph.runs import run_graph
 from whet.optimize.intake import load_network
@@ -113,7 +113,47 @@ def test_a_transform_that_does_not_fit_is_refused_first(
         export_front(network, pictures(), transform, tmp_path / "out", seed=1)
 
 
+def test_a_network_for_grey_pictures_says_how_to_give_them(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    with pytest.raises(SamplesError, match="grey pictures: give --channels L"):
+        export_front(load_network(module), pictures(), PICTURES, tmp_path, seed=1)
+
+
 def test_pictures_fill_only_one_input(tmp_path: Path) -> None:
     network = load_network(nn.Bilinear(3, 3, 2).eval())
     with pytest.raises(NetworkError, match="takes input1, input2; pictures fill only one"):
         export_front(network, pictures(), PICTURES, tmp_path, seed=1)
+
+
+class Stepwise(nn.Module):
+    """A loop in Python, which becomes as many operators as the example has steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(2, 3)
+
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        state = sequence.new_zeros(sequence.shape[0], 3)
+        for step in sequence.unbind(1):
+            state = self.cell(step, state)
+        return state
+
+
+@dataclass(frozen=True)
+class Lengths(Rows):
+    """Each row is cut to a length of its own."""
+
+    def batches(self, size: int, limit: int | None = None) -> Iterator[Arrays]:
+        for number, batch in enumerate(Rows.batches(self, size, limit)):
+            yield {name: array[:, : 3 + number % 3] for name, array in batch.items()}
+
+
+def test_an_axis_that_can_only_be_fixed_is_refused_where_the_samples_vary(tmp_path: Path) -> None:
+    spec = TensorSpec("sequence", "float32", ("batch", "length", 2))
+    arrays = {"sequence": np.random.default_rng(0).random((6, 5, 2), np.float32)}
+    network = load_network(Stepwise().eval())
+    message = "Axis 1 of 'sequence' can't be dynamic .* sizes 3 to 5 in the samples"
+    with pytest.raises(ExportError, match=message):
+        export_front(network, Lengths((spec,), arrays), None, tmp_path, seed=1)
+    front = export_front(network, Rows((spec,), arrays), None, tmp_path / "equal", seed=1)
+    assert front.graph.signature.inputs[0].shape == ("batch", 5, 2)

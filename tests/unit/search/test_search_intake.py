@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from whet.core.contract import Contract
 from whet.core.scratch import scratch_folder
 from whet.search.content import export_digest
 from whet.search.given import Given
@@ -28,7 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def taken(network: object, samples: object = None) -> Taken:
     given = Given(network, SAMPLES if samples is None else samples)  # type: ignore[arg-type]
-    with take_in(given, None, lambda _: None, Stop()) as found:
+    with take_in(given, Contract(), None, lambda _: None, Stop()) as found:
         return found
 
 

@@ -77,6 +77,20 @@ def test_folders_that_nobody_went_on_with_go_and_those_in_use_stay(tmp_path: Pat
         assert old.folder.is_dir()
 
 
+def test_what_the_compiler_left_goes_after_a_month(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WHET_CACHE", str(tmp_path))
+    left = tmp_path / "inductor" / "ab"
+    left.mkdir(parents=True)
+    now_s = time.time()
+    for name, days in (("old.cpp", 31), ("new.cpp", 29)):
+        (left / name).write_text("")
+        os.utime(left / name, (now_s - days * 86_400.0,) * 2)
+    Workspace("k" * 64, ledger=None).clean(now_s)
+    assert [file.name for file in left.iterdir()] == ["new.cpp"]
+
+
 def test_a_place_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="WHET_CACHE"):

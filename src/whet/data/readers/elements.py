@@ -106,9 +106,19 @@ def _expand(
     if not _is_batch(arrays, label, rule):
         yield dict(arrays), None if label is None else as_label(label, where)
         return
-    lengths = {name: a.shape[0] if a.ndim else None for name, a in arrays.items()}
+    scalars = [
+        f"{name} is {a}" if isinstance(inputs, Mapping) else f"it is {a}"
+        for name, a in arrays.items()
+        if not a.ndim
+    ]
+    if scalars:
+        raise SamplesError(
+            f"The {where} is no sample: {', '.join(scalars)}, one number.",
+            "Yield an array for each sample, arrays by name, or (inputs, label).",
+        )
+    lengths = {name: a.shape[0] for name, a in arrays.items()}
     count = next(iter(lengths.values()))
-    if count is None or len(set(lengths.values())) != 1:
+    if len(set(lengths.values())) != 1:
         listed = ", ".join(f"{name} {list(a.shape)}" for name, a in arrays.items())
         raise SamplesError(
             f"The arrays of {where} differ in length: {listed}.", "The first axis is the batch."

@@ -46,7 +46,9 @@ def open_text(
     """
     if not isinstance(transform, TextTransform):
         raise SamplesError(
-            f"{path} holds text, and nothing says how to encode it.", "Give a tokenizer.json."
+            f"{path} holds text, and nothing says how to encode it.",
+            "Give the network's own tokenizer.json: --tokenizer FILE, or, of a Hugging Face directory,"
+            " the file of that name that is missing in it.",
         )
     _, first = next(records(path), (0, {}))
     if not first:

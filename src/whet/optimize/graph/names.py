@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["fresh_name", "rename_symbols", "rename_values", "sort_nodes", "subgraphs"]
+__all__ = [
+    "fresh_name",
+    "rename_symbols",
+    "rename_values",
+    "settle_sizes",
+    "sort_nodes",
+    "subgraphs",
+]
 
 
 def subgraphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -77,6 +84,18 @@ def rename_symbols(graph: onnx.GraphProto, wanted: Mapping[str, str]) -> None:
             for dim in value.type.tensor_type.shape.dim:
                 if dim.dim_param in wanted:
                     dim.dim_param = wanted[dim.dim_param]
+
+
+def settle_sizes(graph: onnx.GraphProto) -> None:
+    """Make numbers of dimension symbols that are numbers in quotes, in place.
+
+    torch writes a symbol so that it found equal to a number.
+    """
+    for part in subgraphs(graph):
+        for value in (*part.input, *part.output, *part.value_info):
+            for dim in value.type.tensor_type.shape.dim:
+                if dim.dim_param.isdecimal():
+                    dim.dim_value = int(dim.dim_param)
 
 
 def sort_nodes(graph: onnx.GraphProto) -> None:

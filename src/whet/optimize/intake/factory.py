@@ -30,7 +30,7 @@ from whet.optimize.said import kind_and_line
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["is_factory", "load_factory"]
+__all__ = ["factory_parts", "is_factory", "load_factory"]
 
 # Function names that say nothing; the file's name stands in.
 _GENERIC = frozenset(
@@ -44,12 +44,11 @@ def is_factory(source: str) -> bool:
     return _FORM.fullmatch(source) is not None
 
 
-def load_factory(source: str, weights: Path | None) -> Network:
-    """Run the factory and put the weights into what it gives.
+def factory_parts(source: str) -> tuple[Path, str]:
+    """The file, which exists, and the name of the function.
 
     Raises:
-        NetworkError: no such file or function, the function failed or gave no
-            module, or the weights don't fit.
+        NetworkError: written otherwise, or no such file.
     """
     match = _FORM.fullmatch(source)
     if match is None:
@@ -59,6 +58,17 @@ def load_factory(source: str, weights: Path | None) -> Network:
         raise NetworkError(
             f"There is no file '{path}'.", "Give the path of a Python file, then ':function'."
         )
+    return path, name
+
+
+def load_factory(source: str, weights: Path | None) -> Network:
+    """Run the factory and put the weights into what it gives.
+
+    Raises:
+        NetworkError: no such file or function, the function failed or gave no
+            module, or the weights don't fit.
+    """
+    path, name = factory_parts(source)
     notes: tuple[Note, ...] = ()
     with _importable(path.parent.resolve()):
         code = _execute(path.resolve())

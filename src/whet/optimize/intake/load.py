@@ -7,22 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whet.errors import NetworkError
-from whet.optimize.intake.factory import is_factory, load_factory
+from whet.optimize.intake.factory import factory_parts, is_factory, load_factory
 from whet.optimize.intake.huggingface import load_directory
 from whet.optimize.intake.live import load_module
 from whet.optimize.intake.network import Network
 from whet.optimize.intake.onnx_file import load_onnx
 from whet.optimize.intake.program import load_program
+from whet.optimize.intake.weights import need_weights
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["load_network"]
+__all__ = ["load_network", "need_files"]
 
 _KINDS = (
     "'file.py:factory', a .pt2 program, an .onnx file, a Hugging Face model directory"
     " or a live torch.nn.Module"
 )
+_FILES = {".onnx": "an ONNX file", ".pt2": "a .pt2 program"}
 
 
 def load_network(
@@ -39,27 +41,44 @@ def load_network(
         NetworkError: with the cause and the remedy.
         MissingExtraError: a package that reads this kind isn't installed.
     """
+    need_files(source, weights)
     if not isinstance(source, str | Path):
-        _need_no_weights(weights, "a live module")
-        _need_module(source)
         return load_module(source)
     text = str(source)
     if is_factory(text):
         return load_factory(text, Path(weights) if weights is not None else None)
     path = Path(text).expanduser()
+    if path.is_dir():
+        return load_directory(path)
+    return load_onnx(path) if path.suffix.lower() == ".onnx" else load_program(path)
+
+
+def need_files(source: str | Path | torch.nn.Module, weights: str | Path | None = None) -> None:
+    """Refuse, before anything is loaded, what isn't there or is of no kind that is known.
+
+    Args:
+        source: see `load_network`.
+        weights: likewise.
+
+    Raises:
+        NetworkError: with the cause and the remedy.
+    """
+    if not isinstance(source, str | Path):
+        _need_no_weights(weights, "a live module")
+        _need_module(source)
+        return
+    if is_factory(str(source)):
+        factory_parts(str(source))
+        if weights is not None:
+            need_weights(Path(weights))
+        return
+    path = Path(source).expanduser()
     if not path.exists():
         raise NetworkError(f"There is no file or directory '{path}'.", f"Give {_KINDS}.")
-    if path.is_dir():
-        _need_no_weights(weights, "a model directory")
-        return load_directory(path)
-    suffix = path.suffix.lower()
-    if suffix == ".onnx":
-        _need_no_weights(weights, "an ONNX file")
-        return load_onnx(path)
-    if suffix == ".pt2":
-        _need_no_weights(weights, "a .pt2 program")
-        return load_program(path)
-    raise _unknown(path)
+    kind = "a model directory" if path.is_dir() else _FILES.get(path.suffix.lower())
+    if kind is None:
+        raise _unknown(path)
+    _need_no_weights(weights, kind)
 
 
 def _need_no_weights(weights: str | Path | None, kind: str) -> None:

@@ -23,7 +23,7 @@ from whet.optimize.said import first_line
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["fill", "read_weights"]
+__all__ = ["fill", "need_weights", "read_weights"]
 
 _KINDS = "a .safetensors, .npz, .pt or .pth file"
 # Keys under which training loops nest the weights in a checkpoint.
@@ -68,6 +68,16 @@ def _listed(title: str, names: list[str]) -> str:
     return f"{len(names)} {title} ({', '.join(names[:5])}{more}); "
 
 
+def need_weights(path: Path) -> None:
+    """Refuse a path that leads to nothing.
+
+    Raises:
+        NetworkError: no such file.
+    """
+    if not path.is_file():
+        raise NetworkError(f"There is no weights file '{path}'.", f"Give {_KINDS}.")
+
+
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Tensors by name.
 
@@ -75,8 +85,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         NetworkError: no such file, a kind that isn't known, a damaged file,
             or one that holds code.
     """
-    if not path.is_file():
-        raise NetworkError(f"There is no weights file '{path}'.", f"Give {_KINDS}.")
+    need_weights(path)
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _read_safetensors(path)

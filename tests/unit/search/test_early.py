@@ -1,0 +1,149 @@
+"""What is refused before the network is exported, and before the original is asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from whet.core.contract import Contract
+from whet.core.spec import Signature, TensorSpec
+from whet.data.readers import open_samples
+from whet.data.store import SampleStore, write_store
+from whet.errors import (
+    ContractError,
+    InputError,
+    LedgerError,
+    NetworkError,
+    OptionError,
+    SamplesError,
+    StorageError,
+)
+from whet.search.early import refuse_early
+from whet.search.given import Given
+from whet.search.ledger import Ledger
+from whet.search.outputs import check_shapes
+
+GIVEN = Given("net.py:build", "samples.npz", weights="net.npz")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHET_CACHE", str(tmp_path / "not" / "yet" / "made"))
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "net.py").write_text("def build(): raise RuntimeError\n")
+    np.savez(home / "net.npz", w=np.zeros(10, np.float32))
+    monkeypatch.chdir(home)
+
+
+def test_what_is_fine_leaves_nothing_behind(tmp_path: Path) -> None:
+    refuse_early(GIVEN, Contract(), tmp_path / "new.sqlite", tmp_path / "out.whet")
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_metric_without_its_function(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("def score(outputs, labels, reference): return 1.0\n")
+    refuse_early(GIVEN, Contract(metric=f"{tmp_path}/f.py:score"), None, None)
+    with pytest.raises(OptionError, match="has no function 'nosuch'"):
+        refuse_early(GIVEN, Contract(metric=f"{tmp_path}/f.py:nosuch"), None, None)
+
+
+def test_a_ledger_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("these are my notes, and no database at all\n" * 50)
+    with sqlite3.connect(tmp_path / "theirs.sqlite") as db:
+        db.execute("CREATE TABLE mine (x)")
+    for name, said in (("notes.txt", "not a ledger"), ("theirs.sqlite", "of another program")):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(LedgerError, match=said):
+            refuse_early(GIVEN, Contract(), tmp_path / name, None)
+        assert (tmp_path / name).read_bytes() == before
+    assert {file.name for file in tmp_path.iterdir()} == {"home", "notes.txt", "theirs.sqlite"}
+
+
+def test_a_ledger_of_ours_that_is_free_or_in_use(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite"
+    with Ledger.open(file, "k"), pytest.raises(LedgerError, match="in use"):
+        refuse_early(GIVEN, Contract(), file, None)
+    refuse_early(GIVEN, Contract(), file, None)
+
+
+def test_a_disk_without_room_for_the_network(tmp_path: Path) -> None:
+    # A file full of holes, as large as a network that has no room.
+    os.truncate("net.npz", shutil.disk_usage(tmp_path).free + 10**10)
+    with pytest.raises(StorageError, match="MB are needed"):
+        refuse_early(GIVEN, Contract(), None, tmp_path / "out.whet")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (Given("gone.py:build", ""), "no file 'gone.py'"),
+        (Given("net.py:build", "", weights="gone.npz"), "no weights file 'gone.npz'"),
+        (Given("gone.onnx", ""), "no file or directory 'gone.onnx'"),
+        (Given(5, ""), "int is no network"),  # type: ignore[arg-type]
+        (Given("net.npz", ""), "holds weights only"),
+    ],
+)
+def test_files_that_are_not_there(given: Given, said: str) -> None:
+    with pytest.raises(NetworkError, match=said):
+        refuse_early(given, Contract(), None, None)
+
+
+def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no database\n" * 100)
+    contract = Contract(batch=0, metric="gone.py:score")
+    with pytest.raises(InputError) as caught:
+        refuse_early(GIVEN, contract, tmp_path / "notes.txt", tmp_path / "notes.txt")
+    said = str(caught.value)
+    assert caught.value.exit_code == 3
+    for part in ("batch", "no file gone.py", "not a ledger", "is not a bundle"):
+        assert part in said
+
+
+def stored(folder: Path, labels: list[float] | list[int]) -> SampleStore:
+    arrays = {"x": np.zeros((len(labels), 3), np.float32), "labels": np.asarray(labels)}
+    return write_store(open_samples(arrays), folder, limit=100, seed=0)
+
+
+def gives(*shape: int | str) -> Signature:
+    return Signature(
+        (TensorSpec("x", "float32", ("batch", 3)),),
+        (TensorSpec("scores", "float32", ("batch", *shape)),),
+    )
+
+
+@pytest.mark.parametrize("metric", ["auto", "top1", "top5", "f1"])
+def test_labels_out_of_range_are_told_from_the_shape(tmp_path: Path, metric: str) -> None:
+    store = stored(tmp_path / "s", [0, 1, 5])
+    check_shapes(Contract(metric=metric), gives(6), store, None)
+    with pytest.raises(SamplesError, match=r"1 of 3 labels .* network has 5 classes"):
+        check_shapes(Contract(metric=metric), gives(5), store, None)
+    # Another metric has no use for classes, and a size that isn't known tells nothing.
+    check_shapes(Contract(metric="cosine"), gives(5), store, None)
+    check_shapes(Contract(metric=metric), gives("n"), store, None)
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_one_score_tells_two_classes_apart(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    check_shapes(Contract(metric="top1"), gives(*shape), stored(tmp_path / "s", [0, 1, 1]), None)
+    with pytest.raises(SamplesError, match="network has 2 classes"):
+        check_shapes(Contract(metric="top1"), gives(*shape), stored(tmp_path / "t", [2]), None)
+
+
+def test_spearman_needs_one_number_a_sample(tmp_path: Path) -> None:
+    store = stored(tmp_path / "s", [0.5, 1.5, 2.0])
+    check_shapes(Contract(metric="spearman"), gives(1), store, None)
+    with pytest.raises(SamplesError, match="no single number to correlate"):
+        check_shapes(Contract(metric="spearman"), gives(10), store, None)
+
+
+def test_outputs_that_are_not_there(tmp_path: Path) -> None:
+    contract = Contract(output="foo", ignore_outputs=("bar",))
+    with pytest.raises(ContractError) as caught:
+        check_shapes(contract, gives(5), stored(tmp_path / "s", [1]), None)
+    assert [issue.where for issue in caught.value.issues] == ["output", "ignore_outputs"]
