@@ -4,7 +4,8 @@ Passed only where the one-sided upper bound of the drop keeps the contract; fail
 the lower bound breaks it; else there is "not enough data", with the samples that would
 probably settle it. A relative limit is turned into an absolute one with the original's value
 on these samples, whose own error the bounds heed (`whet.measure.scoring`). The metric is about one output; every other is held to the original's own
-(`whet.measure.guards`), and the verdict is the worst of all.
+(`whet.measure.guards`), the judged one too where a constant would nearly keep the floor
+(`whet.measure.constant`), and the verdict is the worst of all.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from whet.core.contract import Drop
 from whet.core.evidence import ClassChange, Quality, Verdict
 from whet.errors import SamplesError
+from whet.measure.constant import guard_judged
 from whet.measure.custom import load_metric
 from whet.measure.guards import allowed_loss, guard_outputs
 from whet.measure.metrics import pick, resolve_metric
@@ -95,6 +97,7 @@ def judge(
     else:
         scored = SCORERS[name](answers)
     quality = _quality(name, answers, scored, max_drop, broken, per_class=per_class)
+    own = guard_judged(name, judged, answers, quality.reference, quality.allowed)
     others = guard_outputs(
         reference_outputs,
         candidate_outputs,
@@ -104,11 +107,12 @@ def judge(
         allowed=allowed_loss(max_drop, name),
         confidence=confidence,
     )
+    guarded = (*((own,) if own is not None else ()), *others)
     return msgspec.structs.replace(
         quality,
-        verdict=worst((quality.verdict, *(c.verdict for c in others))),
+        verdict=worst((quality.verdict, *(c.verdict for c in guarded))),
         output=judged,
-        outputs=others,
+        outputs=guarded,
         ignored=tuple(n for n in reference_outputs if n in ignore),
     )
 
