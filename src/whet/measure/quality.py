@@ -20,7 +20,7 @@ from whet.core.contract import Drop
 from whet.core.evidence import ClassChange, Quality, Verdict
 from whet.errors import SamplesError
 from whet.measure.constant import guard_judged
-from whet.measure.custom import load_metric
+from whet.measure.custom import UserMetric, load_metric
 from whet.measure.guards import allowed_loss, guard_outputs
 from whet.measure.metrics import pick, resolve_metric
 from whet.measure.scoring import SCORERS, Answers, Hits, Scored, score_by_user
@@ -49,6 +49,7 @@ def judge(
     ignore: Collection[str] = (),
     task: str | None = None,
     seed: int = 0,
+    own: UserMetric | None = None,
 ) -> Quality:
     """Compare a candidate with the original on the same samples.
 
@@ -65,6 +66,7 @@ def judge(
         ignore: outputs that aren't compared at all.
         task: see `resolve_metric`.
         seed: of the resampling.
+        own: the user's live function, where ``metric`` is only its name.
 
     Raises:
         SamplesError: the samples don't allow this metric.
@@ -93,11 +95,11 @@ def judge(
     _check_rows(answers)
     if ":" in name:
         repaired = {**candidate_outputs, judged: candidate}
-        scored = score_by_user(load_metric(name), answers, reference_outputs, repaired)
+        scored = score_by_user(own or load_metric(name), answers, reference_outputs, repaired)
     else:
         scored = SCORERS[name](answers)
     quality = _quality(name, answers, scored, max_drop, broken, per_class=per_class)
-    own = guard_judged(name, judged, answers, quality.reference, quality.allowed)
+    guard = guard_judged(name, judged, answers, quality.reference, quality.allowed)
     others = guard_outputs(
         reference_outputs,
         candidate_outputs,
@@ -107,7 +109,7 @@ def judge(
         allowed=allowed_loss(max_drop, name),
         confidence=confidence,
     )
-    guarded = (*((own,) if own is not None else ()), *others)
+    guarded = (*((guard,) if guard is not None else ()), *others)
     return msgspec.structs.replace(
         quality,
         verdict=worst((quality.verdict, *(c.verdict for c in guarded))),
