@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from whet.core.scratch import scratch_folder, sweep
+from whet.data.split import check_enough
 from whet.data.store import SampleStore
 from whet.search.content import export_digest, moved
 from whet.search.given import Given
@@ -90,6 +91,7 @@ def _taken(
         say("reading the samples")
         described = _describe(given, stop)
         store, samples = decoded(given, described, arrival, stop)
+        check_enough(store.samples, store.groups)
         say("exporting the network")
         exported = _export(given, store, arrival / "export", stop)
         content = hashlib.sha256(

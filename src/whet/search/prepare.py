@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from whet.core.contract import Contract
-from whet.core.evidence import Quality
+from whet.core.evidence import Quality, SampleSummary
 from whet.core.note import Note
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
@@ -31,6 +31,7 @@ from whet.search.intake import Taken
 from whet.search.jobs import Exported
 from whet.search.outputs import check_outputs
 from whet.search.parts import parts_of
+from whet.search.provable import provable_notes
 from whet.search.reference import References
 from whet.search.setup import Setup
 from whet.search.stop import Stop
@@ -61,7 +62,7 @@ def prepare(
     runtimes = chosen_runtimes(given.runtimes)
     threads = threads_for(contract)
     exported, store, space = taken.exported, taken.store, taken.space
-    parts = parts_of(store, given, contract, space)
+    parts = parts_of(store, given, space)
     memory_bytes, cores = worker_memory_bytes(), cores_for(threads)
     references = References(exported, space.folder / "reference", cores, memory_bytes)
     say("asking the original")
@@ -89,7 +90,7 @@ def prepare(
         select=parts.select,
         certify=parts.certify,
         look=look,
-        samples=parts.summary,
+        samples=_with_proofs(parts.summary, scored, contract),
         references=references,
         machine=machine,
         original_ms=references.ms_per_row(look),
@@ -182,6 +183,19 @@ def _original(
         answers = references.outputs(select, stop.check)
         scored = judges.scored(scored.metric, answers, select)
     return original_notes(scored, guess)
+
+
+def _with_proofs(summary: SampleSummary, scored: Quality, contract: Contract) -> SampleSummary:
+    """The samples with what they can prove under the metric."""
+    notes = provable_notes(
+        scored.metric,
+        scored.reference,
+        contract.max_drop.absolute(scored.reference),
+        summary.certify,
+        summary.total,
+        contract.confidence,
+    )
+    return msgspec.structs.replace(summary, notes=summary.notes + notes)
 
 
 def _usable(runtimes: tuple[str, ...], exported: Exported) -> tuple[str, ...]:
