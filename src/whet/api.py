@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from whet.bundle.draft import BundleDraft
 from whet.bundle.read import read_bundle
 from whet.bundle.write import write_bundle
+from whet.core.arguments import path_of, seconds_of
+from whet.core.clauses import read_contract
 from whet.core.contract import Contract
 from whet.data.transform import Transform
 from whet.report import draft_info, render
@@ -39,7 +41,7 @@ REPORT = "report.html"
 def optimize(
     network: str | Path | torch.nn.Module,
     samples: Any,
-    contract: Contract | None = None,
+    contract: Contract | Mapping[str, Any] | None = None,
     *,
     out: str | Path | None = None,
     weights: str | Path | None = None,
@@ -65,8 +67,9 @@ def optimize(
         network: ``"file.py:factory"``, ``.pt2``, ``.onnx``, a Hugging Face
             directory, or a live module.
         samples: a path or arrays; see `whet.data.readers.open_samples`.
-        contract: what must be kept; by default "as fast as possible, with at
-            most one point of quality lost".
+        contract: what must be kept, as a `Contract` or its clauses by name; by default "as
+            fast as possible, with at most one point of quality lost". Its metric may be a live
+            function ``function(outputs, labels, reference_outputs)``.
         out: folder for the bundle; a bundle that is there is replaced. ``None``
             writes none.
         weights: for a factory.
@@ -97,7 +100,10 @@ def optimize(
         Stopped: ``cancel`` was set before anything was measured.
     """
     emit = on_event if on_event is not None else _ignore
-    place = Path(out) if out is not None else None
+    clauses, metric = read_contract(contract)
+    place = path_of("out", out)
+    book = path_of("ledger", ledger)
+    budget_s = seconds_of("budget_s", budget_s)
     given = Given(
         network=str(network) if isinstance(network, Path) else network,
         samples=samples,
@@ -110,13 +116,12 @@ def optimize(
         most=most,
         seed=seed,
         runtimes=runtimes,
+        metric=metric,
     )
-    contract = contract if contract is not None else Contract()
-    book = Path(ledger) if ledger is not None else None
-    refuse_early(given, contract, book, place)
+    refuse_early(given, clauses, book, place)
     with search(
         given,
-        contract,
+        clauses,
         budget_s=budget_s,
         ledger=book,
         emit=emit,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import math
 import re
+from collections.abc import Callable
 
 import msgspec
 
@@ -60,7 +61,8 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         batch: rows per request.
         concurrency: requests in flight at once.
         threads: compute threads allowed; ``None`` means those that this process may use.
-        metric: one of `METRICS`, or ``module:function`` of the user's.
+        metric: one of `METRICS`, or ``module:function`` of the user's. `whet.optimize` takes a
+            live function too.
         output: the output that the metric judges; ``None`` means the first. Every other
             output is held to the original's own (`whet.measure.guards`).
         ignore_outputs: outputs that may become anything.
@@ -111,8 +113,67 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-def _issues(c: Contract, cores: int | None) -> list[Issue]:
-    found: list[Issue] = []
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_drop(value: object) -> bool:
+    return isinstance(value, Drop) and _is_number(value.value) and isinstance(value.kind, DropKind)
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(name, str) for name in value)
+
+
+# What each clause is, whether it may be left out, and how it is written.
+_KINDS: dict[str, tuple[Callable[[object], bool], bool, str]] = {
+    "limit_ms": (_is_number, True, "Give milliseconds, such as 5.0 or '5ms'."),
+    "percentile": (_is_number, False, "Give a number between 0 and 100, such as 99."),
+    "batch": (_is_whole, False, "Give a whole number, such as 1."),
+    "concurrency": (_is_whole, False, "Give a whole number, such as 1."),
+    "threads": (_is_whole, True, "Give a whole number, or leave it out for all allowed."),
+    "metric": (
+        _is_text,
+        False,
+        f"Take one of {', '.join(METRICS)}, 'file.py:function', or a function.",
+    ),
+    "max_drop": (
+        _is_drop,
+        False,
+        "Give whet.Drop(0.01) (absolute), 0.01, '1pt', or '1%' (of the original's value).",
+    ),
+    "confidence": (_is_number, False, "Give a number from 0.5 to below 1, such as 0.95."),
+    "max_bytes": (_is_whole, True, "Give a size such as '25MB', or whole bytes."),
+    "max_memory_bytes": (_is_whole, True, "Give a size such as '500MB', or whole bytes."),
+    "output": (_is_text, True, "Give the name of one, or leave it out for the first."),
+    "ignore_outputs": (_is_names, False, "Give their names as a tuple: ('hidden',)."),
+}
+
+
+def _kind_issues(c: Contract) -> list[Issue]:
+    """Clauses that hold another kind of thing than they should: Python checks no types."""
+    found = []
+    for name, (fits, optional, remedy) in _KINDS.items():
+        value: object = getattr(c, name)
+        if not (fits(value) or (optional and value is None)):
+            shown = f"{value!r:.60} ({type(value).__name__}) can't be read."
+            found.append(Issue(name, shown, remedy))
+    return found
+
+
+def _issues(given: Contract, cores: int | None) -> list[Issue]:
+    found = _kind_issues(given)
+    usual = Contract()
+    # The rest is checked all the same, so that all errors are told at once.
+    c = msgspec.structs.replace(given, **{i.where: getattr(usual, i.where) for i in found})
 
     def need(holds: bool, where: str, message: str, remedy: str) -> None:
         if not holds:

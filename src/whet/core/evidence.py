@@ -151,10 +151,12 @@ class ClassChange(_Record, frozen=True):
 
 
 class OutputCheck(_Record, frozen=True):
-    """An output beside the judged one, held to the original's; see `whet.measure.guards`.
+    """An output that is held to the original's; see `whet.measure.guards`.
 
     Attributes:
-        rule: ``"distance"`` (real numbers) or ``"equality"`` (whole numbers).
+        rule: ``"distance"`` (real numbers) or ``"equality"`` (whole numbers) of an output
+            beside the judged one; ``"constant"`` of the judged one itself, by its distance,
+            where a constant would nearly keep the metric's floor (`whet.measure.constant`).
         loss, bound, allowed: mean loss, its one-sided upper bound, and what is allowed.
         broken: rows with a value that isn't finite where the original's is.
     """
@@ -184,7 +186,8 @@ class Quality(_Record, frozen=True):
         method: how the bound was computed, for the report.
         verdict: of the judged output and all others together.
         output: the one that the metric judged; empty in records from before it was told.
-        outputs: how the other outputs fared.
+        outputs: how the other outputs fared, and the judged one where the metric hardly
+            tells it from a constant.
         ignored: outputs that the user switched off.
         same: every output of an untouched engine is the original's but for rounding.
         difference: largest difference of an untouched engine's answers, as a share of the

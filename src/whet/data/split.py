@@ -5,16 +5,10 @@ picture that repair or search has seen. Units (a sample, or a group of copies)
 are shuffled, ordered by class and dealt one after another to the part that is
 furthest behind its share; so each class is spread over the parts as evenly as
 its size allows, and the parts' sizes are met.
-
-What n certify samples can prove: if a share d of the answers would change,
-all n stay unchanged with probability (1 - d)^n. Seeing no change therefore
-bounds d at confidence c by 1 - (1 - c)^(1/n), about 3/n at 95 %: the exact
-(Clopper-Pearson) bound for zero successes.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +17,7 @@ from numpy.typing import NDArray
 from whet.core.note import Note
 from whet.errors import OptionError, SamplesError
 
-__all__ = ["Shares", "Splits", "certify_needed", "provable_drop", "split"]
+__all__ = ["Shares", "Splits", "check_enough", "split"]
 
 _PARTS = ("repair", "select", "certify")
 _ROUGH_CALIBRATION = 100
@@ -54,9 +48,7 @@ class Shares:
             )
 
     def sizes(self, count: int) -> tuple[int, int, int]:
-        """Samples in repair, select and certify; each gets one if there are three."""
-        if count < len(_PARTS):
-            return count, 0, 0
+        """Samples in repair, select and certify, of at least three."""
         repair = min(max(1, int(self.repair * count)), self.repair_most)
         select = min(max(1, round(self.select * count)), self.select_most, count - repair - 1)
         return repair, select, count - repair - select
@@ -75,23 +67,26 @@ class Splits:
     notes: tuple[Note, ...]
 
 
-def provable_drop(n: int, confidence: float = 0.95) -> float:
-    """Smallest drop of a rate that n samples without any loss can prove; 1 for n = 0."""
-    return 1.0 if n == 0 else 1.0 - (1.0 - confidence) ** (1.0 / n)
+def check_enough(samples: int, groups: NDArray[np.int64]) -> None:
+    """Refuse samples that can't be split in three.
 
-
-def certify_needed(drop: float, confidence: float = 0.95) -> int:
-    """Fewest samples that can prove a drop of a rate below ``drop`` (0-1, absolute).
+    Args:
+        samples: how many there are.
+        groups: equal numbers for copies of the same inputs.
 
     Raises:
-        OptionError: ``drop`` or ``confidence`` isn't between 0 and 1.
+        SamplesError: fewer than three that differ.
     """
-    if not (0 < drop < 1 and 0 < confidence < 1):
-        raise OptionError(
-            f"A drop of {drop} at confidence {confidence} can't be planned for.",
-            "Both lie between 0 and 1.",
-        )
-    return math.ceil(math.log(1.0 - confidence) / math.log(1.0 - drop))
+    different = len(np.unique(groups))
+    if different >= len(_PARTS):
+        return
+    copies = f", of which {different} differ" if different < samples else ""
+    raise SamplesError(
+        f"There {'is' if samples == 1 else 'are'} {samples} sample{'s'[: samples != 1]}{copies};"
+        f" {len(_PARTS)} that differ are the least: one to calibrate with, one to search with,"
+        " one to certify with.",
+        "Give more; some hundred are needed to prove anything about quality.",
+    )
 
 
 def split(
@@ -101,10 +96,8 @@ def split(
     seed: int,
     shares: Shares | None = None,
     groups: NDArray[np.int64] | None = None,
-    max_drop: float | None = None,
-    confidence: float = 0.95,
 ) -> Splits:
-    """Split ``count`` samples.
+    """Split ``count`` samples; no part stays empty.
 
     Args:
         count: number of samples.
@@ -112,19 +105,16 @@ def split(
         seed: equal seeds give equal splits.
         shares: of the parts; the defaults of `Shares` if ``None``.
         groups: equal numbers stay together (`SampleStore.groups`).
-        max_drop: the absolute drop that has to be proved, for the notes.
-        confidence: of that proof.
 
     Raises:
-        SamplesError: no samples, or labels or groups of another length.
+        SamplesError: too few samples (`check_enough`), or labels or groups of another length.
     """
-    if count < 1:
-        raise SamplesError("There are no samples to split.", "Give at least three.")
     for name, given in (("labels", labels), ("groups", groups)):
         if given is not None and given.shape != (count,):
             raise SamplesError(
                 f"There are {count} samples and {name} of shape {given.shape}.", "Give one each."
             )
+    check_enough(count, np.arange(count) if groups is None else groups)
     wanted = (shares or Shares()).sizes(count)
     strata = (
         labels if labels is not None and labels.dtype.kind in "iu" else np.zeros(count, np.int64)
@@ -135,7 +125,7 @@ def split(
     notes = (
         *_copy_notes(count, units),
         *_class_notes(labels),
-        *_size_notes(count, [part.size for part in parts], max_drop, confidence),
+        *_calibration_notes(parts[0].size),
     )
     return Splits(parts[0], parts[1], parts[2], notes)
 
@@ -159,8 +149,13 @@ def _deal(units: list[NDArray[np.int64]], wanted: tuple[int, int, int]) -> list[
     total = sum(wanted)
     given, seen = [0, 0, 0], 0
     dealt: list[list[NDArray[np.int64]]] = [[], [], []]
-    for unit in units:
+    for number, unit in enumerate(units):
         seen += unit.size
+        empty = [p for p in range(3) if not dealt[p]]
+        if len(units) - number <= len(empty):  # no more than one for each: large ones came first
+            dealt[empty[0]].append(unit)
+            given[empty[0]] += unit.size
+            continue
         room = [p for p in range(3) if given[p] + unit.size <= wanted[p]]
         # No room for a large group anywhere: it goes where most is missing.
         part = (
@@ -201,40 +196,12 @@ def _class_notes(labels: NDArray[np.generic] | None) -> tuple[Note, ...]:
     )
 
 
-def _size_notes(
-    count: int, sizes: list[int], max_drop: float | None, confidence: float
-) -> tuple[Note, ...]:
-    repair, _, certify = sizes
-    notes: list[Note] = []
-    if count < len(_PARTS):
-        notes.append(
-            Note("samples", f"{count} sample(s) can't be split in three; all serve calibration.")
-        )
-    if repair < _ROUGH_CALIBRATION:
-        notes.append(
-            Note(
-                "repair",
-                f"Calibration on {repair} sample(s) is rough; {_ROUGH_CALIBRATION} or more are usual.",
-            )
-        )
-    if certify == 0:
-        notes.append(Note("certify", "No sample is left to certify with: nothing can be proved."))
-        return tuple(notes)
-    least = provable_drop(certify, confidence)
-    notes.append(
+def _calibration_notes(repair: int) -> tuple[Note, ...]:
+    if repair >= _ROUGH_CALIBRATION:
+        return ()
+    return (
         Note(
-            "certify",
-            f"{certify:,} sample(s) can prove, at {confidence:.0%} confidence, that a rate such as top-1 drops"
-            f" by less than {least:.2%}, if no answer gets worse; a smaller drop can't be proved with them.",
-        )
+            "repair",
+            f"Calibration on {repair} sample(s) is rough; {_ROUGH_CALIBRATION} or more are usual.",
+        ),
     )
-    if max_drop is not None and 0 < max_drop < least:
-        needed = certify_needed(max_drop, confidence)
-        notes.append(
-            Note(
-                "certify",
-                f"The contract's drop of {max_drop:.2%} needs at least {needed:,} certify samples"
-                f" (there are {certify:,}), about {math.ceil(needed * count / certify):,} samples in all.",
-            )
-        )
-    return tuple(notes)

@@ -1,4 +1,8 @@
-"""The user's own metric: ``file.py:function``, run only because the user named that file."""
+"""The user's own metric: ``file.py:function``, run only because the user named that file.
+
+From Python it may also be a live function. Judging is done in the user's own process, so that
+it is called as it is; nothing of it is written down but its name.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,10 @@ from numpy.typing import NDArray
 from whet.data.userfile import load_function
 from whet.errors import OptionError, SamplesError
 
-__all__ = ["UserMetric", "load_metric"]
+__all__ = ["UserFunction", "UserMetric", "guarded", "load_metric"]
 
 Outputs = Mapping[str, NDArray[np.generic]]
-_UserFunction = Callable[[Outputs, NDArray[np.generic] | None, Outputs], object]
+UserFunction = Callable[[Outputs, NDArray[np.generic] | None, Outputs], object]
 UserMetric = Callable[[Outputs, NDArray[np.generic] | None, Outputs], float | NDArray[np.float64]]
 """``function(outputs, labels, reference_outputs)``: scores (n,), one per sample, or one number.
 
@@ -35,10 +39,17 @@ def load_metric(spec: str) -> UserMetric:
         raise OptionError(
             f"The metric '{spec}' can't be loaded. {error.message}", error.remedy
         ) from error
-    return _guarded(spec, cast("_UserFunction", function))
+    return guarded(spec, cast("UserFunction", function))
 
 
-def _guarded(spec: str, function: _UserFunction) -> UserMetric:
+def guarded(spec: str, function: UserFunction) -> UserMetric:
+    """A function whose results are checked; what it raises is told with its name.
+
+    Args:
+        spec: what to call it.
+        function: the user's.
+    """
+
     def score(
         outputs: Outputs, labels: NDArray[np.generic] | None, reference_outputs: Outputs
     ) -> float | NDArray[np.float64]:

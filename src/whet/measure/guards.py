@@ -41,7 +41,7 @@ from whet.measure.statistics import (
 )
 from whet.measure.verdicts import settle
 
-__all__ = ["allowed_loss", "guard_outputs"]
+__all__ = ["allowed_loss", "guard_outputs", "hold"]
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
@@ -92,18 +92,43 @@ def guard_outputs(
         confidence: of the one-sided bounds.
     """
     return tuple(
-        _guard(name, want, candidate.get(name), rows_per_sample, allowed, confidence)
+        hold(
+            name,
+            want,
+            candidate.get(name),
+            rows=rows_per_sample,
+            allowed=allowed,
+            confidence=confidence,
+        )
         for name, want in reference.items()
         if name != judged and name not in ignore
     )
 
 
-def _guard(
-    name: str, want: Array, have: Array | None, rows: int, allowed: float, confidence: float
+def hold(
+    name: str,
+    want: Array,
+    have: Array | None,
+    *,
+    rows: int,
+    allowed: float,
+    confidence: float,
+    rule: str | None = None,
 ) -> OutputCheck:
+    """Compare one output with the original's.
+
+    Args:
+        name: of the output.
+        want: the original's, (rows, ...).
+        have: the candidate's; ``None`` where it is missing.
+        rows: that belong to one sample.
+        allowed: the mean loss allowed.
+        confidence: of the one-sided bound.
+        rule: how the record calls it; by default after what is compared.
+    """
     n = len(want) // rows
     real = want.dtype.kind in "fc"
-    rule = "distance" if real else "equality"
+    rule = rule or ("distance" if real else "equality")
     if have is None or have.shape != want.shape:
         found = "is missing" if have is None else f"has shape {have.shape}, not {want.shape}"
         method = f"the output {found}"

@@ -79,7 +79,7 @@ def resolve_metric(
         outputs: some outputs of the original, by name.
         task: what the network is for, where known: any word with "class" in it is a
             classifier, any other an encoder or regressor. Without it, unlabelled rows count
-            as class scores unless all have length 1.
+            as class scores unless all have length 1 (and aren't probabilities).
         output: the output that is judged; the first by default.
 
     Raises:
@@ -117,8 +117,10 @@ def _class_scores(answers: Array, task: str | None) -> bool:
         return False
     if task is not None:
         return "class" in task.lower()
-    lengths = np.linalg.norm(squeezed[:_CHUNK].astype(np.float64), axis=1)
-    return not bool(np.all(np.abs(lengths - 1) < 1e-3))
+    rows = squeezed[:_CHUNK].astype(np.float64)
+    if bool(np.all(rows >= 0)) and bool(np.all(np.abs(rows.sum(axis=1) - 1) < 1e-3)):
+        return True  # probabilities; those of a sure classifier have length 1 as well
+    return not bool(np.all(np.abs(np.linalg.norm(rows, axis=1) - 1) < 1e-3))
 
 
 def _is_rows(answers: Array) -> bool:

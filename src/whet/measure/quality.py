@@ -4,7 +4,8 @@ Passed only where the one-sided upper bound of the drop keeps the contract; fail
 the lower bound breaks it; else there is "not enough data", with the samples that would
 probably settle it. A relative limit is turned into an absolute one with the original's value
 on these samples, whose own error the bounds heed (`whet.measure.scoring`). The metric is about one output; every other is held to the original's own
-(`whet.measure.guards`), and the verdict is the worst of all.
+(`whet.measure.guards`), the judged one too where a constant would nearly keep the floor
+(`whet.measure.constant`), and the verdict is the worst of all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from whet.core.contract import Drop
 from whet.core.evidence import ClassChange, Quality, Verdict
 from whet.errors import SamplesError
-from whet.measure.custom import load_metric
+from whet.measure.constant import guard_judged
+from whet.measure.custom import UserMetric, load_metric
 from whet.measure.guards import allowed_loss, guard_outputs
 from whet.measure.metrics import pick, resolve_metric
 from whet.measure.scoring import SCORERS, Answers, Hits, Scored, score_by_user
@@ -47,6 +49,7 @@ def judge(
     ignore: Collection[str] = (),
     task: str | None = None,
     seed: int = 0,
+    own: UserMetric | None = None,
 ) -> Quality:
     """Compare a candidate with the original on the same samples.
 
@@ -63,6 +66,7 @@ def judge(
         ignore: outputs that aren't compared at all.
         task: see `resolve_metric`.
         seed: of the resampling.
+        own: the user's live function, where ``metric`` is only its name.
 
     Raises:
         SamplesError: the samples don't allow this metric.
@@ -91,10 +95,11 @@ def judge(
     _check_rows(answers)
     if ":" in name:
         repaired = {**candidate_outputs, judged: candidate}
-        scored = score_by_user(load_metric(name), answers, reference_outputs, repaired)
+        scored = score_by_user(own or load_metric(name), answers, reference_outputs, repaired)
     else:
         scored = SCORERS[name](answers)
     quality = _quality(name, answers, scored, max_drop, broken, per_class=per_class)
+    guard = guard_judged(name, judged, answers, quality.reference, quality.allowed)
     others = guard_outputs(
         reference_outputs,
         candidate_outputs,
@@ -104,11 +109,12 @@ def judge(
         allowed=allowed_loss(max_drop, name),
         confidence=confidence,
     )
+    guarded = (*((guard,) if guard is not None else ()), *others)
     return msgspec.structs.replace(
         quality,
-        verdict=worst((quality.verdict, *(c.verdict for c in others))),
+        verdict=worst((quality.verdict, *(c.verdict for c in guarded))),
         output=judged,
-        outputs=others,
+        outputs=guarded,
         ignored=tuple(n for n in reference_outputs if n in ignore),
     )
 

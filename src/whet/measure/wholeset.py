@@ -86,9 +86,11 @@ class F1Cells:
     def drop_of(self, lost: float) -> float:
         """The drop if ``lost`` right answers were wrong, where that costs most.
 
-        They are taken from the classes that lose most by each, the next ones once a class has
-        no right answers left, and all are said to be the one class that suffers most from that.
-        Spread evenly they would hide that a rare class may be lost altogether.
+        All are said to be one class, which suffers from that, and are taken from the others:
+        from those that lose most by each, the next ones once a class has no right answers left
+        (what a class loses is convex in how many are taken, so that its chord bounds it from
+        above, and a knapsack of chords is filled in that order). Spread evenly they would hide
+        that a rare class may be lost altogether.
         """
         weights = self.counts[None].astype(np.float64)
         hits, said = ((weights @ table)[0] for table in self._reference)
@@ -98,11 +100,14 @@ class F1Cells:
         # An answer that is taken away is no longer said either.
         less = own - 2 * (hits - moved) / np.maximum(whole - moved, 1e-300)
         each = np.divide(less, moved, out=np.zeros_like(less), where=moved > 0)
-        order = np.argsort(-each)
-        taken = np.clip(lost - (np.cumsum(moved[order]) - moved[order]), 0, moved[order])
-        emptied = (each[order] * taken).sum()
         swamped = own - 2 * hits / np.maximum(whole + lost, 1e-300)
         if len(own) == 1:  # of two classes one counts: it loses its own, or is said too often
-            return float(max(emptied, swamped[0]))
-        swamped[order[0]] = 0.0
-        return float((emptied + swamped.max()) / len(own))
+            return float(max(less[0], swamped[0]))
+        order = np.argsort(-each)
+        spoilt = 0.0
+        for target in range(len(own)):
+            sources = order[order != target]
+            before = np.cumsum(moved[sources]) - moved[sources]
+            taken = np.clip(lost - before, 0, moved[sources])
+            spoilt = max(spoilt, float((each[sources] * taken).sum() + swamped[target]))
+        return spoilt / len(own)

@@ -227,8 +227,8 @@ def _compare(
         difference = max(largest_difference(want, have), largest_difference(want, own))
         if not difference <= _TOLERANCE:
             raise ExportError(
-                f"'{name}' was exported, but its answers differ by {difference:.2g} of their largest"
-                f" value at {_said(sizes)}.",
+                f"'{name}' was exported, but its answers differ by {difference:.2g} of the values"
+                f" around at {_said(sizes)}.",
                 "Check for randomness, state, or constants that depend on the example in forward.",
             )
 

@@ -104,9 +104,10 @@ def _others_words(quality: Quality) -> str:
     lost = [c.name for c in quality.outputs if c.verdict is not Verdict.PASSED]
     if lost:
         return f", but {', '.join(lost)} isn't shown to stay the original's"
-    if not quality.outputs:
+    others = [c for c in quality.outputs if c.name != quality.output]
+    if not others:
         return ""
-    return f" with {fmt.plural(len(quality.outputs), 'other output')} held to the original's"
+    return f" with {fmt.plural(len(others), 'other output')} held to the original's"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ __all__ = ["render_outputs"]
 _RULES = {
     "distance": "distance from the original's answer, as a share of its variation",
     "equality": "share of values that differ",
+    "constant": "distance too, since a constant would nearly keep the metric's floor",
 }
 _WORDS = {
     Verdict.PASSED: "kept",

@@ -49,12 +49,18 @@ def refuse_early(given: Given, contract: Contract, ledger: Path | None, out: Pat
 
     all_of(
         lambda: contract.checked(allowed_cores()),
-        lambda: load_metric(contract.metric) if ":" in contract.metric else None,
+        lambda: _load_metric(given, contract),
         lambda: need_files(given.network, given.weights),
         lambda: chosen_runtimes(given.runtimes),
         lambda: check_ledger(ledger) if ledger is not None else None,
         room,
     )
+
+
+def _load_metric(given: Given, contract: Contract) -> None:
+    """Load a metric that is named; a live function is there already."""
+    if given.metric is None and isinstance(contract.metric, str) and ":" in contract.metric:
+        load_metric(contract.metric)
 
 
 def all_of(*checks: Callable[[], object]) -> None:

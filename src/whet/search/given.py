@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whet.data.transform import Transform
+from whet.measure.custom import UserFunction
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,7 @@ class Given:
         network: a path (see `whet.optimize.intake`) or a live module.
         samples: see `whet.data.readers.open_samples`.
         most: samples read at most; a larger set is drawn from, seeded.
+        metric: a live function; the contract holds its name.
     """
 
     network: str | torch.nn.Module
@@ -34,3 +36,4 @@ class Given:
     most: int = 20_000
     seed: int = 0
     runtimes: tuple[str, ...] | None = None
+    metric: UserFunction | None = None

@@ -21,6 +21,7 @@ import msgspec
 
 from whet.core.contract import Contract
 from whet.core.scratch import scratch_folder, sweep
+from whet.data.split import check_enough
 from whet.data.store import SampleStore
 from whet.measure.metrics import need_labels
 from whet.search.content import export_digest, moved
@@ -93,6 +94,7 @@ def _taken(
         described = _describe(given, stop)
         store, samples = decoded(given, described, arrival, stop)
         need_labels(contract.metric, labelled=store.labels is not None)
+        check_enough(store.samples, store.groups)
         say("exporting the network")
         exported = _export(given, store, arrival / "export", stop)
         content = hashlib.sha256(

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from whet.core.contract import Contract
 from whet.core.evidence import SampleSummary
 from whet.core.spec import TensorSpec
 from whet.data.readers import open_samples
@@ -79,15 +78,13 @@ def expected(
     return described.inputs
 
 
-def parts_of(store: SampleStore, given: Given, contract: Contract, space: Workspace) -> Parts:
+def parts_of(store: SampleStore, given: Given, space: Workspace) -> Parts:
     """Split into repair, select and certify."""
     parts = split(
         store.samples,
         _class_labels(store),
         seed=given.seed,
         groups=store.groups,
-        max_drop=contract.max_drop.value,
-        confidence=contract.confidence,
     )
     views = [
         store.subset(indices, space.folder / f"{name}.npy")

@@ -7,17 +7,19 @@ finds them again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from whet.core.contract import Contract
-from whet.core.evidence import Quality
+from whet.core.evidence import Quality, SampleSummary
 from whet.core.note import Note
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 from whet.measure.cgroup import cores_for
+from whet.measure.custom import UserFunction, guarded
 from whet.measure.machine import fingerprint
 from whet.measure.metrics import logits_of, pick, resolve_metric
 from whet.measure.quality import judge
@@ -29,6 +31,7 @@ from whet.search.intake import Taken
 from whet.search.jobs import Exported
 from whet.search.outputs import CLASS_METRICS, check_shapes
 from whet.search.parts import parts_of
+from whet.search.provable import provable_notes
 from whet.search.reference import References
 from whet.search.setup import Setup
 from whet.search.stop import Stop
@@ -58,7 +61,7 @@ def prepare(
     threads = threads_for(contract)
     exported, store, space = taken.exported, taken.store, taken.space
     check_shapes(contract, exported.graph.signature, store, taken.task)
-    parts = parts_of(store, given, contract, space)
+    parts = parts_of(store, given, space)
     memory_bytes, cores = worker_memory_bytes(), cores_for(threads)
     references = References(exported, space.folder / "reference", cores, memory_bytes)
     say("asking the original")
@@ -66,9 +69,10 @@ def prepare(
     # A few answers tell which metric fits; the others wait until a candidate is judged.
     few = samples_to_look_at(exported.macs, parts.select.samples, parts.select.rows_per_sample)
     look = parts.select.subset(np.arange(few), space.folder / f"look-{few}.npy")
-    metric, scored = _metric(contract, references.outputs(look, stop.check), store, look, task)
+    judges = _Judges(contract, given.metric, task)
+    metric, scored = _metric(judges, references.outputs(look, stop.check), store, look)
     stop.check()
-    original = _original(contract, references, scored, look, parts.select, task, stop)
+    original = _original(judges, references, scored, look, parts.select, stop)
     say("measuring what this machine can do")
     machine = fingerprint(ceilings=True, cache=space.engines.parent)
     concrete = msgspec.structs.replace(contract, metric=metric, threads=threads)
@@ -85,7 +89,7 @@ def prepare(
         select=parts.select,
         certify=parts.certify,
         look=look,
-        samples=parts.summary,
+        samples=_with_proofs(parts.summary, scored, contract),
         references=references,
         machine=machine,
         original_ms=references.ms_per_row(look),
@@ -103,11 +107,39 @@ def prepare(
         seed=given.seed,
         runtimes=_usable(runtimes, exported),
         notes=exported.notes + original,
+        function=given.metric,
     )
 
 
+@dataclass(frozen=True)
+class _Judges:
+    """What a model is judged by: the contract's clauses, a live function, the network's task."""
+
+    contract: Contract
+    function: UserFunction | None
+    task: str | None
+
+    def scored(self, metric: str, original: Arrays, part: SampleStore) -> Quality:
+        """The original against itself: its own score on a part of the samples."""
+        contract = self.contract
+        return judge(
+            metric,
+            original,
+            original,
+            part.labels,
+            rows_per_sample=part.rows_per_sample,
+            max_drop=contract.max_drop,
+            confidence=contract.confidence,
+            per_class=False,
+            output=contract.output,
+            ignore=contract.ignore_outputs,
+            task=self.task,
+            own=guarded(metric, self.function) if self.function is not None else None,
+        )
+
+
 def _metric(
-    contract: Contract, original: Arrays, store: SampleStore, part: SampleStore, task: str | None
+    judges: _Judges, original: Arrays, store: SampleStore, part: SampleStore
 ) -> tuple[str, Quality]:
     """The concrete metric, shown to work: the original is judged against itself.
 
@@ -115,46 +147,27 @@ def _metric(
         SamplesError: labels are missing, out of range or of the wrong kind.
         OptionError: the user's function failed.
     """
+    contract = judges.contract
     metric = resolve_metric(
         contract.metric,
         labels=part.labels,
         rows_per_sample=part.rows_per_sample,
         outputs=original,
-        task=task,
+        task=judges.task,
         output=contract.output,
     )
-    scored = _scored(metric, contract, original, part, task)
+    scored = judges.scored(metric, original, part)
     if metric in CLASS_METRICS:
         store.check_labels(logits_of(pick(original, contract.output)).shape[-1])
     return metric, scored
 
 
-def _scored(
-    metric: str, contract: Contract, original: Arrays, part: SampleStore, task: str | None
-) -> Quality:
-    """The original against itself: its own score on a part of the samples."""
-    return judge(
-        metric,
-        original,
-        original,
-        part.labels,
-        rows_per_sample=part.rows_per_sample,
-        max_drop=contract.max_drop,
-        confidence=contract.confidence,
-        per_class=False,
-        output=contract.output,
-        ignore=contract.ignore_outputs,
-        task=task,
-    )
-
-
 def _original(
-    contract: Contract,
+    judges: _Judges,
     references: References,
     scored: Quality,
     look: SampleStore,
     select: SampleStore,
-    task: str | None,
     stop: Stop,
 ) -> tuple[Note, ...]:
     """The original's own score, and whether it is any better than guessing.
@@ -162,12 +175,25 @@ def _original(
     A few answers suffice for a good network. Where they don't, all of the select part
     is asked: its answers are needed anyway once a candidate is judged.
     """
-    classes = pick(references.outputs(look), contract.output).shape[-1]
+    classes = pick(references.outputs(look), judges.contract.output).shape[-1]
     guess = guess_share(scored.metric, select.labels, classes)
     if guess is not None and no_better_than_guessing(scored, guess):
         answers = references.outputs(select, stop.check)
-        scored = _scored(scored.metric, contract, answers, select, task)
+        scored = judges.scored(scored.metric, answers, select)
     return original_notes(scored, guess)
+
+
+def _with_proofs(summary: SampleSummary, scored: Quality, contract: Contract) -> SampleSummary:
+    """The samples with what they can prove under the metric."""
+    notes = provable_notes(
+        scored.metric,
+        scored.reference,
+        contract.max_drop.absolute(scored.reference),
+        summary.certify,
+        summary.total,
+        contract.confidence,
+    )
+    return msgspec.structs.replace(summary, notes=summary.notes + notes)
 
 
 def _usable(runtimes: tuple[str, ...], exported: Exported) -> tuple[str, ...]:

@@ -143,7 +143,9 @@ def _key(setup: Setup, samples: str) -> SearchInputs:
         machine=machine_digest(setup.machine),
         contract=setup.contract,
         seed=setup.seed,
-        metric=metric_digest(setup.metric, setup.references.outputs(look), look.labels),
+        metric=metric_digest(
+            setup.metric, setup.references.outputs(look), look.labels, setup.function
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from whet.core.evidence import Machine, SampleSummary
 from whet.core.note import Note
 from whet.data.store import SampleStore
 from whet.data.transform import Transform
+from whet.measure.custom import UserFunction
 from whet.optimize.graph.traffic import Traffic
 from whet.search.reference import References
 
@@ -27,6 +28,7 @@ class Setup:
         repair, select, certify: the three disjoint parts.
         look: the first few of select, which the original has answered already.
         metric: concrete, never ``"auto"``.
+        function: the user's live function, where the metric is one.
         cores: the cores that every contender is pinned to.
         macs, parameters: of one row.
         traffic: of one row of the untouched graph.
@@ -67,3 +69,4 @@ class Setup:
     seed: int
     runtimes: tuple[str, ...]
     notes: tuple[Note, ...]
+    function: UserFunction | None = None

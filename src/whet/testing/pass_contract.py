@@ -49,7 +49,7 @@ class PassCase:
         step: the pass, with options under which it changes ``model``.
         model: writes a graph that the pass changes into a folder.
         idle: writes a graph that the pass leaves as it is, where there is one.
-        tolerance: largest difference of the answers, relative to their largest value.
+        tolerance: largest difference of the answers, as a share of the values around.
         signature: what the pass makes of a signature.
         inputs: what the original takes for an input of the changed graph.
         feed: repair inputs, for passes that need them.

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from whet.data.split import Shares, certify_needed, provable_drop, split
+from whet.data.split import Shares, check_enough, split
 from whet.errors import OptionError, SamplesError
 
 
@@ -17,7 +17,7 @@ def reasons(s):
     return " ".join(note.reason for note in s.notes)
 
 
-@given(st.integers(1, 400), st.integers(1, 30), st.integers(0, 2**32), st.booleans())
+@given(st.integers(3, 400), st.integers(1, 30), st.integers(0, 2**32), st.booleans())
 def test_disjoint_complete_and_seeded(count, classes, seed, labelled):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, count) if labelled else None
@@ -37,11 +37,13 @@ def test_each_class_is_spread_by_the_shares(count, classes, seed):
             assert abs(int((labels[part] == label).sum()) - n * part.size / count) <= 2
 
 
-@given(st.integers(3, 200), st.integers(1, 60), st.integers(0, 2**32))
+@given(st.integers(3, 200), st.integers(3, 60), st.integers(0, 2**32))
 def test_copies_never_straddle_parts(count, distinct, seed):
     groups = np.random.default_rng(seed).integers(0, distinct, count)
+    assume(len(np.unique(groups)) >= 3)
     got = split(count, None, seed=seed, groups=groups)
     assert sorted(np.concatenate(parts(got)).tolist()) == list(range(count))
+    assert all(part.size for part in parts(got))
     owners = [set(groups[p].tolist()) for p in parts(got)]
     assert not owners[0] & owners[1]
     assert not owners[0] & owners[2]
@@ -59,32 +61,37 @@ def test_caps_and_small_counts():
     assert Shares().sizes(1_100) == (220, 330, 550)
     assert Shares().sizes(10) == (2, 3, 5)
     assert Shares().sizes(3) == (1, 1, 1)
-    assert Shares().sizes(2) == (2, 0, 0)
     assert Shares(repair_most=100).sizes(10_000) == (100, 3000, 6900)
 
 
-def test_what_can_be_proved():
-    assert provable_drop(299) == pytest.approx(1 - 0.05 ** (1 / 299))
-    assert certify_needed(0.01) == 299  # the well-known rule of three, exactly
-    assert provable_drop(299) < 0.01 < provable_drop(298)
-    assert provable_drop(0) == 1.0
-    assert certify_needed(0.01, 0.99) == 459
-    with pytest.raises(OptionError):
-        certify_needed(0.0)
+@pytest.mark.parametrize(
+    ("count", "groups", "said"),
+    [
+        (1, [0], "There is 1 sample; 3"),
+        (2, [0, 1], "There are 2 samples; 3"),
+        (12, [4] * 12, "There are 12 samples, of which 1 differ; 3"),
+        (0, [], "There are 0 samples; 3"),
+    ],
+)
+def test_too_few_are_refused_with_the_least_number(count, groups, said):
+    for refuse in (
+        lambda: check_enough(count, np.array(groups)),
+        lambda: split(count, None, seed=0, groups=np.array(groups)),
+    ):
+        with pytest.raises(SamplesError) as caught:
+            refuse()
+        assert said in str(caught.value)
+
+
+def test_a_large_group_of_copies_leaves_no_part_empty():
+    got = split(12, None, seed=0, groups=np.array([0] * 10 + [1, 2]))
+    assert sorted(part.size for part in parts(got)) == [1, 1, 10]
 
 
 def test_notes_say_what_is_lacking():
-    got = split(100, np.arange(100) % 60, seed=0, max_drop=0.01)
-    assert "by less than 5.82%" in reasons(got)
-    assert "needs at least 299 certify samples (there are 50)" in reasons(got)
-    assert "about 598 samples in all" in reasons(got)
+    got = split(100, np.arange(100) % 60, seed=0)
     assert "60 of 60 classes have fewer than three" in reasons(got)
     assert "Calibration on 20" in reasons(got)
-    tiny = split(2, None, seed=0)
-    assert "nothing can be proved" in reasons(tiny)
-    assert "can't be split in three" in reasons(tiny)
-    enough = split(1000, None, seed=0, max_drop=0.01)
-    assert "needs at least" not in reasons(enough)
     copies = split(50, None, seed=0, groups=np.arange(50) // 2)
     assert "25 of 50 samples are exact copies" in reasons(copies)
 
@@ -95,8 +102,6 @@ def test_scores_are_not_strata():
 
 
 def test_bad_input():
-    with pytest.raises(SamplesError, match="no samples"):
-        split(0, None, seed=0)
     with pytest.raises(SamplesError, match="labels of shape"):
         split(3, np.arange(4), seed=0)
     with pytest.raises(OptionError, match="can't be a split"):

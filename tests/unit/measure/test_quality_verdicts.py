@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from whet.core.contract import Drop, DropKind
 from whet.core.evidence import Quality, Verdict
 from whet.errors import OptionError, SamplesError
+from whet.measure.custom import guarded
 from whet.measure.quality import judge
 from whet.measure.statistics import binomial_upper, paired_proportions
 
@@ -305,3 +306,25 @@ def test_missing_metric_file_is_named(tmp_path: Path) -> None:
     _, before, _ = classifier(100, 0, 0)
     with pytest.raises(OptionError, match="can't be loaded"):
         check(f"{tmp_path}/none.py:score", before, before)
+
+
+def test_a_live_function_judges_under_its_name() -> None:
+    labels, before, after = classifier(5000, 10, 5)
+
+    def right(outputs: dict[str, Array], labels: Array, _: object) -> Array:
+        return np.argmax(outputs["out"], axis=1) == labels
+
+    found = judge(
+        "notebook:right",
+        {"out": before},
+        {"out": after},
+        labels,
+        rows_per_sample=1,
+        max_drop=Drop(0.01),
+        confidence=0.95,
+        per_class=False,
+        own=guarded("notebook:right", right),  # type: ignore[arg-type]
+    )
+    named = check("top1", before, after, labels)
+    assert found.metric == "notebook:right"
+    assert (found.drop, found.bound, found.verdict) == (named.drop, named.bound, named.verdict)

@@ -165,3 +165,18 @@ def test_difference_is_relative_and_sees_nan_and_shapes() -> None:
     assert largest_difference(one, {"y": np.array([np.nan, 10.0])}) == float("inf")
     assert largest_difference(one, {"y": np.zeros(3)}) == float("inf")
     assert largest_difference({"y": np.zeros(0)}, {"y": np.zeros(0)}) == 0.0
+    assert largest_difference({"y": np.array(2.0)}, {"y": np.array(1.0)}) == pytest.approx(0.5)
+    whole = {"y": np.array([3, 8])}
+    assert largest_difference(whole, {"y": np.array([3, 6])}) == pytest.approx(0.25)
+    assert largest_difference({}, {}) == 0.0
+
+
+def test_a_mask_hides_no_difference_beside_it() -> None:
+    scores = np.random.default_rng(0).normal(size=(8, 20)).astype(np.float32)
+    scores[:, 5] = -1e9
+    other = scores + np.float32(0.1)
+    other[:, 5] = -1e9
+    assert largest_difference({"y": scores}, {"y": other}) > 0.02
+    far = scores.copy()
+    far[:, 5] *= np.float32(1 + 1e-6)
+    assert largest_difference({"y": scores}, {"y": far}) < 1e-5

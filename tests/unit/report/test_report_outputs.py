@@ -44,6 +44,14 @@ def test_every_other_output_has_a_row_and_ignored_ones_are_named() -> None:
     assert "with 1 other output held to the original" in page
 
 
+def test_the_judged_output_that_is_guarded_too_is_no_other_output() -> None:
+    own = msgspec.structs.replace(second(Verdict.PASSED), name="scores", rule="constant")
+    page = render(with_quality(output="scores", outputs=(own, second(Verdict.PASSED))))
+    assert "with 1 other output held to the original" in page
+    assert "a constant would nearly keep" in page
+    assert "other output" not in render(with_quality(output="scores", outputs=(own,)))
+
+
 def test_a_failed_output_stands_out_and_takes_the_claim_back() -> None:
     evidence = with_quality(output="scores", outputs=(second(Verdict.FAILED, broken=2),))
     assert "not finite on 2 rows" in str(render_outputs(Facts(evidence)))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from whet.measure.custom import UserFunction
 from whet.search.metric_code import metric_digest
 
 ANSWERS = {"y": np.arange(12, dtype=np.float32).reshape(6, 2)}
@@ -54,3 +56,21 @@ def test_changed_data_is_noticed_by_the_score(tmp_path: Path) -> None:
     before = digest(file)
     data.write_text("2")
     assert digest(file) != before
+
+
+def test_a_live_function_is_known_by_its_code_and_its_score() -> None:
+    def known(function: UserFunction) -> str:
+        return metric_digest("notebook:score", ANSWERS, LABELS, function)
+
+    def written(body: str) -> UserFunction:
+        names: dict[str, UserFunction] = {}
+        exec(f"def score(outputs, labels, reference): {body}", {"np": np}, names)
+        return names["score"]
+
+    one = known(written("return 1.0"))
+    assert known(written("return 1.0")) == one
+    assert known(written("return 2.0")) != one
+    assert known(written("return 1.0 if len(outputs) else 2.0")) != one
+    assert known(functools.partial(lambda value, *_: value, 1.0)) != known(
+        functools.partial(lambda value, *_: value, 2.0)
+    )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from whet._optional import require
 from whet.core.artifact import Artifact
 from whet.core.spec import Arrays, Signature
+from whet.measure.scales import scales_of
 from whet.runtimes.failure import engine_error
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # Where we put the graph is nothing to the user.
 _OWN_FILE = re.compile(r"Load model from \S+ failed:\s*(Fatal error: )?")
+_TINY = 1e-12
 _REMEDY = "Write what it names with operators of ONNX's own, or leave it out of the network."
 
 __all__ = ["largest_difference", "run_graph", "run_proto", "synthetic"]
@@ -99,23 +101,27 @@ def synthetic(signature: Signature, sizes: Mapping[str, int], seed: int = 0) -> 
 
 
 def largest_difference(reference: Arrays, candidate: Arrays) -> float:
-    """Largest difference of any output, relative to the reference's largest value there.
+    """Largest difference of any output, as a share of the values around it (`whet.measure.scales`).
 
-    Infinite where a shape differs or a value is NaN on one side only.
+    A mask at -1e9 thus hides nothing beside it. Of whole numbers: as a share of the largest.
+    Infinite where a shape differs or a value isn't finite on one side only.
     """
-    worst = 0.0
-    for name, want in reference.items():
-        have = candidate[name]
-        if want.shape != have.shape:
-            return float("inf")
-        if want.size == 0:
-            continue
-        a, b = want.astype(np.float64), have.astype(np.float64)
-        if not np.array_equal(np.isfinite(a), np.isfinite(b)):
-            return float("inf")
-        good = np.isfinite(a)
-        if not good.any():
-            continue
-        scale = max(float(np.abs(a[good]).max()), 1e-12)
-        worst = max(worst, float(np.abs(a[good] - b[good]).max()) / scale)
-    return worst
+    return max((_apart(want, candidate[name]) for name, want in reference.items()), default=0.0)
+
+
+def _apart(want: NDArray[np.generic], have: NDArray[np.generic]) -> float:
+    if want.shape != have.shape:
+        return float("inf")
+    if want.size == 0:
+        return 0.0
+    a, b = (np.atleast_1d(x).astype(np.float64) for x in (want, have))
+    finite = np.isfinite(a)
+    if not np.array_equal(finite, np.isfinite(b)):
+        return float("inf")
+    a, b = np.where(finite, a, 0.0), np.where(finite, b, 0.0)
+    if want.dtype.kind in "fc":
+        everything = slice(None)
+        around = np.maximum(scales_of(a, [everything]).of(everything, a.shape), np.abs(a))
+    else:
+        around = np.maximum(np.abs(a).max(), _TINY)
+    return float((np.abs(a - b) / around).max())

@@ -1,0 +1,154 @@
+"""A judged output whose metric hardly sees a constant is held to the original's as well."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from whet.core.contract import Drop, DropKind
+from whet.core.evidence import Quality, Verdict
+from whet.measure.constant import constant_loss
+from whet.measure.quality import judge
+from whet.measure.scoring import SCORERS, Answers
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+N = 400
+
+
+def check(
+    metric: str,
+    before: Array,
+    after: Array,
+    labels: Array | None = None,
+    drop: Drop = Drop(0.01),  # noqa: B008 - frozen
+) -> Quality:
+    return judge(
+        metric,
+        {"out": before},
+        {"out": after},
+        labels,
+        rows_per_sample=1,
+        max_drop=drop,
+        confidence=0.95,
+        per_class=False,
+    )
+
+
+def softmax(logits: Floats) -> Floats:
+    each = np.exp(logits)
+    return each / each.sum(axis=-1, keepdims=True)
+
+
+def anchors(seed: int = 0) -> Floats:
+    """Class scores of a detector: (n, anchors, classes), none of them sure."""
+    return softmax(0.15 * np.random.default_rng(seed).normal(size=(N, 64, 5)))
+
+
+def test_a_constant_in_place_of_class_scores_fails() -> None:
+    scores = anchors()
+    for constant in (np.full_like(scores, 0.2), np.broadcast_to(scores.mean(axis=0), scores.shape)):
+        found = check("auto", scores, constant)
+        assert found.metric == "cosine"
+        assert found.bound <= found.allowed, "the cosine alone would let it pass"
+        assert found.verdict is Verdict.FAILED
+        assert [(c.name, c.rule) for c in found.outputs] == [("out", "constant")]
+
+
+def test_answers_shrunk_towards_their_mean_fail() -> None:
+    scores = anchors()
+    assert (
+        check("cosine", scores, scores.mean(axis=0) + 0.3 * (scores - scores.mean(axis=0))).verdict
+        is Verdict.FAILED
+    )
+
+
+def test_rounding_of_eight_bits_passes() -> None:
+    scores = anchors()
+    step = (scores.max() - scores.min()) / 255
+    found = check("cosine", scores, np.round(scores / step) * step)
+    assert found.verdict is Verdict.PASSED
+    assert found.outputs[0].rule == "constant"
+    assert found.outputs[0].bound < 0.01
+
+
+def test_an_embedding_whose_cosine_tells_a_constant_needs_no_guard() -> None:
+    rng = np.random.default_rng(1)
+    embedding = rng.normal(size=(N, 64))
+    found = check("cosine", embedding, embedding + 0.13 * rng.normal(size=(N, 64)))
+    assert found.drop == pytest.approx(0.0084, abs=0.001)
+    assert found.verdict is Verdict.PASSED
+    assert found.outputs == ()
+
+
+@given(st.floats(0.0, 6.0), st.floats(0.0, 0.5), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_nothing_passes_that_loses_more_than_a_fifth_of_what_a_constant_loses(
+    offset: float, noise: float, seed: int
+) -> None:
+    """The floor and the guard meet: wherever the constant's loss lies, a tenth of it is the limit."""
+    rng = np.random.default_rng(seed)
+    before = rng.normal(size=(N, 32)) + offset
+    before /= np.linalg.norm(before, axis=1, keepdims=True)
+    after = before + noise * rng.normal(size=(N, 32)) * before.std(axis=0)
+    found = check("cosine", before, after)
+    constant = np.broadcast_to(before.mean(axis=0), before.shape)
+    lost = check("cosine", before, constant).drop
+    if found.verdict is Verdict.PASSED:
+        assert found.drop <= lost / 5
+
+
+@pytest.mark.parametrize("share", [0.005, 0.02, 0.05])
+def test_a_classifier_of_rare_faults_may_not_say_always_no(share: float) -> None:
+    rng = np.random.default_rng(2)
+    fault = rng.random(4000) < share
+    before = np.stack([np.zeros(4000), np.where(fault, 3.0, -3.0) + rng.normal(size=4000)], axis=1)
+    never = np.broadcast_to(before.mean(axis=0), before.shape)
+    slight = before + 0.02 * rng.normal(size=before.shape)
+    floor = Drop(0.06)
+    labels = fault.astype(np.int64)
+    assert check("agreement", before, never, drop=floor).verdict is Verdict.FAILED
+    assert check("top1", before, never, labels, drop=floor).verdict is Verdict.FAILED
+    assert check("agreement", before, slight, drop=floor).verdict is Verdict.PASSED
+    assert check("top1", before, slight, labels, drop=floor).verdict is Verdict.PASSED
+
+
+def test_a_generous_floor_for_errors_lets_no_constant_pass() -> None:
+    rng = np.random.default_rng(3)
+    truth = 20 + rng.normal(size=(N, 1))
+    before = truth + 0.5 * rng.normal(size=(N, 1))
+    floor = Drop(1.5, DropKind.RELATIVE)
+    constant = np.full_like(before, before.mean())
+    found = check("mae", before, constant, truth, floor)
+    assert found.bound <= found.allowed
+    assert found.verdict is Verdict.FAILED
+    better = truth + 0.2 * rng.normal(size=(N, 1))
+    assert check("mae", before, better, truth, floor).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("metric", ["top1", "f1", "agreement"])
+def test_no_constant_class_does_better_than_the_one_reckoned_with(
+    metric: str, classes: int
+) -> None:
+    rng = np.random.default_rng(classes)
+    labels = rng.choice(classes, 300, p=rng.dirichlet(np.ones(classes)))
+    before = np.eye(classes)[np.where(rng.random(300) < 0.8, labels, 0)]
+
+    def answers(after: Floats) -> Answers:
+        return Answers(before, after, labels, 1, 0.95, 0, Drop(0.01))
+
+    own = SCORERS[metric](answers(before)).reference
+    losses = [
+        own - SCORERS[metric](answers(np.tile(np.eye(classes)[c], (300, 1)))).candidate
+        for c in range(classes)
+    ]
+    assert constant_loss(metric, answers(before), own) == pytest.approx(min(losses))
+
+
+def test_sure_probabilities_are_class_scores_although_their_length_is_one() -> None:
+    rows = softmax(20 * np.eye(6)[np.arange(N) % 6])
+    assert check("auto", rows, rows).metric == "agreement"
