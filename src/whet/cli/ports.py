@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from whet.bundle.golden import GoldenResult
     from whet.bundle.manifest import LatencySummary, Manifest
     from whet.core.contract import Contract
-    from whet.core.evidence import Evidence, Latency
+    from whet.core.evidence import Evidence, Latency, Verdict
     from whet.core.note import Note
     from whet.core.spec import Arrays
     from whet.core.standing import Standing
     from whet.errors import WhetError
     from whet.measure.scenarios import Outcome as LoadOutcome
     from whet.search.events import Event
+    from whet.serve.clauses import ClauseHere
 
 __all__ = [
     "Api",
@@ -94,6 +95,14 @@ class Verification(Protocol):
     def latency(self) -> Latency | None: ...
     @property
     def notes(self) -> tuple[Note, ...]: ...
+    @property
+    def made(self) -> Evidence | None: ...
+    @property
+    def clauses(self) -> tuple[ClauseHere, ...]: ...
+    @property
+    def kept(self) -> Verdict | None: ...
+    @property
+    def far_off(self) -> str: ...
 
 
 class Inspection(Protocol):

@@ -12,32 +12,34 @@ import math
 from collections.abc import Iterable
 
 from whet.core.contract import Contract
-from whet.core.evidence import Latency, Status, Trial, Verdict
+from whet.core.evidence import Status, Trial, Verdict
 from whet.core.points import shared_percentile
+from whet.measure.clauses import (
+    Clause,
+    footprint_clauses,
+    kept_latency,
+    latency_words,
+    queries_words,
+)
 from whet.search.figures import answers_right, damage, speed
 from whet.search.judged import expected, is_stranger, likely_holds, quality_clause, within
 from whet.search.kinds import answer_kind, one_of_each_answer, safest_of_each_kind
-from whet.search.limits import limit_clauses, loosened, nearest
-from whet.search.tail_proof import queries_words
+from whet.search.limits import loosened, nearest
 
 __all__ = [
     "FINALISTS",
     "NOISE",
-    "Clause",
     "certify_order",
     "choose",
     "clauses",
     "clearly_faster",
     "expected_bound",
     "keeps",
-    "kept_latency",
     "next_step",
     "outcome_sentence",
     "promising",
     "slower_at",
 ]
-
-Clause = tuple[str, Verdict, str]
 
 FINALISTS = 4  # certified at most, besides risky ones
 NOISE = 1.1  # a speed-up above this isn't made by a restless machine
@@ -45,27 +47,14 @@ _PLAUSIBLE = 2  # risky finalists at the end of the sequence
 _LEVEL = 0.02  # speeds within this share of each other count as equal
 
 
-def kept_latency(latency: Latency | None, contract: Contract) -> Verdict:
-    """Whether the percentile's confidence interval lies below the limit.
-
-    A percentile without an interval (too few queries) decides nothing.
-    """
-    if contract.limit_ms is None:
-        return Verdict.PASSED
-    point = latency.at(contract.percentile) if latency is not None else None
-    if point is None:
-        return Verdict.UNDECIDED
-    if point.high_ms is not None and point.high_ms <= contract.limit_ms:
-        return Verdict.PASSED
-    if point.low_ms is not None and point.low_ms > contract.limit_ms:
-        return Verdict.FAILED
-    return Verdict.UNDECIDED
-
-
 def clauses(trial: Trial, contract: Contract) -> tuple[Clause, ...]:
     """Each clause with its verdict and the figures, in words."""
-    latency = kept_latency(trial.latency, contract), _latency_words(trial, contract)
-    return (("latency", *latency), quality_clause(trial), *limit_clauses(trial, contract))
+    latency = kept_latency(trial.latency, contract), latency_words(trial.latency, contract)
+    return (
+        ("latency", *latency),
+        quality_clause(trial),
+        *footprint_clauses(trial.footprint, contract),
+    )
 
 
 def keeps(trial: Trial, contract: Contract) -> Verdict:
@@ -278,14 +267,3 @@ def _complexity(trial: Trial) -> tuple[int, int, float, str]:
     """What decides between equally fast trials: nothing that differs from run to run."""
     recipe = trial.recipe
     return len(recipe.steps), len(recipe.settings.changed()), damage(trial), trial.id
-
-
-def _latency_words(trial: Trial, contract: Contract) -> str:
-    if contract.limit_ms is None:
-        return ""
-    point = trial.latency.at(contract.percentile) if trial.latency is not None else None
-    if point is None:
-        few = queries_words(contract, trial.latency.queries) if trial.latency is not None else ""
-        return few or f"p{contract.percentile:g} not measured, limit {contract.limit_ms:g} ms"
-    high = f", at most {point.high_ms:.3g}" if point.high_ms is not None else ""
-    return f"p{contract.percentile:g} {point.value_ms:.3g} ms{high}, limit {contract.limit_ms:g} ms"

@@ -1,21 +1,15 @@
-"""The clauses on size and memory: their words, and how far a miss is away; pure."""
+"""The clauses on size and memory: how far a miss is away; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from whet.core.contract import Contract
-from whet.core.evidence import Trial, Verdict
+from whet.core.evidence import Trial
 from whet.core.units import bytes_words, round_up_bytes
+from whet.measure.clauses import footprint_limits
 
-__all__ = ["limit_clauses", "loosened", "nearest"]
+__all__ = ["loosened", "nearest"]
 
 _LEVEL = 0.02  # misses within this share of each other are equally near
-
-
-def limit_clauses(trial: Trial, contract: Contract) -> list[tuple[str, Verdict, str]]:
-    """Name, verdict and figures in words of each limit that the contract has."""
-    return [_clause(name, value, limit) for name, value, limit in _limits(trial, contract)]
 
 
 def nearest(trials: list[Trial], contract: Contract) -> list[Trial]:
@@ -35,34 +29,19 @@ def loosened(trial: Trial, contract: Contract) -> str:
     """The limits that would let a trial pass, as ``"a size of 149 kB"``; empty if it does."""
     return " and ".join(
         f"a {name} of {bytes_words(round_up_bytes(value))}"
-        for name, value, limit in _limits(trial, contract)
+        for name, value, limit in footprint_limits(trial.footprint, contract)
         if value is not None and value > limit
     )
 
 
 def _excess(trial: Trial, contract: Contract) -> float:
     """By what share the limit that is broken worst is exceeded, of latency too; 0 where none is."""
-    over = [v / limit - 1 for _, v, limit in _limits(trial, contract) if v is not None]
+    over = [
+        v / limit - 1
+        for _, v, limit in footprint_limits(trial.footprint, contract)
+        if v is not None
+    ]
     point = trial.latency.at(contract.percentile) if trial.latency is not None else None
     if contract.limit_ms is not None and point is not None:
         over.append(point.value_ms / contract.limit_ms - 1)
     return max(0.0, *over) if over else 0.0
-
-
-def _limits(trial: Trial, contract: Contract) -> Iterable[tuple[str, int | None, int]]:
-    found = trial.footprint
-    if contract.max_bytes is not None:
-        yield "size", found.disk_bytes if found is not None else None, contract.max_bytes
-    if contract.max_memory_bytes is not None:
-        peak = found.peak_bytes if found is not None else None
-        yield "memory", peak, contract.max_memory_bytes
-
-
-def _clause(name: str, value: int | None, limit: int) -> tuple[str, Verdict, str]:
-    if value is None:
-        return name, Verdict.UNDECIDED, f"{name} not measured"
-    own, its = bytes_words(value), bytes_words(limit)
-    if own == its and value != limit:  # three digits don't tell them apart
-        own, its = f"{value:,} B", f"{limit:,} B"
-    verdict = Verdict.PASSED if value <= limit else Verdict.FAILED
-    return name, verdict, f"{name} {own}, limit {its}"

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from whet.core.contract import Contract
 from whet.core.evidence import Latency
 from whet.core.note import Note
+from whet.measure.clauses import queries_words
 from whet.measure.statistics import queries_needed
 
-__all__ = ["proof_s", "queries_words", "query_ms", "too_few_notes"]
+__all__ = ["proof_s", "query_ms", "too_few_notes"]
 
 _MISSES = 1  # allowed for: one query in some hundreds is late for no fault of the engine
 
@@ -41,18 +42,6 @@ def query_ms(latency: Latency | None) -> float | None:
     """The median of a query, where it was measured."""
     point = latency.at(50.0) if latency is not None else None
     return point.value_ms if point is not None else None
-
-
-def queries_words(contract: Contract, had: int) -> str:
-    """How many queries there were and how many prove the limit; empty where there were enough."""
-    clean = queries_needed(contract.percentile)
-    if contract.limit_ms is None or had >= clean:
-        return ""
-    one = queries_needed(contract.percentile, 1)
-    return (
-        f"p{contract.percentile:g} ≤ {contract.limit_ms:g} ms takes {clean:,} queries without a"
-        f" miss to prove ({one:,} with one), and {had:,} were had"
-    )
 
 
 def too_few_notes(contract: Contract, latency: Mapping[str, Latency]) -> tuple[Note, ...]:
