@@ -171,6 +171,7 @@ def bench(
     seconds: float = 10.0,
     rate_per_s: float | None = None,
     limit_ms: float | None = None,
+    percentile: float | None = None,
     trust_code: bool = False,
 ) -> Bench:
     """Load a variant by one of MLPerf's scenarios, on its golden inputs.
@@ -179,14 +180,15 @@ def bench(
         bundle: its folder.
         variant: the default one if left out.
         scenario: ``single-stream``, ``multi-stream``, ``server`` or ``offline``.
-        seconds: to run.
-        rate_per_s: of arrivals, for ``server``.
-        limit_ms: above it a query counts as missed, for ``server``.
+        seconds: to measure, the warm-up apart.
+        rate_per_s: of arrivals, for ``server`` only.
+        limit_ms: above it a query counts as missed; not for ``offline``.
+        percentile: that the limit bounds; the contract's own if left out, not for ``offline``.
         trust_code: allow a variant whose files run native code.
 
     Raises:
         BundleError: it is refused.
-        OptionError: a scenario that isn't known or lacks its rate.
+        OptionError: a scenario that isn't known, lacks its rate or doesn't take what was given.
     """
     return _bench(
         bundle,
@@ -195,6 +197,7 @@ def bench(
         seconds=seconds,
         rate_per_s=rate_per_s,
         limit_ms=limit_ms,
+        percentile=percentile,
         trust_code=trust_code,
     )
 

@@ -24,16 +24,30 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "bench",
         help="measure a bundle under load",
-        description="Load a variant by one of MLPerf's scenarios, on its golden inputs."
+        description="Load a variant by one of MLPerf's scenarios, on its golden inputs and on the"
+        " cores that it was tuned for. A query is one batch of the engine, in 'multi-stream' 8"
+        " samples (in several runs, if the engine's batch is smaller)."
         " Exits with 2 when a limit is given and isn't proven to be kept.",
         allow_abbrev=False,
     )
     parser.add_argument("bundle", help="its folder")
     parser.add_argument("--variant", metavar="NAME", help="default: the bundle's default")
     parser.add_argument("--scenario", choices=SCENARIOS, default=SCENARIOS[0])
-    parser.add_argument("--seconds", default="10s", metavar="TIME", help="to run (default 10s)")
-    parser.add_argument("--rate", type=float, metavar="N", help="arrivals a second, for 'server'")
-    parser.add_argument("--limit", metavar="TIME", help="above it a query is missed, for 'server'")
+    parser.add_argument(
+        "--seconds", default="10s", metavar="TIME", help="to measure, warm-up apart (default 10s)"
+    )
+    parser.add_argument(
+        "--rate", type=float, metavar="N", help="arrivals a second, for 'server' only"
+    )
+    parser.add_argument(
+        "--limit", metavar="TIME", help="above it a query is missed; not for 'offline'"
+    )
+    parser.add_argument(
+        "--percentile",
+        type=float,
+        metavar="N",
+        help="that --limit bounds (default: the contract's, or 99)",
+    )
     options.add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.set_defaults(run=run)
@@ -50,6 +64,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
         seconds=seconds,
         rate_per_s=args.rate,
         limit_ms=limit_ms,
+        percentile=args.percentile,
         trust_code=args.trust_code,
     )
     code = Exit.NOT_KEPT if _missed(found) else Exit.KEPT
@@ -57,6 +72,8 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
         document = {
             "variant": found.variant,
             "seconds": found.seconds,
+            "rows_per_query": found.rows,
+            "runs_per_query": found.runs,
             "exit_code": int(code),
             "outcome": found.outcome,
         }
@@ -74,6 +91,9 @@ def _missed(found: Bench) -> bool:
 def _lines(found: Bench) -> list[str]:
     outcome = found.outcome
     queries = fmt.plural(outcome.queries, "query", "queries")
+    if found.rows > 1:
+        runs = f" in {found.runs} runs" if found.runs > 1 else ""
+        queries += f" of {found.rows} rows{runs}"
     ran = f"{queries} in {fmt.duration(found.seconds)}"
     rate = fmt.significant(outcome.throughput_per_s)
     lines = [f"{plain(found.variant)}, {found.scenario}: {ran}, {rate} rows/s"]
@@ -90,5 +110,15 @@ def _lines(found: Bench) -> list[str]:
         q = fmt.percentile(outcome.percentile if outcome.percentile is not None else 99.0)
         misses = fmt.plural(outcome.misses, "miss", "misses")
         limit = fmt.limit_ms(outcome.limit_ms)
-        lines.append(f"  {q} ≤ {limit}: {outcome.verdict.value}, {misses}")
+        lines.append(f"  {q} ≤ {limit}: {outcome.verdict.value}, {misses}{_few(found)}")
     return lines
+
+
+def _few(found: Bench) -> str:
+    """Which time would do, where fewer queries ran than prove anything."""
+    outcome = found.outcome
+    if outcome.verdict is not Verdict.UNDECIDED or outcome.percentile is None:
+        return ""
+    if outcome.queries >= found.needed:
+        return ""
+    return f"; {found.needed:,} queries prove it with one miss, so give more --seconds"

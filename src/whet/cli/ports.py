@@ -127,6 +127,12 @@ class Bench(Protocol):
     def outcome(self) -> LoadOutcome: ...
     @property
     def seconds(self) -> float: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def runs(self) -> int: ...
+    @property
+    def needed(self) -> int: ...
 
 
 class Api(Protocol):
@@ -170,6 +176,7 @@ class Api(Protocol):
         seconds: float = 10.0,
         rate_per_s: float | None = None,
         limit_ms: float | None = None,
+        percentile: float | None = None,
         trust_code: bool = False,
     ) -> Bench: ...
 

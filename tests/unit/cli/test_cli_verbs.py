@@ -157,6 +157,7 @@ def test_bench_hands_over_its_scenario() -> None:
         "seconds": 120.0,
         "rate_per_s": 100.0,
         "limit_ms": 5.0,
+        "percentile": None,
         "trust_code": False,
     }
     assert "0 errors, 2 dropped" in out
