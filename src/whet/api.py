@@ -172,9 +172,10 @@ def bench(
     rate_per_s: float | None = None,
     limit_ms: float | None = None,
     percentile: float | None = None,
+    inputs: str | Path | None = None,
     trust_code: bool = False,
 ) -> Bench:
-    """Load a variant by one of MLPerf's scenarios, on its golden inputs.
+    """Load a variant by one of MLPerf's scenarios, on its golden or on raw inputs.
 
     Args:
         bundle: its folder.
@@ -184,6 +185,8 @@ def bench(
         rate_per_s: of arrivals, for ``server`` only.
         limit_ms: above it a query counts as missed; not for ``offline``.
         percentile: that the limit bounds; the contract's own if left out, not for ``offline``.
+        inputs: a folder of pictures, or a file with one text a line: latency then holds the
+            bundle's transform (decoding, tokenising) too. Its golden inputs if left out.
         trust_code: allow a variant whose files run native code.
 
     Raises:
@@ -198,6 +201,7 @@ def bench(
         rate_per_s=rate_per_s,
         limit_ms=limit_ms,
         percentile=percentile,
+        inputs=inputs,
         trust_code=trust_code,
     )
 

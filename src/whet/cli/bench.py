@@ -12,6 +12,7 @@ from whet.cli.exits import Exit
 from whet.cli.ports import Bench, GetApi, Verbs
 from whet.core.contract import parse_ms
 from whet.core.evidence import Verdict
+from whet.core.scope import outside, scope
 from whet.report import format as fmt
 
 __all__ = ["SCENARIOS", "add", "run"]
@@ -48,6 +49,12 @@ def add(verbs: Verbs) -> None:
         metavar="N",
         help="that --limit bounds (default: the contract's, or 99)",
     )
+    parser.add_argument(
+        "--inputs",
+        metavar="WHERE",
+        help="raw samples to ask with from end to end: a folder of pictures or a file with one"
+        " text a line (default: the golden inputs, without decoding or tokenising)",
+    )
     options.add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.set_defaults(run=run)
@@ -65,6 +72,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
         rate_per_s=args.rate,
         limit_ms=limit_ms,
         percentile=args.percentile,
+        inputs=args.inputs,
         trust_code=args.trust_code,
     )
     code = Exit.NOT_KEPT if _missed(found) else Exit.KEPT
@@ -76,6 +84,9 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
             "runs_per_query": found.runs,
             "exit_code": int(code),
             "outcome": found.outcome,
+            "transform": found.transform,
+            "transform_inside": bool(found.parts),
+            "parts": found.parts,
         }
         console.document(msgspec.json.encode(document))
     else:
@@ -103,6 +114,7 @@ def _lines(found: Bench) -> list[str]:
             f"  {fmt.percentile(point.q):<6} {fmt.ms(point.value_ms):>10}   {interval}".rstrip()
         )
     lines.append(f"  {'max':<6} {fmt.ms(outcome.max_ms):>10}")
+    lines += _scope(found)
     if outcome.errors or outcome.dropped:
         first = f": {plain(outcome.first_error)}" if outcome.first_error else ""
         lines.append(f"  {outcome.errors:,} errors, {outcome.dropped:,} dropped{first}")
@@ -112,6 +124,19 @@ def _lines(found: Bench) -> list[str]:
         limit = fmt.limit_ms(outcome.limit_ms)
         lines.append(f"  {q} ≤ {limit}: {outcome.verdict.value}, {misses}{_few(found)}")
     return lines
+
+
+def _scope(found: Bench) -> list[str]:
+    """What the latency holds: the network only, or the transform too and how much it takes."""
+    if not found.parts:
+        return [f"  {scope(found.transform)}"] if found.transform is not None else []
+    names = {"transform": outside(found.transform or "")}
+    return [
+        f"  of which {names.get(part, part)}: "
+        + ", ".join(f"{fmt.percentile(p.q)} {fmt.ms(p.value_ms)}" for p in points)
+        for part, points in found.parts.items()
+        if points
+    ]
 
 
 def _few(found: Bench) -> str:

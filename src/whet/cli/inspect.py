@@ -11,6 +11,7 @@ from whet.cli.console import Console, plain
 from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Inspection, Verbs
 from whet.core.points import shown_point
+from whet.core.scope import scope
 from whet.report import format as fmt
 
 __all__ = ["add", "run"]
@@ -55,6 +56,7 @@ def _lines(found: Inspection, console: Console) -> list[str]:
             "transform",
             str(m.transform.get("type", "?")) if m.transform is not None else "none: arrays only",
         ),
+        ("timed", scope(str(m.transform.get("type", "?"))) if m.transform is not None else ""),
         ("tuned for", f"{m.machine.cpu}, {fmt.plural(m.machine.cores, 'core')}"),
     ]
     if found.evidence is not None:
@@ -64,7 +66,7 @@ def _lines(found: Inspection, console: Console) -> list[str]:
             ("outcome", found.evidence.sentence),
         ]
     lines = [paint(plain(m.name), "bold")]
-    lines += [f"{paint(f'{name:<10}', 'dim')} {plain(value)}" for name, value in pairs]
+    lines += [f"{paint(f'{name:<10}', 'dim')} {plain(value)}" for name, value in pairs if value]
     return [
         *lines,
         "",

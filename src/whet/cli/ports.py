@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from whet.bundle.golden import GoldenResult
     from whet.bundle.manifest import LatencySummary, Manifest
     from whet.core.contract import Contract
-    from whet.core.evidence import Evidence, Latency, Verdict
+    from whet.core.evidence import Evidence, Latency, Percentile, Verdict
     from whet.core.note import Note
     from whet.core.spec import Arrays
     from whet.core.standing import Standing
@@ -133,6 +133,10 @@ class Bench(Protocol):
     def runs(self) -> int: ...
     @property
     def needed(self) -> int: ...
+    @property
+    def transform(self) -> str | None: ...
+    @property
+    def parts(self) -> Mapping[str, tuple[Percentile, ...]]: ...
 
 
 class Api(Protocol):
@@ -177,6 +181,7 @@ class Api(Protocol):
         rate_per_s: float | None = None,
         limit_ms: float | None = None,
         percentile: float | None = None,
+        inputs: str | Path | None = None,
         trust_code: bool = False,
     ) -> Bench: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -20,8 +20,10 @@ from whet.measure.scenarios import (
     run_scenario,
 )
 from whet.measure.statistics import queries_needed
+from whet.measure.workload import Q
 from whet.serve.loaded import load
-from whet.serve.queries import golden_queries
+from whet.serve.queries import Asking, Parts, golden_queries
+from whet.serve.raw import raw_queries, read_raw
 from whet.serve.timing import tuned_threads
 
 __all__ = ["SCENARIOS", "Bench", "ScenarioName", "bench"]
@@ -46,6 +48,9 @@ class Bench:
         rows: of a query.
         runs: of the engine that a query takes.
         needed: queries that prove a limit of the percentile even with one miss.
+        transform: kind of what makes the network's inputs; it is inside of ``outcome`` only where
+            raw samples were asked.
+        parts: then, percentiles of ``transform`` and ``network`` apart.
     """
 
     scenario: str
@@ -55,6 +60,8 @@ class Bench:
     rows: int = 1
     runs: int = 1
     needed: int = 0
+    transform: str | None = None
+    parts: Parts = field(default_factory=dict)
 
 
 def bench(
@@ -66,13 +73,16 @@ def bench(
     rate_per_s: float | None,
     limit_ms: float | None,
     percentile: float | None = None,
+    inputs: str | Path | None = None,
     trust_code: bool = False,
 ) -> Bench:
     """Open a bundle on the cores it was tuned for and run a scenario for ``seconds``.
 
     Raises:
         BundleError: it is refused.
-        OptionError: an unknown scenario, a missing rate, an option of another scenario.
+        OptionError: an unknown scenario, a missing rate, an option of another scenario, raw
+            ``inputs`` for a bundle that takes arrays.
+        SamplesError: raw inputs that can't be read.
     """
     _check(scenario, seconds, rate_per_s, limit_ms, percentile)
     bundle = read_bundle(path)
@@ -83,24 +93,36 @@ def bench(
     plan = _plan(scenario, seconds, rate_per_s, limit_ms, percentile)
     cores = cores_for(tuned_threads(bundle.manifest.machine, contract))
     with pinned(cores), load(path, variant, trust_code=trust_code) as loaded:
-        asking = golden_queries(loaded, _STREAMS if scenario == "multi-stream" else None)
-        outcome = run_scenario(
-            plan,
-            asking.run,
-            asking.queries,
-            rows=asking.rows,
-            limit_ms=limit_ms,
-            seconds=seconds,
-        )
+        rows = _STREAMS if scenario == "multi-stream" else None
+        if inputs is None:
+            ran = _ran(plan, golden_queries(loaded, rows), limit_ms, seconds)
+        else:
+            raw = raw_queries(loaded, read_raw(Path(inputs), loaded.transform), rows)
+            ran = _ran(plan, raw, limit_ms, seconds)
+        outcome, asked, runs, parts = ran
+        kind = (bundle.manifest.transform or {}).get("type")
         return Bench(
             scenario=scenario,
             variant=loaded.variant.name,
             outcome=outcome,
             seconds=outcome.wall_s,
-            rows=asking.rows,
-            runs=asking.runs,
+            rows=asked,
+            runs=runs,
             needed=queries_needed(percentile, 1),
+            transform=str(kind) if kind is not None else None,
+            parts=parts,
         )
+
+
+def _ran(
+    plan: Scenario, asking: Asking[Q], limit_ms: float | None, seconds: float
+) -> tuple[Outcome, int, int, Parts]:
+    """What came of it, the rows and runs of a query, and the percentiles of its parts."""
+    outcome = run_scenario(
+        plan, asking.run, asking.queries, rows=asking.rows, limit_ms=limit_ms, seconds=seconds
+    )
+    answered = outcome.queries - outcome.errors - outcome.dropped
+    return outcome, asking.rows, asking.runs, asking.parts(answered)
 
 
 def _check(

@@ -9,12 +9,16 @@ from typing import Generic
 import numpy as np
 
 from whet.bundle.golden import load_goldens
+from whet.core.evidence import Percentile
 from whet.core.spec import Arrays
 from whet.errors import OptionError
 from whet.measure.workload import Q
 from whet.serve.loaded import Loaded
 
-__all__ = ["Asking", "golden_queries", "in_parts"]
+__all__ = ["Asking", "Parts", "golden_queries", "in_parts"]
+
+
+Parts = dict[str, tuple[Percentile, ...]]
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class Asking(Generic[Q]):
         queries: to cycle over.
         rows: of a query.
         runs: of the engine that a query takes.
+        parts: percentiles of the parts of so many last queries, by part, where they have any.
     """
 
     run: Callable[[Q], object]
     queries: list[Q]
     rows: int
     runs: int
+    parts: Callable[[int], Parts] = lambda _: {}
 
 
 def golden_queries(loaded: Loaded, rows: int | None) -> Asking[list[Arrays]]:
