@@ -178,22 +178,27 @@ def bench(
     seconds: float = 10.0,
     rate_per_s: float | None = None,
     limit_ms: float | None = None,
+    percentile: float | None = None,
+    inputs: str | Path | None = None,
     trust_code: bool = False,
 ) -> Bench:
-    """Load a variant by one of MLPerf's scenarios, on its golden inputs.
+    """Load a variant by one of MLPerf's scenarios, on its golden or on raw inputs.
 
     Args:
         bundle: its folder.
         variant: the default one if left out.
         scenario: ``single-stream``, ``multi-stream``, ``server`` or ``offline``.
-        seconds: to run.
-        rate_per_s: of arrivals, for ``server``.
-        limit_ms: above it a query counts as missed, for ``server``.
+        seconds: to measure, the warm-up apart.
+        rate_per_s: of arrivals, for ``server`` only.
+        limit_ms: above it a query counts as missed; not for ``offline``.
+        percentile: that the limit bounds; the contract's own if left out, not for ``offline``.
+        inputs: a folder of pictures, or a file with one text a line: latency then holds the
+            bundle's transform (decoding, tokenising) too. Its golden inputs if left out.
         trust_code: allow a variant whose files run native code.
 
     Raises:
         BundleError: it is refused.
-        OptionError: a scenario that isn't known or lacks its rate.
+        OptionError: a scenario that isn't known, lacks its rate or doesn't take what was given.
     """
     return _bench(
         bundle,
@@ -202,6 +207,8 @@ def bench(
         seconds=seconds,
         rate_per_s=rate_per_s,
         limit_ms=limit_ms,
+        percentile=percentile,
+        inputs=inputs,
         trust_code=trust_code,
     )
 

@@ -11,6 +11,7 @@
     │   ├── MissingExtraError      an optional package is not installed
     │   └── RuntimeUnavailableError
     ├── BundleError                a bundle is refused                           exit 5
+    │   ├── NoBundleError          there is none at the path given              exit 3
     │   ├── BundleCorruptError     bytes differ from what the manifest says
     │   ├── BundlePathError        a name leaves the bundle's directory
     │   ├── BundleVersionError     written by a newer whet
@@ -53,6 +54,7 @@ __all__ = [
     "MeasurementError",
     "MissingExtraError",
     "NetworkError",
+    "NoBundleError",
     "OptionError",
     "PassError",
     "PostconditionError",
@@ -151,6 +153,12 @@ class BundleError(WhetError):
     """A bundle is refused."""
 
     exit_code = 5
+
+
+class NoBundleError(BundleError):
+    """There is no bundle at the path that was given: wrong input, and nothing was refused."""
+
+    exit_code = 3
 
 
 class BundleCorruptError(BundleError):

@@ -15,11 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "bundle"))
 from bundle_factory import change, make_bundle
 from terminal import whet
 
+BAD_INPUT = 3
 BUNDLE_REFUSED = 5
-
-
-def _missing(bundle: Path) -> None:
-    bundle.rename(bundle.with_name("elsewhere"))
 
 
 def _no_manifest(bundle: Path) -> None:
@@ -56,7 +53,6 @@ def _named(name: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        pytest.param(_missing, "There is no bundle", id="missing"),
         pytest.param(_no_manifest, "is not a bundle", id="no-manifest"),
         pytest.param(_truncated, "the manifest says", id="truncated"),
         pytest.param(_tampered, "SHA-256", id="tampered"),
@@ -75,3 +71,24 @@ def test_it_is_refused_with_one_sentence_and_a_remedy(
     assert words in said
     assert len(said.strip().splitlines()) == 2
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("verb", ["verify", "inspect", "bench", "report"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("nowhere", "There is no bundle"), ("empty", "has no"), ("notes.txt", "is not a bundle")],
+)
+def test_a_wrong_path_is_bad_input(verb: str, name: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("no bundle")
+    given = (verb, str(tmp_path / name), *(("--out", "-") if verb == "report" else ()))
+    code, said = whet(*given)
+    assert code == BAD_INPUT, said
+    assert words in said
+
+
+def test_a_variant_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "thing").folder
+    code, said = whet("bench", str(bundle), "--variant", "other")
+    assert code == BAD_INPUT, said
+    assert "has no variant 'other'" in said

@@ -8,8 +8,10 @@ import shutil
 import struct
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
+import msgspec
 import pytest
 
 FIXTURES = str(Path(__file__).resolve().parents[1] / "fixtures")
@@ -18,6 +20,7 @@ if FIXTURES not in sys.path:
 
 import evidence_factory as factory  # noqa: E402 - found through the path above
 
+from whet.core.evidence import Quality  # noqa: E402 - found through the path above
 from whet.report import render  # noqa: E402
 
 pytestmark = pytest.mark.browser
@@ -126,6 +129,51 @@ def test_a_link_to_a_folded_row_unfolds_it(browser: Browser) -> None:
     dom, console = browser.open(page, "--dump-dom", at=f"#{row[1]}")
     assert console == []
     assert '<details open="">' in dom
+
+
+@pytest.mark.parametrize("mood", ["evidence", "many", "relative_cosine", "tiny_losses"])
+def test_only_its_tables_scroll_sideways_on_a_phone(browser: Browser, mood: str) -> None:
+    frame = f'<iframe style="width:400px;height:800px;border:0" srcdoc="{escape(_page(mood))}">'
+    look = (
+        "<script>onload = () => { const seen = document.querySelector('iframe').contentDocument;"
+        " const root = seen.documentElement;"
+        " document.title = `${root.scrollWidth} of ${root.clientWidth}`; }</script>"
+    )
+    dom, console = browser.open(f"<!doctype html>{look}{frame}</iframe>", "--dump-dom")
+    assert console == []
+    found = re.search(r"<title>(\d+) of (\d+)</title>", dom)
+    assert found is not None
+    assert 300 < int(found[1]) <= int(found[2]) <= 400
+
+
+def test_the_last_column_shows_on_a_desk_however_small_the_losses(browser: Browser) -> None:
+    frame = f'<iframe style="width:1280px;height:800px;border:0" srcdoc="{escape(_page("tiny_losses"))}">'
+    look = (
+        "<script>onload = () => { const seen = document.querySelector('iframe').contentDocument;"
+        " const box = seen.querySelector('.candidates').parentElement;"
+        " const tiles = [...seen.querySelectorAll('.figure')].filter("
+        "   (f) => f.scrollWidth > f.parentElement.clientWidth).length;"
+        " document.title = `${box.scrollWidth - box.clientWidth} and ${tiles}`; }</script>"
+    )
+    dom, _ = browser.open(f"<!doctype html>{look}{frame}</iframe>", "--dump-dom")
+    assert "<title>0 and 0</title>" in dom
+
+
+def _page(mood: str) -> str:
+    if mood != "tiny_losses":
+        return render(getattr(factory, mood)())
+    evidence = factory.relative_cosine()
+    trials = tuple(
+        msgspec.structs.replace(t, select=_tiny(t.select), certify=_tiny(t.certify))
+        for t in evidence.trials
+    )
+    return render(msgspec.structs.replace(evidence, trials=trials))
+
+
+def _tiny(quality: Quality | None) -> Quality | None:
+    if quality is None:
+        return None
+    return msgspec.structs.replace(quality, drop=1.6459e-15, bound=1.7012e-15)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 2000), (500, 2000)])

@@ -32,7 +32,13 @@ from whet.bundle.manifest import MANIFEST_LIMITS, FileEntry, Manifest, Variant
 from whet.bundle.strictjson import JsonLimits, decode
 from whet.core.artifact import Artifact
 from whet.core.evidence import Evidence
-from whet.errors import BundleCorruptError, BundleError, UntrustedCodeError
+from whet.errors import (
+    BundleCorruptError,
+    BundleError,
+    NoBundleError,
+    OptionError,
+    UntrustedCodeError,
+)
 
 __all__ = ["EVIDENCE_LIMITS", "Bundle", "read_bundle", "seal_line"]
 
@@ -58,12 +64,12 @@ class Bundle:
         """The variant of that name, or the default.
 
         Raises:
-            BundleError: no such variant.
+            OptionError: no such variant.
         """
         found = self.manifest.variant(name)
         if found is None:
             names = ", ".join(variant.name for variant in self.manifest.variants)
-            raise BundleError(f"The bundle has no variant '{name}'.", f"It has: {names}.")
+            raise OptionError(f"The bundle has no variant '{name}'.", f"It has: {names}.")
         return found
 
     def artifact(self, name: str | None = None, *, trust_code: bool = False) -> Artifact:
@@ -74,7 +80,7 @@ class Bundle:
             trust_code: allow variants whose files hold native code.
 
         Raises:
-            BundleError: no such variant.
+            OptionError: no such variant.
             UntrustedCodeError: it holds code and isn't trusted.
         """
         variant = self.variant(name)
@@ -150,7 +156,8 @@ def read_bundle(
         expect_digest: refuse any bundle but the one with this `Bundle.digest`.
 
     Raises:
-        BundleError: nothing there, not a bundle, or it may not be read.
+        NoBundleError: nothing there, or not a bundle.
+        BundleError: it may not be read.
         BundlePathError: a name or a link leads elsewhere.
         BundleVersionError: written by a newer whet.
         BundleCorruptError: bytes differ from what the manifest says.
@@ -195,15 +202,15 @@ def _folder(path: Path) -> Path:
     except (OSError, ValueError, RuntimeError) as error:  # a NUL in the path; a loop of links
         if isinstance(error, PermissionError):
             raise unreadable(str(path), error) from error
-        raise BundleError(f"There is no bundle at '{path}'.", "Check the path.") from error
+        raise NoBundleError(f"There is no bundle at '{path}'.", "Check the path.") from error
     if stat.S_ISDIR(mode):
         return folder
     if stat.S_ISREG(mode) and _starts_with(folder, b"PK"):
-        raise BundleError(
+        raise NoBundleError(
             f"'{path}' is a packed bundle, not a folder.",
             "Unpack it first (whet.bundle.pack.unpack), or open it with whet.bundle.pack.opened.",
         )
-    raise BundleError(f"'{path}' is not a bundle.", "Give the folder that whet optimize wrote.")
+    raise NoBundleError(f"'{path}' is not a bundle.", "Give the folder that whet optimize wrote.")
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:
@@ -218,10 +225,10 @@ def _sealed_manifest(folder: Path) -> bytes:
     try:
         (folder / MANIFEST).lstat()
     except FileNotFoundError as error:
-        raise BundleError(
-            f"'{folder}' is not a bundle: it has no '{MANIFEST}'.",
-            "Give the folder that whet optimize wrote.",
-        ) from error
+        words = f"'{folder}' is not a bundle: it has no '{MANIFEST}'."
+        if (folder / SEAL).exists():  # it was one
+            raise BundleCorruptError(words, REMEDY) from error
+        raise NoBundleError(words, "Give the folder that whet optimize wrote.") from error
     except OSError as error:
         raise unreadable(str(folder), error) from error
     data = read_limited(folder, MANIFEST, MANIFEST_LIMITS.size_bytes)

@@ -8,6 +8,7 @@ from textwrap import wrap
 from whet.cli.console import Paint, clip, plain, width_of
 from whet.core.evidence import Evidence, Quality, Trial, Verdict
 from whet.core.points import shared_percentile
+from whet.core.scope import TRANSFORM
 from whet.report import format as fmt
 from whet.report.facts import Facts
 from whet.report.headline import headline, word
@@ -70,6 +71,7 @@ def closing(
     elif facts.gaps:
         lines += wrap(plain(gap_sentence(facts.gaps)), columns)
     lines += _original(facts)
+    lines += [plain(n.reason) for n in evidence.notes if n.where == TRANSFORM]
     for note in facts.warnings:
         lines += wrap(f"! {plain(note.where)}: {plain(note.reason)}", columns)
     if bundle is not None:

@@ -23,7 +23,7 @@ class Exit(enum.IntEnum):
 TABLE: dict[Exit, str] = {
     Exit.KEPT: "done; of optimize: the contract is kept",
     Exit.INTERNAL: "something inside failed",
-    Exit.NOT_KEPT: "the contract is not kept, or can't be proven; of verify: not checked",
+    Exit.NOT_KEPT: "the contract is not kept, or can't be proven; of verify: also not checked",
     Exit.BAD_INPUT: "what was given can't be used (also a wrong command line)",
     Exit.HOST: "this machine lacks something",
     Exit.BUNDLE: "the bundle is refused, or does not hold here",

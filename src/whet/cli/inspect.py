@@ -12,6 +12,7 @@ from whet.cli.console import Console, plain
 from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Inspection, Verbs
 from whet.core.points import shown_point
+from whet.core.scope import scope
 from whet.report import format as fmt
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def _lines(found: Inspection, console: Console) -> list[str]:
             "transform",
             str(m.transform.get("type", "?")) if m.transform is not None else "none: arrays only",
         ),
+        ("timed", scope(str(m.transform.get("type", "?"))) if m.transform is not None else ""),
         ("tuned for", f"{m.machine.cpu}, {fmt.plural(m.machine.cores, 'core')}"),
     ]
     if found.evidence is not None:
@@ -68,7 +70,7 @@ def _lines(found: Inspection, console: Console) -> list[str]:
             ("outcome", found.evidence.sentence),
         ]
     lines = [paint(plain(m.name), "bold")]
-    lines += [f"{paint(f'{name:<10}', 'dim')} {plain(value)}" for name, value in pairs]
+    lines += [f"{paint(f'{name:<10}', 'dim')} {plain(value)}" for name, value in pairs if value]
     return [
         *lines,
         "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from whet.bundle.golden import GoldenResult
     from whet.bundle.manifest import LatencySummary, Manifest
     from whet.core.contract import Contract
-    from whet.core.evidence import Evidence, Latency
+    from whet.core.evidence import Evidence, Latency, Percentile, Verdict
     from whet.core.note import Note
     from whet.core.spec import Arrays
     from whet.core.standing import Standing
     from whet.errors import WhetError
     from whet.measure.scenarios import Outcome as LoadOutcome
     from whet.search.events import Event
+    from whet.serve.clauses import ClauseHere
 
 __all__ = [
     "Api",
@@ -94,6 +95,14 @@ class Verification(Protocol):
     def latency(self) -> Latency | None: ...
     @property
     def notes(self) -> tuple[Note, ...]: ...
+    @property
+    def made(self) -> Evidence | None: ...
+    @property
+    def clauses(self) -> tuple[ClauseHere, ...]: ...
+    @property
+    def kept(self) -> Verdict | None: ...
+    @property
+    def far_off(self) -> str: ...
 
 
 class Inspection(Protocol):
@@ -118,6 +127,16 @@ class Bench(Protocol):
     def outcome(self) -> LoadOutcome: ...
     @property
     def seconds(self) -> float: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def runs(self) -> int: ...
+    @property
+    def needed(self) -> int: ...
+    @property
+    def transform(self) -> str | None: ...
+    @property
+    def parts(self) -> Mapping[str, tuple[Percentile, ...]]: ...
 
 
 class Api(Protocol):
@@ -161,6 +180,8 @@ class Api(Protocol):
         seconds: float = 10.0,
         rate_per_s: float | None = None,
         limit_ms: float | None = None,
+        percentile: float | None = None,
+        inputs: str | Path | None = None,
         trust_code: bool = False,
     ) -> Bench: ...
 

@@ -11,7 +11,7 @@ from whet.cli import options
 from whet.cli.console import Console, Paint, plain
 from whet.cli.exits import Exit
 from whet.cli.ports import Check, GetApi, Verbs, Verification
-from whet.core.evidence import Percentile
+from whet.core.evidence import Percentile, Verdict
 from whet.core.standing import Standing
 from whet.errors import HostError
 from whet.report import format as fmt
@@ -26,6 +26,13 @@ _SAID = {
     Standing.UNCHECKED: ("?", "yellow", "not checked"),
 }
 
+_KEPT = {
+    Verdict.PASSED: ("✓", "green", "kept"),
+    Verdict.FAILED: ("✕", "red", "not kept"),
+    Verdict.UNDECIDED: ("?", "yellow", "not proven"),
+    None: ("?", "yellow", "not looked at"),
+}
+
 
 def add(verbs: Verbs) -> None:
     """Add this verb to the command line."""
@@ -33,14 +40,17 @@ def add(verbs: Verbs) -> None:
         "verify",
         help="replay a bundle's goldens and measure it here",
         description="Check a bundle's hashes, replay its recorded answers on this machine, measure"
-        " its latency, and say how this machine differs from the one it was tuned for."
+        " its latency, say how this machine differs from the one it was tuned for, and give a"
+        " verdict here for each clause of its contract."
         " Exits with 5 when an answer differs or the default variant can't run here, with 4 when"
-        " this machine lacks what the default variant needs, and with 2 when that variant was not"
-        " checked for another reason.",
+        " this machine lacks what the default variant needs, and with 2 when a clause is not kept"
+        " or not proven here, or that variant was not checked for another reason.",
         allow_abbrev=False,
     )
     parser.add_argument("bundle", help="its folder")
-    parser.add_argument("--quick", action="store_true", help="time nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="time nothing; latency, size and memory get no verdict"
+    )
     options.add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.set_defaults(run=run)
@@ -60,7 +70,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
 def _code(found: Verification) -> Exit:
     """Where nothing was compared, what is missing decides."""
     if found.standing is Standing.HOLDS:
-        return Exit.KEPT
+        return Exit.KEPT if found.kept in {None, Verdict.PASSED} else Exit.NOT_KEPT
     if found.standing is not Standing.UNCHECKED:
         return Exit.BUNDLE
     errors = [check.error for check in found.checks if check.variant == found.variant]
@@ -76,8 +86,13 @@ def _document(found: Verification, code: int) -> dict[str, object]:
         "machine_same": found.machine_same,
         "differences": found.differences,
         "variants": {check.variant: _variant(check) for check in found.checks},
+        "kept": found.kept,
+        "clauses": found.clauses,
+        "contract": found.made.contract if found.made is not None else None,
+        "kept_where_made": found.made.kept if found.made is not None else None,
         "expected": found.expected,
         "latency": found.latency,
+        "far_off": found.far_off,
         "notes": found.notes,
     }
 
@@ -116,15 +131,46 @@ def _lines(found: Verification, paint: Paint) -> list[str]:
         lines += [f"    {plain(n.where)}: {plain(n.reason)}" for n in found.differences]
         lines.append("    Its latency may differ; 'whet optimize' on this machine tunes anew.")
     lines += _latency(found)
-    lines.append("")
+    if found.far_off:
+        lines.append(f"{paint('!', 'yellow')} {plain(found.far_off)}")
+    lines += [*_contract(found, paint), ""]
     if found.ok:
-        lines.append(paint("The bundle holds here.", "bold", "green"))
+        lines.append(_whole(found, paint))
     elif found.standing is Standing.UNCHECKED:
         words = f"Whether the bundle holds here is not known: '{found.variant}' was not checked."
         lines.append(paint(plain(words), "bold", "yellow"))
     else:
         lines.append(paint("The bundle does not hold here.", "bold", "red"))
     return lines
+
+
+def _contract(found: Verification, paint: Paint) -> list[str]:
+    """The contract, a verdict here for each of its clauses, and what the search said of it."""
+    if found.made is None:
+        return []
+    lines = [f"  contract: {plain(found.made.contract.brief())}"]
+    for clause in found.clauses:
+        sign, color, words = _KEPT[clause.verdict]
+        lines.append(f"{paint(sign, color)} {clause.name}: {words}; {plain(clause.words)}")
+    if found.made.kept is not Verdict.PASSED or not found.clauses:
+        _, _, words = _KEPT[found.made.kept]
+        lines.append(f"  where it was made: {words}. {plain(found.made.sentence)}")
+    return lines
+
+
+def _whole(found: Verification, paint: Paint) -> str:
+    """The verdict of a bundle whose answers hold."""
+    open_names = [clause.name for clause in found.clauses if clause.verdict is not Verdict.PASSED]
+    names = ", ".join(open_names)
+    if found.kept is Verdict.FAILED:
+        failed = ", ".join(c.name for c in found.clauses if c.verdict is Verdict.FAILED)
+        words = f"The answers hold here, the contract does not: {failed}."
+        return paint(words, "bold", "red")
+    if found.kept is Verdict.UNDECIDED:
+        words = f"The answers hold here; whether the contract does is not proven: {names}."
+        return paint(words, "bold", "yellow")
+    rest = f" Not looked at: {names}." if open_names else ""
+    return paint("The bundle holds here.", "bold", "green") + rest
 
 
 def _latency(found: Verification) -> list[str]:

@@ -21,7 +21,7 @@ from whet.data.layout import StoreRef
 from whet.errors import EngineError, OptionError, WhetError
 from whet.measure.cgroup import allowed_memory, available_memory
 from whet.measure.contender import Contender, disk_bytes
-from whet.measure.noise import read_cpu_use, uneven, unrest
+from whet.measure.noise import TOO_NOISY, read_cpu_use, uneven, unrest
 from whet.measure.plan import (
     ClockPlan,
     Race,
@@ -247,10 +247,10 @@ class _Track:
         }
         latency = {name: latency_of(each, self._plan) for name, each in turns.items()}
         if unquiet:
-            self.note(f"Too noisy to trust small differences: {unquiet}.")
+            self.note(f"{TOO_NOISY}: {unquiet}.")
         for name, found in latency.items():
             if unlike := uneven(found.restart_spread):
-                self._notes.append(Note(name, f"Too noisy to trust small differences: {unlike}."))
+                self._notes.append(Note(name, f"{TOO_NOISY}: {unlike}."))
         return Race(
             plan=self._plan,
             turns=turns,

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 
 import psutil
 
-__all__ = ["CpuUse", "read_cpu_use", "uneven", "unrest"]
+__all__ = ["TOO_NOISY", "CpuUse", "read_cpu_use", "uneven", "unrest"]
+
+TOO_NOISY = "Too noisy to trust small differences"
+"""How a note on a race begins whose figures mean little."""
 
 _FOREIGN = 0.15
 _STEAL = 0.02

@@ -1,4 +1,4 @@
-"""The four load scenarios, with MLPerf's names, over a session in this process.
+"""The four load scenarios, with MLPerf's names, in this process.
 
 SingleStream and MultiStream ask again as soon as they are answered (closed loop). Server is an
 open loop: queries arrive at random (Poisson) whether or not the one before is done, and
@@ -14,19 +14,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.evidence import Percentile, Verdict
-from whet.core.spec import Arrays
 from whet.errors import OptionError, WhetError
 from whet.measure.statistics import limit_verdict, percentiles
-from whet.measure.workload import closed_loop, warm_up
-from whet.runtimes.base import Session
+from whet.measure.workload import Q, closed_loop, warm_up
 
 __all__ = [
     "MultiStream",
@@ -104,6 +103,7 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         percentiles: of the answered queries, as far as their number supports them.
         max_ms: of the answered queries; 0 where none was.
         throughput_per_s: rows answered per second.
+        wall_s: from the first query to the last answer.
         verdict: whether the misses prove that the percentile keeps the limit; ``None`` without one.
     """
 
@@ -119,6 +119,7 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     throughput_per_s: float
     verdict: Verdict | None
     first_error: str = ""
+    wall_s: float = 0.0
 
 
 def poisson_arrivals(rate_per_s: float, queries: int, seed: int) -> NDArray[np.float64]:
@@ -178,41 +179,47 @@ def outcome_of(
         if judged and percentile is not None
         else None,
         first_error=first_error,
+        wall_s=wall_s,
     )
 
 
 def run_scenario(
     scenario: Scenario,
-    session: Session,
-    batches: Sequence[Arrays],
+    run: Callable[[Q], object],
+    batches: Sequence[Q],
     *,
+    rows: int = 1,
     limit_ms: float | None = None,
+    seconds: float | None = None,
     seed: int = 0,
 ) -> Outcome:
-    """Run a scenario over a session, after a warm-up by rule.
+    """Run a scenario, after a warm-up by rule.
 
     Args:
         scenario: which.
-        session: that answers.
-        batches: inputs to cycle over, each of as many rows as the scenario's queries have.
+        run: answers one query.
+        batches: queries to cycle over.
+        rows: of each of them.
         limit_ms: for the closed-loop scenarios, where there is one.
+        seconds: no query of a closed-loop scenario is asked after that time; the warm-up
+            before it takes at most a quarter as long.
         seed: of the order.
 
     Raises:
         OptionError: no inputs.
-        WhetError: as the session refused (closed-loop scenarios; Server counts errors).
+        WhetError: as ``run`` refused (closed-loop scenarios; Server counts errors).
     """
     if not batches:
         raise OptionError("There is nothing to ask.", "Give at least one batch of inputs.")
-    warm_up(session.run, batches, concurrency=1, seconds=_WARM_SECONDS, queries=_WARM_QUERIES)
+    warm_s = _WARM_SECONDS if seconds is None else min(_WARM_SECONDS, seconds / 4)
+    warm_up(run, batches, concurrency=1, seconds=warm_s, queries=_WARM_QUERIES)
     if isinstance(scenario, Server):
-        return _serve(scenario, session, batches)
-    rows = len(next(iter(batches[0].values())))
+        return _serve(scenario, run, batches, rows)
     if isinstance(scenario, Offline):
         queries, percentile, limit_ms = -(-scenario.samples // rows), None, None
     else:
         queries, percentile = scenario.queries, scenario.percentile
-    ms, wall_s = closed_loop(session.run, batches, queries, concurrency=1, seed=seed, seconds=None)
+    ms, wall_s = closed_loop(run, batches, queries, concurrency=1, seed=seed, seconds=seconds)
     return outcome_of(
         type(scenario).__name__,
         ms,
@@ -223,14 +230,14 @@ def run_scenario(
     )
 
 
-class _Desk:
+class _Desk(Generic[Q]):
     """Where workers take the next scheduled query, first come first served."""
 
-    def __init__(self, scenario: Server, session: Session, batches: Sequence[Arrays]) -> None:
+    def __init__(self, scenario: Server, run: Callable[[Q], object], batches: Sequence[Q]) -> None:
         self.arrivals = poisson_arrivals(scenario.rate_per_s, scenario.queries, scenario.seed)
         give_up = scenario.give_up_ms
         self._give_up_s = (10 * scenario.limit_ms if give_up is None else give_up) / 1e3
-        self._session, self._batches = session, batches
+        self._run, self._batches = run, batches
         self._next, self._lock = 0, threading.Lock()
         self.answered_s: list[float] = []
         self.dropped = 0
@@ -247,7 +254,7 @@ class _Desk:
                     self.dropped += 1
                 continue
             try:
-                self._session.run(self._batches[query % len(self._batches)])
+                self._run(self._batches[query % len(self._batches)])
             except WhetError as error:
                 with self._lock:
                     self.errors.append(error.message)
@@ -277,8 +284,10 @@ def _wait_until(due: float) -> None:
             time.sleep(0)
 
 
-def _serve(scenario: Server, session: Session, batches: Sequence[Arrays]) -> Outcome:
-    desk = _Desk(scenario, session, batches)
+def _serve(
+    scenario: Server, run: Callable[[Q], object], batches: Sequence[Q], rows: int
+) -> Outcome:
+    desk = _Desk(scenario, run, batches)
     threads = [threading.Thread(target=desk.work) for _ in range(max(1, scenario.workers))]
     desk.begin = time.perf_counter()
     for thread in threads:
@@ -288,7 +297,7 @@ def _serve(scenario: Server, session: Session, batches: Sequence[Arrays]) -> Out
     return outcome_of(
         type(scenario).__name__,
         np.asarray(desk.answered_s, np.float64) * 1e3,
-        rows_per_query=len(next(iter(batches[0].values()))),
+        rows_per_query=rows,
         wall_s=time.perf_counter() - desk.begin,
         errors=len(desk.errors),
         dropped=desk.dropped,

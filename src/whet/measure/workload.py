@@ -8,6 +8,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 
-__all__ = ["build_ring", "closed_loop", "order_of", "settled", "warm_up"]
+__all__ = ["Q", "build_ring", "closed_loop", "order_of", "settled", "warm_up"]
 
 _RING_BYTES = 8 << 20
 _RING_LENGTH = 128
@@ -24,7 +25,7 @@ _WINDOW_QUERIES = 8
 _WINDOW_SECONDS = 0.02
 _TOLERANCE = 0.02
 
-Run = Callable[[Arrays], object]
+Q = TypeVar("Q")  # a query: arrays, or what is made into them inside the clock
 
 
 def build_ring(feed: SampleStore, batch: int) -> list[Arrays]:
@@ -43,8 +44,8 @@ def build_ring(feed: SampleStore, batch: int) -> list[Arrays]:
 
 
 def closed_loop(
-    run: Run,
-    ring: Sequence[Arrays],
+    run: Callable[[Q], object],
+    ring: Sequence[Q],
     queries: int,
     *,
     concurrency: int,
@@ -81,8 +82,8 @@ def _no_collections() -> Iterator[None]:
 
 
 def _closed_loop(
-    run: Run,
-    ring: Sequence[Arrays],
+    run: Callable[[Q], object],
+    ring: Sequence[Q],
     queries: int,
     concurrency: int,
     seed: int,
@@ -110,7 +111,11 @@ def order_of(length: int, queries: int, seed: int) -> list[int]:
 
 
 def _caller(
-    run: Run, ring: Sequence[Arrays], order: Sequence[int], queries: int, limit: int | None
+    run: Callable[[Q], object],
+    ring: Sequence[Q],
+    order: Sequence[int],
+    queries: int,
+    limit: int | None,
 ) -> tuple[NDArray[np.int64], int]:
     clock = time.perf_counter_ns
     spent = np.zeros(queries, np.int64)
@@ -129,8 +134,8 @@ def _caller(
 
 
 def _together(
-    run: Run,
-    ring: Sequence[Arrays],
+    run: Callable[[Q], object],
+    ring: Sequence[Q],
     shares: Sequence[Sequence[int]],
     counts: Sequence[int],
     limit: int | None,
@@ -168,7 +173,7 @@ def settled(medians: Sequence[float]) -> bool:
 
 
 def warm_up(
-    run: Run, ring: Sequence[Arrays], *, concurrency: int, seconds: float, queries: int
+    run: Callable[[Q], object], ring: Sequence[Q], *, concurrency: int, seconds: float, queries: int
 ) -> tuple[int, float, bool]:
     """Run windows of queries until two agree, or a limit is reached.
 
@@ -182,7 +187,7 @@ def warm_up(
 
 
 def _warm_up(
-    run: Run, ring: Sequence[Arrays], concurrency: int, seconds: float, queries: int
+    run: Callable[[Q], object], ring: Sequence[Q], concurrency: int, seconds: float, queries: int
 ) -> tuple[int, float, bool]:
     medians: list[float] = []
     done, begin = 0, time.perf_counter()

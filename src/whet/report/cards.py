@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from whet.core.contract import DropKind
-from whet.core.evidence import SampleSummary
 from whet.core.note import Note
 from whet.report import format as fmt
 from whet.report.facts import Facts
@@ -95,8 +94,9 @@ def render_machine(facts: Facts) -> Html:
     )
 
 
-def render_samples(samples: SampleSummary) -> Html:
+def render_samples(facts: Facts) -> Html:
     """What the samples were, and how they were split."""
+    samples = facts.evidence.samples
     total = max(1, samples.repair + samples.select + samples.certify)
     parts = [("repair", samples.repair), ("select", samples.select), ("certify", samples.certify)]
     x, bars, names = 0.0, [], []
@@ -121,8 +121,11 @@ def render_samples(samples: SampleSummary) -> Html:
         )
         names.append(el("li", swatch, f"{name} {count:,}"))
         x += share
+    by = f" by {fmt.metric_label(facts.metric)}" if facts.metric != "auto" else ""
     labels = (
-        "labelled" if samples.labelled else "without labels: judged by agreement with the original"
+        "labelled"
+        if samples.labelled
+        else f"without labels: the original's own answers are the measure{by and ','}{by}"
     )
     return _card(
         "Samples",

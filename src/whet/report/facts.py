@@ -9,6 +9,7 @@ from functools import cached_property
 from whet.core.evidence import Evidence, Latency, Percentile, Quality, Status, Trial, Verdict
 from whet.core.note import Note
 from whet.core.points import shared_percentile, shown_point
+from whet.measure.noise import TOO_NOISY
 from whet.search.gaps import gaps
 from whet.search.misses import nearer, noise_decides
 
@@ -141,7 +142,13 @@ class Facts:
     @property
     def warnings(self) -> tuple[Note, ...]:
         """Notes without which the verdict would say too much."""
-        return tuple(note for note in self.evidence.notes if note.where in _WARNINGS)
+        decides = {"race", *(t.name for t in (self.chosen, self.baseline) if t is not None)}
+        return tuple(
+            note
+            for note in self.evidence.notes
+            if note.where in _WARNINGS
+            or (note.where in decides and note.reason.startswith(TOO_NOISY))
+        )
 
     @property
     def nearest(self) -> bool:

@@ -42,6 +42,7 @@ __all__ = [
 
 DASH = "–"
 _DIGITS = 3
+_TINY = 1e-4  # below it a loss without a unit is written with a power of ten
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|pt|ms|µs|s|B|kB|MB|GB)(?!\w))")
 
 # Metrics that are shares: shown in percent, their differences in points.
@@ -208,17 +209,17 @@ def metric_value(metric: str, value: float) -> str:
 
 
 def lost(metric: str, drop: float) -> str:
-    """A loss of quality with its unit: ``"0.35 pt"``, ``"0.0023"``; negative is a gain."""
+    """A loss of quality with its unit: ``"0.35 pt"``, ``"0.0023"``, ``"1.7e−6"``; negative is a gain."""
     if not math.isfinite(drop):
         return DASH
     scale, unit = metric_unit(metric)
     value = drop * scale
-    text = (
-        fixed(value, 2)
-        if unit
-        else fixed(value, max(4, decimals(value, 2)) if abs(value) < 1 else 2)
-    )
-    return f"{text} {unit}".rstrip()
+    if unit:
+        return f"{fixed(value, 2)} {unit}"
+    if 0 < abs(value) < _TINY:
+        number, _, power = f"{value:.1e}".partition("e")
+        return f"{number}e{int(power)}".replace("-", "\u2212")
+    return fixed(value, max(4, decimals(value, 2)) if abs(value) < 1 else 2)
 
 
 def allowed(metric: str, drop: float) -> str:

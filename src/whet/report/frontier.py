@@ -9,6 +9,8 @@ The picture is drawn twice, wide and narrow, and the style sheet shows one.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from whet.report import format as fmt
 from whet.report.axes import linear_ticks, log_ticks
 from whet.report.facts import Facts
@@ -163,12 +165,13 @@ def _bounds(plot: Plot) -> Html:
 
 
 def _stairs(plot: Plot) -> Html | None:
-    """The stairs that no candidate lies above and left of."""
+    """The stairs that no candidate lies above and left of, out to the plot's edges."""
     best = corners(plot)
-    if len(best) < 2:
+    if not best:
         return None
-    steps = "".join(f"H{x:.1f}V{y:.1f}" for x, y in best[1:])
-    return el("path", d=f"M{best[0][0]:.1f} {best[0][1]:.1f}{steps}", class_="front")
+    steps = "".join(f"V{y:.1f}H{x:.1f}" for (_, y), (x, _) in pairwise(best))
+    ends = f"V{best[-1][1]:.1f}H{plot.right:.1f}"
+    return el("path", d=f"M{best[0][0]:.1f} {plot.bottom:.1f}{steps}{ends}", class_="front")
 
 
 def _mark(plot: Plot, point: Point) -> Html:

@@ -34,7 +34,7 @@ def bound_names(plot: Plot) -> list[Label]:
 
 
 def corners(plot: Plot) -> list[tuple[float, float]]:
-    """The undominated marks, from left to right."""
+    """The undominated marks, from left to right; each loses less than the one before."""
     ends = {"chosen", "baseline"}
     known = sorted(
         (plot.column(p), plot.row(p))
@@ -90,6 +90,9 @@ def _lines(plot: Plot) -> list[Box]:
     if plot.floor is not None:
         found.append(Box(plot.left, plot.y(plot.floor) - 1, plot.right, plot.y(plot.floor) + 1))
     turns = corners(plot)
+    if turns:
+        (x1, y1), (x2, y2) = turns[0], turns[-1]
+        found += [Box(x1 - 1, y1, x1 + 1, plot.bottom), Box(x2, y2 - 1, plot.right, y2 + 1)]
     for (x1, y1), (x2, y2) in pairwise(turns):
         found += [Box(x1, y1 - 1, x2, y1 + 1), Box(x2 - 1, y2, x2 + 1, y1)]
     for point in plot.points:

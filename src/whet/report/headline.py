@@ -133,9 +133,18 @@ def render_header(facts: Facts) -> Html:
         badge,
         el("h1", fmt.unbroken(headline(facts))),
         el("p", fmt.unbroken(sentence), class_="lead") if sentence and _adds(facts) else None,
+        _warned(facts),
         el("dl", *tiles, class_="tiles") if tiles else None,
         class_=f"top {kind}",
     )
+
+
+def _warned(facts: Facts) -> Html | None:
+    """What takes from the verdict stands beside it: noise, chance, samples asked before."""
+    if not facts.warnings:
+        return None
+    items = [el("li", el("b", n.where), ": ", fmt.unbroken(n.reason)) for n in facts.warnings]
+    return el("ul", *items, class_="notes warned")
 
 
 def _adds(facts: Facts) -> bool:

@@ -77,7 +77,7 @@ def render(evidence: Evidence, bundle: BundleInfo | None = None) -> str:
         _section("Classes", None, render_classes(facts)),
         el(
             "div",
-            cards.render_samples(evidence.samples),
+            cards.render_samples(facts),
             cards.render_bundle(bundle) if bundle is not None else None,
             cards.render_reproduce(facts),
             class_="cards",

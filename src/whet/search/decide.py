@@ -14,17 +14,19 @@ from collections.abc import Iterable
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial, Verdict
 from whet.core.points import shared_percentile
+from whet.measure.clauses import (
+    Clause,
+    footprint_clauses,
+)
+from whet.measure.latency_clause import kept_latency, latency_words
 from whet.search.figures import answers_right, damage, speed
 from whet.search.judged import expected, likely_holds, quality_clause, within
 from whet.search.kinds import answer_kind, one_of_each_answer, safest_of_each_kind
-from whet.search.latency_clause import kept_latency
-from whet.search.limits import limit_clauses, nearest
-from whet.search.tail_proof import latency_words
+from whet.search.limits import nearest
 
 __all__ = [
     "FINALISTS",
     "NOISE",
-    "Clause",
     "certify_order",
     "choose",
     "clauses",
@@ -35,8 +37,6 @@ __all__ = [
     "slower_at",
 ]
 
-Clause = tuple[str, Verdict, str]
-
 FINALISTS = 4  # certified at most, besides risky ones
 NOISE = 1.1  # a speed-up above this isn't made by a restless machine
 _PLAUSIBLE = 2  # risky finalists at the end of the sequence
@@ -45,8 +45,12 @@ _LEVEL = 0.02  # speeds within this share of each other count as equal
 
 def clauses(trial: Trial, contract: Contract) -> tuple[Clause, ...]:
     """Each clause with its verdict and the figures, in words."""
-    latency = kept_latency(trial.latency, contract), latency_words(trial, contract)
-    return (("latency", *latency), quality_clause(trial), *limit_clauses(trial, contract))
+    latency = kept_latency(trial.latency, contract), latency_words(trial.latency, contract)
+    return (
+        ("latency", *latency),
+        quality_clause(trial),
+        *footprint_clauses(trial.footprint, contract),
+    )
 
 
 def keeps(trial: Trial, contract: Contract) -> Verdict:

@@ -59,7 +59,7 @@ def refuse_early(given: Given, contract: Contract, ledger: Path | None, out: Pat
 
 def _load_metric(given: Given, contract: Contract) -> None:
     """Load a metric that is named; a live function is there already."""
-    if given.metric is None and isinstance(contract.metric, str) and ":" in contract.metric:
+    if given.metric is None and ":" in str(contract.metric):
         load_metric(contract.metric)
 
 

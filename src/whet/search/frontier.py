@@ -13,15 +13,18 @@ __all__ = ["frontier"]
 def frontier(trials: Iterable[Trial]) -> tuple[Trial, ...]:
     """The undominated trials, from most accurate to fastest.
 
-    A trial is dominated when another is at least as fast and loses no more
-    quality, and is better in one of the two. Of exact equals the first stays.
+    A trial is dominated when another loses no more quality and isn't slower, as far
+    as the interval of its own speed-up tells: what can't be told to be faster than
+    something that loses less has nothing to offer. Of exact equals the first stays.
     """
     known = [t for t in trials if t.status is Status.OK and damage(t) < float("inf")]
-    ordered = sorted(known, key=lambda t: (-speed(t), damage(t)))
     kept: list[Trial] = []
-    least = float("inf")
-    for trial in ordered:
-        if damage(trial) < least:
-            least = damage(trial)
+    for trial in sorted(known, key=lambda t: (damage(t), -speed(t))):
+        if not kept or _surely(trial) > speed(kept[-1]):
             kept.append(trial)
-    return tuple(reversed(kept))
+    return tuple(kept)
+
+
+def _surely(trial: Trial) -> float:
+    """The lower end of its speed-up."""
+    return trial.speedup.low if trial.speedup is not None else 0.0

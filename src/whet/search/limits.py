@@ -1,22 +1,16 @@
-"""The clauses on size and memory: their words, and how far a miss is away; pure."""
+"""The clauses on size and memory: how far a miss is away; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from whet.core.contract import Contract
-from whet.core.evidence import Trial, Verdict
+from whet.core.evidence import Trial
 from whet.core.points import shared_percentile
 from whet.core.units import bytes_words, round_up_bytes
+from whet.measure.clauses import footprint_limits
 
-__all__ = ["limit_clauses", "loosened", "nearest"]
+__all__ = ["loosened", "nearest"]
 
 _LEVEL = 0.02  # misses within this share of each other are equally near
-
-
-def limit_clauses(trial: Trial, contract: Contract) -> list[tuple[str, Verdict, str]]:
-    """Name, verdict and figures in words of each limit that the contract has."""
-    return [_clause(name, value, limit) for name, value, limit in _limits(trial, contract)]
 
 
 def nearest(trials: list[Trial], contract: Contract) -> list[Trial]:
@@ -35,7 +29,7 @@ def loosened(trial: Trial, contract: Contract) -> str:
     """The limits that would let a trial pass, as ``"a size of 149 kB"``; empty if it does."""
     return " and ".join(
         f"a {name} of {bytes_words(round_up_bytes(value))}"
-        for name, value, limit in _limits(trial, contract)
+        for name, value, limit in footprint_limits(trial.footprint, contract)
         if value is not None and value > limit
     )
 
@@ -50,7 +44,9 @@ def _excess(trial: Trial, contract: Contract, q: float) -> tuple[float, float]:
         contract: with the limits.
         q: the percentile to compare latencies by.
     """
-    sizes = [v / limit for _, v, limit in _limits(trial, contract) if v is not None]
+    sizes = [
+        v / limit for _, v, limit in footprint_limits(trial.footprint, contract) if v is not None
+    ]
     low = [0.0, *(size / (1 + _LEVEL) - 1 for size in sizes)]
     high = [0.0, *(size - 1 for size in sizes)]
     point = trial.latency.at(q) if trial.latency is not None else None
@@ -60,22 +56,3 @@ def _excess(trial: Trial, contract: Contract, q: float) -> tuple[float, float]:
         low.append(from_ms / contract.limit_ms - 1)
         high.append(to_ms / contract.limit_ms - 1)
     return max(low), max(high)
-
-
-def _limits(trial: Trial, contract: Contract) -> Iterable[tuple[str, int | None, int]]:
-    found = trial.footprint
-    if contract.max_bytes is not None:
-        yield "size", found.disk_bytes if found is not None else None, contract.max_bytes
-    if contract.max_memory_bytes is not None:
-        peak = found.peak_bytes if found is not None else None
-        yield "memory", peak, contract.max_memory_bytes
-
-
-def _clause(name: str, value: int | None, limit: int) -> tuple[str, Verdict, str]:
-    if value is None:
-        return name, Verdict.UNDECIDED, f"{name} not measured"
-    own, its = bytes_words(value), bytes_words(limit)
-    if own == its and value != limit:  # three digits don't tell them apart
-        own, its = f"{value:,} B", f"{limit:,} B"
-    verdict = Verdict.PASSED if value <= limit else Verdict.FAILED
-    return name, verdict, f"{name} {own}, limit {its}"

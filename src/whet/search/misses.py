@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial, Verdict
+from whet.measure.latency_clause import kept_latency, median_fits
 from whet.search.figures import speed
-from whet.search.latency_clause import kept_latency, median_fits
 from whet.search.limits import loosened, nearest
 
 __all__ = ["nearer", "noise_decides", "proven"]

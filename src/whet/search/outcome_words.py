@@ -11,14 +11,13 @@ from collections.abc import Iterable
 
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial, Verdict
+from whet.measure.latency_clause import judging_point, kept_latency, latency_words, queries_words
 from whet.search.decide import NOISE, clauses, clearly_faster
 from whet.search.feasibility import fitting_width
 from whet.search.figures import speed
 from whet.search.judged import is_stranger
-from whet.search.latency_clause import judging_point, kept_latency
 from whet.search.limits import loosened
 from whet.search.misses import nearer, noise_decides, proven
-from whet.search.tail_proof import latency_words, queries_words
 from whet.search.untried import Untried, Why
 
 __all__ = ["next_step", "outcome_sentence"]
@@ -64,7 +63,7 @@ def outcome_sentence(
         return f"{start}. Nearest is {chosen.name}; {gap}."
     return (
         f"{start}. Of what is proven, {chosen.name} is chosen; {gap}. {other.name} came nearer"
-        f" ({latency_words(other, contract)}), but isn't clearly faster than {baseline.name}."
+        f" ({latency_words(other.latency, contract)}), but isn't clearly faster than {baseline.name}."
     )
 
 

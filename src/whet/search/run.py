@@ -15,7 +15,9 @@ from whet.bundle.draft import BundleDraft
 from whet.core.contract import Contract
 from whet.core.evidence import Evidence
 from whet.core.note import Note
+from whet.core.scope import TRANSFORM, scope
 from whet.core.scratch import sweep
+from whet.data.transform import ImageTransform
 from whet.measure.cgroup import allowed_cores
 from whet.search.budget import Budget
 from whet.search.climb import Climbed, climb
@@ -220,5 +222,5 @@ def _evidence(
 def _transform_notes(setup: Setup) -> tuple[Note, ...]:
     if setup.transform is None:
         return ()
-    kind = type(setup.transform).__name__
-    return (Note("transform", f"{kind} is recorded in the bundle and not inside these latencies."),)
+    kind = "image" if isinstance(setup.transform, ImageTransform) else "text"
+    return (Note(TRANSFORM, scope(kind)),)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from whet.core.contract import Contract
-from whet.core.evidence import Latency, Trial, Verdict
+from whet.core.evidence import Latency
 from whet.core.note import Note
+from whet.measure.latency_clause import queries_words
 from whet.measure.statistics import queries_needed
-from whet.search.latency_clause import judging_point, kept_latency
 
-__all__ = ["latency_words", "proof_s", "queries_words", "query_ms", "too_few_notes"]
+__all__ = ["proof_s", "query_ms", "too_few_notes"]
 
 _MISSES = 1  # allowed for: one query in some hundreds is late for no fault of the engine
 
@@ -42,36 +42,6 @@ def query_ms(latency: Latency | None) -> float | None:
     """The median of a query, where it was measured."""
     point = latency.at(50.0) if latency is not None else None
     return point.value_ms if point is not None else None
-
-
-def queries_words(contract: Contract, had: int) -> str:
-    """How many queries there were and how many prove the limit; empty where there were enough."""
-    clean = queries_needed(contract.percentile)
-    if contract.limit_ms is None or had >= clean:
-        return ""
-    one = queries_needed(contract.percentile, 1)
-    return (
-        f"p{contract.percentile:g} ≤ {contract.limit_ms:g} ms takes {clean:,} queries without a"
-        f" miss to prove ({one:,} with one), and {had:,} were had"
-    )
-
-
-def latency_words(trial: Trial, contract: Contract) -> str:
-    """The figures of the clause on latency; empty without a limit."""
-    if contract.limit_ms is None:
-        return ""
-    asked, limit = f"p{contract.percentile:g}", f"{contract.limit_ms:g} ms"
-    point = judging_point(trial.latency, contract)
-    if point is not None and point.q == contract.percentile:
-        high = f", at most {point.high_ms:.3g}" if point.high_ms is not None else ""
-        return f"{asked} {point.value_ms:.3g} ms{high}, limit {limit}"
-    if point is not None and kept_latency(trial.latency, contract) is Verdict.FAILED:
-        return (
-            f"p{point.q:g} is {point.value_ms:.3g} ms already, at least {point.low_ms:.3g},"
-            f" and {asked} can't be less; limit {limit}"
-        )
-    few = queries_words(contract, trial.latency.queries) if trial.latency is not None else ""
-    return few or f"{asked} not measured, limit {limit}"
 
 
 def too_few_notes(contract: Contract, latency: Mapping[str, Latency]) -> tuple[Note, ...]:

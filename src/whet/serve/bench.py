@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-import numpy as np
-
-from whet.bundle.golden import load_goldens
-from whet.core.spec import Arrays
+from whet.bundle.read import read_bundle
 from whet.errors import OptionError
+from whet.measure.cgroup import cores_for
+from whet.measure.pinned import pinned
 from whet.measure.scenarios import (
     MultiStream,
     Offline,
@@ -21,7 +19,12 @@ from whet.measure.scenarios import (
     SingleStream,
     run_scenario,
 )
-from whet.serve.loaded import Loaded, load
+from whet.measure.statistics import queries_needed
+from whet.measure.workload import Q
+from whet.serve.loaded import load
+from whet.serve.queries import Asking, Parts, golden_queries
+from whet.serve.raw import raw_queries, read_raw
+from whet.serve.timing import tuned_threads
 
 __all__ = ["SCENARIOS", "Bench", "ScenarioName", "bench"]
 
@@ -29,7 +32,8 @@ ScenarioName = Literal["single-stream", "multi-stream", "server", "offline"]
 SCENARIOS: tuple[str, ...] = get_args(ScenarioName)
 
 _STREAMS = 8
-_PROBES = 20
+_DEFAULT_PERCENTILE = 99.0
+_QUICKEST_S = 5e-6  # no query takes less; bounds how many fit into the time
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,24 @@ class Bench:
         scenario: its name.
         variant: that ran.
         outcome: counts, percentiles, throughput and, with a limit, the verdict.
-        seconds: wall time of the measured part and its warm-up.
+        seconds: wall time of the measured part, without the warm-up before it.
+        rows: of a query.
+        runs: of the engine that a query takes.
+        needed: queries that prove a limit of the percentile even with one miss.
+        transform: kind of what makes the network's inputs; it is inside of ``outcome`` only where
+            raw samples were asked.
+        parts: then, percentiles of ``transform`` and ``network`` apart.
     """
 
     scenario: str
     variant: str
     outcome: Outcome
     seconds: float
+    rows: int = 1
+    runs: int = 1
+    needed: int = 0
+    transform: str | None = None
+    parts: Parts = field(default_factory=dict)
 
 
 def bench(
@@ -57,79 +72,107 @@ def bench(
     seconds: float,
     rate_per_s: float | None,
     limit_ms: float | None,
+    percentile: float | None = None,
+    inputs: str | Path | None = None,
     trust_code: bool = False,
 ) -> Bench:
-    """Open a bundle and run a scenario for about ``seconds``.
+    """Open a bundle on the cores it was tuned for and run a scenario for ``seconds``.
 
     Raises:
         BundleError: it is refused.
-        OptionError: an unknown scenario, a missing rate, a fixed batch that doesn't fit.
+        OptionError: an unknown scenario, a missing rate, an option of another scenario, raw
+            ``inputs`` for a bundle that takes arrays.
+        SamplesError: raw inputs that can't be read.
     """
-    _check(scenario, seconds, rate_per_s, limit_ms)
-    with load(path, variant, trust_code=trust_code) as loaded:
-        rows = _STREAMS if scenario == "multi-stream" else 1
-        batches = _batches(loaded, rows)
-        plan = _plan(scenario, loaded, batches, seconds, rate_per_s, limit_ms)
-        began = time.monotonic()
-        outcome = run_scenario(plan, loaded.session, batches, limit_ms=limit_ms)
-        return Bench(scenario, loaded.variant.name, outcome, time.monotonic() - began)
+    _check(scenario, seconds, rate_per_s, limit_ms, percentile)
+    bundle = read_bundle(path)
+    evidence = bundle.evidence()
+    contract = evidence.contract if evidence is not None else None
+    if percentile is None:
+        percentile = contract.percentile if contract is not None else _DEFAULT_PERCENTILE
+    plan = _plan(scenario, seconds, rate_per_s, limit_ms, percentile)
+    cores = cores_for(tuned_threads(bundle.manifest.machine, contract))
+    with pinned(cores), load(path, variant, trust_code=trust_code) as loaded:
+        rows = _STREAMS if scenario == "multi-stream" else None
+        if inputs is None:
+            ran = _ran(plan, golden_queries(loaded, rows), limit_ms, seconds)
+        else:
+            raw = raw_queries(loaded, read_raw(Path(inputs), loaded.transform), rows)
+            ran = _ran(plan, raw, limit_ms, seconds)
+        outcome, asked, runs, parts = ran
+        kind = (bundle.manifest.transform or {}).get("type")
+        return Bench(
+            scenario=scenario,
+            variant=loaded.variant.name,
+            outcome=outcome,
+            seconds=outcome.wall_s,
+            rows=asked,
+            runs=runs,
+            needed=queries_needed(percentile, 1),
+            transform=str(kind) if kind is not None else None,
+            parts=parts,
+        )
 
 
-def _check(scenario: str, seconds: float, rate_per_s: float | None, limit_ms: float | None) -> None:
+def _ran(
+    plan: Scenario, asking: Asking[Q], limit_ms: float | None, seconds: float
+) -> tuple[Outcome, int, int, Parts]:
+    """What came of it, the rows and runs of a query, and the percentiles of its parts."""
+    outcome = run_scenario(
+        plan, asking.run, asking.queries, rows=asking.rows, limit_ms=limit_ms, seconds=seconds
+    )
+    answered = outcome.queries - outcome.errors - outcome.dropped
+    return outcome, asking.rows, asking.runs, asking.parts(answered)
+
+
+def _check(
+    scenario: str,
+    seconds: float,
+    rate_per_s: float | None,
+    limit_ms: float | None,
+    percentile: float | None,
+) -> None:
     if scenario not in SCENARIOS:
         raise OptionError(
             f"The scenario '{scenario}' is not known.", f"Take one of {', '.join(SCENARIOS)}."
         )
     if not seconds > 0:
         raise OptionError(f"{seconds} seconds measure nothing.", "Give more than 0.")
+    if percentile is not None and not 0 < percentile < 100:
+        raise OptionError(
+            f"{percentile} is no percentile.", "Give a number between 0 and 100, such as 99."
+        )
     if scenario == "server" and (rate_per_s is None or not rate_per_s > 0 or limit_ms is None):
         raise OptionError(
             "The scenario 'server' needs a rate of arrivals and a limit.",
             "Give both, e.g. --rate 50 --limit 20ms.",
         )
-
-
-def _batches(loaded: Loaded, rows: int) -> list[Arrays]:
-    """The golden inputs as queries of ``rows`` rows, repeated where there are too few."""
-    goldens = load_goldens(loaded.bundle, loaded.variant.name)
-    if goldens is None:
+    if scenario != "server" and rate_per_s is not None:
         raise OptionError(
-            f"The variant '{loaded.variant.name}' holds no golden inputs to ask with.",
-            "Choose another variant.",
+            f"Nothing arrives at a rate in the scenario '{scenario}'.",
+            "Leave --rate out, or take --scenario server.",
         )
-    symbol = loaded.variant.signature.batch_symbol
-    fixed = loaded.variant.settings.fixed.get(symbol) if symbol is not None else None
-    if fixed is not None and fixed != rows:
+    if scenario == "offline" and (limit_ms is not None or percentile is not None):
         raise OptionError(
-            f"The variant '{loaded.variant.name}' takes {fixed} rows a query, the scenario asks {rows}.",
-            "Choose another scenario, or a variant with a free batch size.",
+            "The scenario 'offline' gives all samples at once and has no latency to judge.",
+            "Leave --limit and --percentile out, or take another scenario.",
         )
-    count = len(next(iter(goldens.inputs.values())))
-    queries = max(1, count // rows)
-    return [
-        {
-            name: array[np.arange(start * rows, (start + 1) * rows) % count]
-            for name, array in goldens.inputs.items()
-        }
-        for start in range(queries)
-    ]
 
 
 def _plan(
     scenario: str,
-    loaded: Loaded,
-    batches: list[Arrays],
     seconds: float,
     rate_per_s: float | None,
     limit_ms: float | None,
+    percentile: float,
 ) -> Scenario:
-    """The scenario with as many queries as fit into the time."""
+    """The scenario; its time ends it and not its count of queries, but for arrivals at a rate."""
     if scenario == "server" and rate_per_s is not None and limit_ms is not None:
-        return Server(rate_per_s, limit_ms, queries=max(1, round(rate_per_s * seconds)))
-    began = time.perf_counter()
-    for number in range(_PROBES):
-        loaded.session.run(batches[number % len(batches)])
-    queries = max(_PROBES, round(seconds * _PROBES / (time.perf_counter() - began)))
+        queries = max(1, round(rate_per_s * seconds))
+        return Server(rate_per_s, limit_ms, queries=queries, percentile=percentile)
+    queries = max(1, int(seconds / _QUICKEST_S))
     if scenario == "multi-stream":
-        return MultiStream(queries=queries, samples=_STREAMS)
-    return Offline(samples=queries) if scenario == "offline" else SingleStream(queries=queries)
+        return MultiStream(queries=queries, samples=_STREAMS, percentile=percentile)
+    if scenario == "offline":
+        return Offline(samples=queries)
+    return SingleStream(queries=queries, percentile=percentile)

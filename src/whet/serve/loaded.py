@@ -116,14 +116,14 @@ class Loaded:
             InputError: the inputs don't fit the model or its transform.
         """
         arrays = self.arrays(inputs)
-        fixed = self._fixed_rows
+        fixed = self.fixed_rows
         rows = {len(array) for array in arrays.values() if array.ndim}
         if fixed is None or rows in ({fixed}, set()) or len(rows) != 1:
             return self.session.run(arrays)
         return self._in_batches(arrays, rows.pop(), fixed)
 
     @property
-    def _fixed_rows(self) -> int | None:
+    def fixed_rows(self) -> int | None:
         """Rows that the engine was compiled for; ``None`` where any number will do."""
         symbol = self.variant.signature.batch_symbol
         return self.variant.settings.fixed.get(symbol) if symbol is not None else None

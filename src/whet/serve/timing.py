@@ -6,16 +6,21 @@ import tempfile
 from pathlib import Path
 
 from whet.bundle.golden import Goldens
-from whet.bundle.manifest import Variant
+from whet.bundle.manifest import LatencySummary, Variant
 from whet.core.artifact import Artifact
 from whet.core.contract import Contract
-from whet.core.evidence import Latency, Machine
+from whet.core.evidence import Machine
 from whet.data.readers import open_samples
 from whet.data.store import write_store
 from whet.measure.clock import ClockPlan, race
 from whet.measure.contender import Contender
+from whet.measure.statistics import queries_needed
+from whet.serve.clauses import Timing
 
-__all__ = ["timed", "tuned_threads"]
+__all__ = ["proof_seconds", "timed", "tuned_threads"]
+
+_STARTS = 1.5  # processes start and warm up in this time too
+_LONGEST_S = 120.0
 
 
 def tuned_threads(machine: Machine, contract: Contract | None) -> int:
@@ -29,6 +34,24 @@ def tuned_threads(machine: Machine, contract: Contract | None) -> int:
     return asked if asked is not None else machine.cores
 
 
+def proof_seconds(
+    least: float, contract: Contract | None, expected: LatencySummary | None
+) -> float:
+    """Seconds in which enough queries run to prove the contract's limit, if it is kept; pure.
+
+    Args:
+        least: without a limit, or for a quick engine.
+        contract: of the bundle.
+        expected: what it states; a median above the limit is refuted by a few queries.
+    """
+    limit_ms = contract.limit_ms if contract is not None else None
+    if contract is None or limit_ms is None or expected is None or expected.mean_ms > limit_ms:
+        return least
+    queries = queries_needed(contract.percentile, 1)
+    asking = queries * expected.mean_ms / 1e3 / expected.concurrency
+    return max(least, min(_STARTS * asking, _LONGEST_S))
+
+
 def timed(
     variant: Variant,
     artifact: Artifact,
@@ -37,7 +60,8 @@ def timed(
     *,
     cores: tuple[int, ...],
     seconds: float,
-) -> Latency:
+    percentile: float = 99.0,
+) -> Timing:
     """Time a variant in fresh processes, at the batch and concurrency that it states.
 
     Args:
@@ -47,6 +71,7 @@ def timed(
         goldens: whose inputs it is asked with.
         cores: that it may run on.
         seconds: for all of it.
+        percentile: that matters.
 
     Raises:
         WhetError: as its process ended.
@@ -55,7 +80,7 @@ def timed(
     plan = ClockPlan.full(
         batch=expected.batch if expected is not None else goldens.rows_per_run,
         concurrency=expected.concurrency if expected is not None else 1,
-        percentile=99.0,
+        percentile=percentile,
         seed=0,
         seconds=seconds,
     )
@@ -70,4 +95,4 @@ def timed(
         result = race([contender], store.ref(), plan, cores=cores)
     if contender.name in result.failures:
         raise result.failures[contender.name]
-    return result.latency[contender.name]
+    return Timing(result.latency[contender.name], result.footprints[contender.name], result.unrest)

@@ -1,4 +1,4 @@
-"""Does a bundle still hold here: hashes, machine, goldens, latency."""
+"""Does a bundle still hold here: hashes, machine, goldens, latency, and its contract."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from whet.bundle.golden import load_goldens
 from whet.bundle.manifest import LatencySummary
 from whet.bundle.read import Bundle, read_bundle
+from whet.core.contract import Contract
 from whet.core.evidence import Evidence, Latency, Machine, Verdict
 from whet.core.note import Note
 from whet.core.places import engines_home
@@ -16,8 +17,9 @@ from whet.errors import WhetError
 from whet.measure.cgroup import cores_for
 from whet.measure.machine import fingerprint
 from whet.runtimes.cache import EngineCache
+from whet.serve.clauses import ClauseHere, Timing, clauses_here, far_off, whole
 from whet.serve.replay import Check, checked
-from whet.serve.timing import timed, tuned_threads
+from whet.serve.timing import proof_seconds, timed, tuned_threads
 
 _SECONDS = 20.0
 
@@ -37,6 +39,9 @@ class Verification:
         latency: what was measured here; ``None`` if only a quick check was asked for,
             or the default variant didn't answer.
         notes: what else is to be said.
+        made: the record of the search that made the bundle, where it holds one.
+        clauses: of its contract, here; none where the default variant doesn't hold.
+        far_off: that the latency is far from what is stated, and the likely cause; or empty.
     """
 
     standing: Standing
@@ -46,6 +51,14 @@ class Verification:
     expected: LatencySummary | None
     latency: Latency | None
     notes: tuple[Note, ...]
+    made: Evidence | None = None
+    clauses: tuple[ClauseHere, ...] = ()
+    far_off: str = ""
+
+    @property
+    def kept(self) -> Verdict | None:
+        """Whether the contract is kept here; ``None`` where no clause was looked at."""
+        return whole(self.clauses)
 
     @property
     def ok(self) -> bool:
@@ -71,7 +84,7 @@ def verify(
         path: of the bundle.
         quick: hashes and goldens only; nothing is timed.
         trust_code: also check variants whose files run native code.
-        seconds: to time the default variant.
+        seconds: to time the default variant; more where proving its limit takes more.
         engines: cache of compiled engines.
 
     Raises:
@@ -86,15 +99,23 @@ def verify(
     )
     here = fingerprint(ceilings=False, cache=None)
     default, evidence = bundle.variant(), bundle.evidence()
-    latency, unmeasured = (None, ()) if quick else _latency(bundle, evidence, checks, seconds)
+    timing, unmeasured = (None, ()) if quick else _timing(bundle, evidence, checks, seconds)
+    standing = standing_of(checks, default.name)
+    differences = machine_differences(bundle.manifest.machine, here)
+    expected = default.latency[0] if default.latency else None
+    contract = evidence.contract if evidence is not None else Contract()
+    asked = evidence is not None and standing is Standing.HOLDS
     return Verification(
-        standing=standing_of(checks, default.name),
+        standing=standing,
         variant=default.name,
         checks=checks,
-        differences=machine_differences(bundle.manifest.machine, here),
-        expected=default.latency[0] if default.latency else None,
-        latency=latency,
-        notes=(*_contract(evidence), *unmeasured),
+        differences=differences,
+        expected=expected,
+        latency=timing.latency if timing is not None else None,
+        notes=unmeasured,
+        made=evidence,
+        clauses=clauses_here(contract, default.quality, timing, quick=quick) if asked else (),
+        far_off=far_off(contract.percentile, expected, timing, machine_same=not differences),
     )
 
 
@@ -107,19 +128,6 @@ def standing_of(checks: tuple[Check, ...], default: str) -> Standing:
     if any(check.standing is Standing.DIFFERS for check in checks):
         return Standing.DIFFERS
     return next(check.standing for check in checks if check.variant == default)
-
-
-def _contract(evidence: Evidence | None) -> list[Note]:
-    """What the search said of the contract, which a replay can't prove again without samples."""
-    if evidence is None:
-        return []
-    kept = {
-        Verdict.PASSED: "kept",
-        Verdict.FAILED: "not kept",
-        Verdict.UNDECIDED: "not proven",
-    }[evidence.kept]
-    words = f"{evidence.contract.brief()}: {kept} where it was made. {evidence.sentence}"
-    return [Note("contract", words)]
 
 
 def machine_differences(tuned: Machine, here: Machine) -> tuple[Note, ...]:
@@ -143,10 +151,10 @@ def machine_differences(tuned: Machine, here: Machine) -> tuple[Note, ...]:
     return tuple(found)
 
 
-def _latency(
+def _timing(
     bundle: Bundle, evidence: Evidence | None, checks: tuple[Check, ...], seconds: float
-) -> tuple[Latency | None, tuple[Note, ...]]:
-    """Latency of the default variant, or why it couldn't be measured."""
+) -> tuple[Timing | None, tuple[Note, ...]]:
+    """The default variant timed, or why it couldn't be."""
     default = bundle.variant()
     engine = next(check.engine for check in checks if check.variant == default.name)
     goldens = load_goldens(bundle, default.name)
@@ -155,8 +163,16 @@ def _latency(
     try:
         # Whoever didn't trust its code has no engine of it.
         artifact = bundle.artifact(default.name, trust_code=True)
-        threads = tuned_threads(bundle.manifest.machine, evidence.contract if evidence else None)
-        cores = cores_for(threads)
-        return timed(default, artifact, engine, goldens, cores=cores, seconds=seconds), ()
+        contract = evidence.contract if evidence is not None else None
+        timing = timed(
+            default,
+            artifact,
+            engine,
+            goldens,
+            cores=cores_for(tuned_threads(bundle.manifest.machine, contract)),
+            seconds=proof_seconds(seconds, contract, next(iter(default.latency), None)),
+            percentile=contract.percentile if contract is not None else 99.0,
+        )
     except WhetError as error:
         return None, (Note("latency", f"Not measured: {error}"),)
+    return timing, ()

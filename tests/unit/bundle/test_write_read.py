@@ -32,6 +32,7 @@ from whet.errors import (
     BundleCorruptError,
     BundleError,
     BundlePathError,
+    OptionError,
 )
 
 
@@ -204,7 +205,7 @@ def test_names_outside_the_list_are_not_given_out(bundle: Bundle) -> None:
     for name in ("../good/manifest.json", "/etc/passwd", "manifest.json", ""):
         with pytest.raises(BundleError, match="lists no file"):
             bundle.file(name)
-    with pytest.raises(BundleError, match="no variant"):
+    with pytest.raises(OptionError, match="no variant"):
         bundle.variant("huge")
     with pytest.raises(BundleCorruptError, match="are allowed"):
         bundle.read("report.html", 5)

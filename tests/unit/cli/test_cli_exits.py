@@ -13,8 +13,10 @@ from whet import errors
 from whet.cli.console import Console
 from whet.cli.exits import TABLE, Exit
 from whet.cli.main import main
+from whet.core.evidence import Verdict
 from whet.core.standing import Standing
 from whet.errors import ContractError, Issue, WhetError
+from whet.serve.clauses import ClauseHere
 from whet.serve.replay import Check
 
 OPTIMIZE = ("optimize", "net.py:build", "--samples", "s.npz")
@@ -171,6 +173,36 @@ def test_a_bundle_that_does_not_hold_is_told_from_one_that_was_not_checked(
     assert document["standing"] == document["variants"]["int8-bf16"]["standing"] == check.standing
     remedy = check.error.remedy if check.error is not None else ""
     assert document["variants"]["int8-bf16"]["remedy"] == remedy
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "said"),
+    [
+        (Verdict.PASSED, 0, "The bundle holds here."),
+        (Verdict.FAILED, 2, "the contract does not: latency."),
+        (Verdict.UNDECIDED, 2, "is not proven: latency."),
+        (None, 0, "The bundle holds here. Not looked at: latency."),
+    ],
+)
+def test_a_contract_that_is_not_kept_here_is_told_from_answers_that_differ(
+    verdict: Verdict | None, code: int, said: str
+) -> None:
+    clauses = (
+        ClauseHere("latency", verdict, "p99 9.38 ms, limit 2 ms"),
+        ClauseHere("quality", Verdict.PASSED, "as certified"),
+    )
+    checked = verification(made=factory.evidence(), clauses=clauses, far_off="p99 is 30 times it.")
+    found, out, _ = call("verify", "b", api=FakeApi(verification=checked))
+    assert found == code
+    assert said in out.splitlines()[-1]
+    assert "p99 9.38 ms, limit 2 ms" in out
+    assert "! p99 is 30 times it." in out
+    assert out.count("!") == 1, "the contract's line warns of nothing"
+    found, out, _ = call("verify", "b", "--json", api=FakeApi(verification=checked))
+    document = json.loads(out)
+    assert document["exit_code"] == found == code
+    assert document["clauses"][0]["verdict"] == verdict
+    assert document["contract"]["limit_ms"] == 8.0
 
 
 def test_a_bundle_without_evidence_has_no_report() -> None:

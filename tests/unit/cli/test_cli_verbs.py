@@ -157,6 +157,8 @@ def test_bench_hands_over_its_scenario() -> None:
         "seconds": 120.0,
         "rate_per_s": 100.0,
         "limit_ms": 5.0,
+        "percentile": None,
+        "inputs": None,
         "trust_code": False,
     }
     assert "0 errors, 2 dropped" in out
@@ -279,3 +281,20 @@ def test_a_stream_that_can_not_show_our_signs() -> None:
     out = io.TextIOWrapper(raw, encoding="ascii")
     Console(out=out, err=io.StringIO(), environment={}).say("5.41× ≤ 3")
     assert raw.getvalue() == b"5.41? ? 3\n"
+
+
+def test_it_is_said_that_decoding_is_outside_of_the_latency() -> None:
+    words = "of the network only; decoding and resizing pictures is not inside"
+    assert words in call("inspect", "b")[1]
+    assert words in call("bench", "b")[1]
+    note = Note("transform", f"Latencies are {words}.")
+    lines = closing(factory.evidence(notes=(note,)), bundle="b", columns=100, paint=Paint(False))
+    assert any(words in line for line in lines)
+    assert not any(line.startswith("!") for line in lines)
+    api = FakeApi()
+    points = factory.latency(5.0).percentiles
+    api.benched.parts = {"transform": points, "network": points}
+    _, out, _, _ = call("bench", "b", "--inputs", "pictures/", api=api)
+    assert "of which decoding and resizing pictures: p50 5.00 ms" in out
+    assert "of which network: p50 5.00 ms" in out
+    assert api.calls[0][2]["inputs"] == "pictures/"

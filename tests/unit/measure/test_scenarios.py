@@ -116,7 +116,7 @@ def test_nothing_answered_is_an_outcome() -> None:
 
 
 def test_single_stream_asks_one_after_another() -> None:
-    found = run_scenario(SingleStream(queries=60), Sleeper(0.002), BATCH, limit_ms=50.0)
+    found = run_scenario(SingleStream(queries=60), Sleeper(0.002).run, BATCH, limit_ms=50.0)
     assert (found.scenario, found.queries) == ("SingleStream", 60)
     assert found.percentiles[0].value_ms >= 2.0
     assert found.verdict is Verdict.PASSED
@@ -124,7 +124,7 @@ def test_single_stream_asks_one_after_another() -> None:
 
 
 def test_multi_stream_counts_rows() -> None:
-    found = run_scenario(MultiStream(queries=10), Sleeper(0.002), EIGHT)
+    found = run_scenario(MultiStream(queries=10), Sleeper(0.002).run, EIGHT, rows=8)
     assert found.scenario == "MultiStream"
     assert found.verdict is None
     assert 8 * 50 < found.throughput_per_s < 8 * 500
@@ -132,7 +132,7 @@ def test_multi_stream_counts_rows() -> None:
 
 def test_offline_runs_all_samples() -> None:
     session = Sleeper(0.0)
-    found = run_scenario(Offline(samples=100), session, EIGHT)
+    found = run_scenario(Offline(samples=100), session.run, EIGHT, rows=8)
     assert found.queries == 13
     assert found.percentile is None
 
@@ -140,7 +140,7 @@ def test_offline_runs_all_samples() -> None:
 def test_server_latency_runs_from_the_scheduled_arrival() -> None:
     # Twice as many arrivals as can be answered: the wait grows, and the answers' own time is 5 ms.
     scenario = Server(rate_per_s=400, limit_ms=20, queries=60, give_up_ms=10_000, seed=1)
-    found = run_scenario(scenario, Sleeper(0.005), BATCH)
+    found = run_scenario(scenario, Sleeper(0.005).run, BATCH)
     assert found.dropped == 0
     assert found.max_ms > 50
     assert found.misses > 10
@@ -148,7 +148,7 @@ def test_server_latency_runs_from_the_scheduled_arrival() -> None:
 
 def test_server_drops_what_waits_too_long() -> None:
     scenario = Server(rate_per_s=400, limit_ms=10, queries=60, give_up_ms=20, seed=1)
-    found = run_scenario(scenario, Sleeper(0.005), BATCH)
+    found = run_scenario(scenario, Sleeper(0.005).run, BATCH)
     assert found.dropped > 0
     assert found.queries == 60
     assert found.misses >= found.dropped
@@ -164,7 +164,7 @@ def test_server_counts_errors_and_goes_on() -> None:
                 raise EngineError("It failed.", "Try again.")
             return {}
 
-    found = run_scenario(scenario, Failing(0.0), BATCH)
+    found = run_scenario(scenario, Failing(0.0).run, BATCH)
     assert found.errors == 50
     assert found.first_error == "It failed."
     assert found.throughput_per_s == 0
@@ -174,20 +174,20 @@ def test_workers_answer_at_once() -> None:
     slow = Server(rate_per_s=300, limit_ms=100, queries=60, workers=1, give_up_ms=1e6, seed=3)
     wide = Server(rate_per_s=300, limit_ms=100, queries=60, workers=4, give_up_ms=1e6, seed=3)
     assert (
-        run_scenario(wide, Sleeper(0.006), BATCH).max_ms
-        < run_scenario(slow, Sleeper(0.006), BATCH).max_ms
+        run_scenario(wide, Sleeper(0.006).run, BATCH).max_ms
+        < run_scenario(slow, Sleeper(0.006).run, BATCH).max_ms
     )
 
 
 def test_there_must_be_something_to_ask() -> None:
     with pytest.raises(OptionError, match="nothing to ask"):
-        run_scenario(SingleStream(), Sleeper(0.0), [])
+        run_scenario(SingleStream(), Sleeper(0.0).run, [])
 
 
 def test_the_askers_own_lateness_is_no_latency() -> None:
     """An engine that answers at once looks faster than a sleep alone would wake up."""
     scenario = Server(rate_per_s=200, limit_ms=20, queries=200, seed=4)
-    outcome = run_scenario(scenario, Sleeper(0.0), BATCH)
+    outcome = run_scenario(scenario, Sleeper(0.0).run, BATCH)
     median = next(p for p in outcome.percentiles if p.q == 50.0)
     overslept = []
     for _ in range(100):

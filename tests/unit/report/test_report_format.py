@@ -68,6 +68,10 @@ def test_losses_are_in_points_or_in_units_of_the_metric() -> None:
     assert fmt.lost("top1", -0.00001) == "0.00 pt"
     assert fmt.lost("cosine", 0.0021) == "0.0021"
     assert fmt.lost("mae", 12.345) == "12.35"
+    assert fmt.lost("cosine", 0.00012) == "0.00012"
+    assert fmt.lost("cosine", 1.6459e-15) == "1.6e\u221215"
+    assert fmt.lost("mae", -7.92e-7) == "\u22127.9e\u22127"
+    assert fmt.lost("cosine", 0.0) == "0.0000"
     assert fmt.allowed("top1", 0.01) == "1 pt"
     assert fmt.allowed("cosine", 0.01) == "0.01"
 

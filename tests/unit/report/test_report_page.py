@@ -12,6 +12,7 @@ import pytest
 
 from whet.core.evidence import Evidence, Ratio
 from whet.core.note import Note
+from whet.measure.noise import TOO_NOISY
 from whet.report import BundleInfo, VariantInfo, bundle_info, render
 from whet.report.html import _VOID
 
@@ -268,3 +269,23 @@ def test_bundle_info_of_a_manifest() -> None:
     assert [v.default for v in info.variants] == [False, False, False, True]
     assert info.variants[0].size_bytes == 24_000_000
     assert "x.whet" in render(factory.evidence(), info)
+
+
+def test_what_takes_from_the_verdict_stands_beside_it() -> None:
+    noise = Note("race", f"{TOO_NOISY}: the medians of its restarts differ by 54%.")
+    other = Note("openvino weights int8", f"{TOO_NOISY}: so do those of one that lost.")
+    page = render(factory.evidence(notes=(noise, other)))
+    header = page[page.index("<header") : page.index("</header>")]
+    assert "restarts differ by 54" in header
+    assert "one that lost" not in header
+
+
+@pytest.mark.parametrize("make", [factory.evidence, factory.one_trial, factory.relative_cosine])
+def test_a_frontier_line_is_drawn_from_one_candidate_on(make: Callable[[], Evidence]) -> None:
+    assert render(make()).count('class="front"') == 2, "wide and narrow"
+
+
+def test_without_labels_the_samples_name_the_metric() -> None:
+    page = render(factory.relative_cosine())
+    assert "own answers are the measure, by cosine to the original" in page
+    assert "agreement" not in page

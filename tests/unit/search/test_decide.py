@@ -7,7 +7,7 @@ import pytest
 from trial_factory import latency, quality, trial
 
 from whet.core.contract import Contract, Drop
-from whet.core.evidence import Latency, Ratio, Status, TailRatio, Trial, Verdict
+from whet.core.evidence import Ratio, Status, TailRatio, Trial, Verdict
 from whet.core.settings import Settings
 from whet.search.decide import (
     certify_order,
@@ -18,29 +18,11 @@ from whet.search.decide import (
     promising,
     slower_at,
 )
-from whet.search.latency_clause import kept_latency
 from whet.search.outcome_words import next_step, outcome_sentence
 
 FASTEST = Contract(max_drop=Drop(0.01))
 LIMITED = Contract(limit_ms=6.0, max_drop=Drop(0.01))
 BASE = trial("base", 1.0, untouched=True, p99_ms=20.0)
-
-
-def test_no_limit_is_always_kept() -> None:
-    assert kept_latency(None, FASTEST) is Verdict.PASSED
-
-
-@pytest.mark.parametrize(
-    ("p99", "expected"),
-    [(5.9, Verdict.PASSED), (6.0, Verdict.UNDECIDED), (6.2, Verdict.FAILED)],
-)
-def test_the_interval_decides_not_the_point(p99: float, expected: Verdict) -> None:
-    assert kept_latency(latency(p99), LIMITED) is expected
-
-
-def test_a_percentile_that_was_not_measured_decides_nothing() -> None:
-    bare = Latency(1, 1, 1, 20, 5.0, 6.0, (), 0.0, 200.0)
-    assert kept_latency(bare, LIMITED) is Verdict.UNDECIDED
 
 
 def test_a_candidate_without_certificate_is_undecided_never_passed() -> None:

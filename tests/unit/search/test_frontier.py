@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trial_factory import quality, trial
 
-from whet.core.evidence import Status
+from whet.core.evidence import Status, Trial
 from whet.search.frontier import damage, frontier, speed
 
 
@@ -15,6 +15,14 @@ def test_dominated_and_failed_trials_are_left_out() -> None:
     crashed = trial("crashed", 9.0, select=quality(0.0), status=Status.CRASHED)
     unjudged = trial("unjudged", 9.0)
     assert [t.name for t in frontier([b, dominated, a, crashed, unjudged])] == ["a", "b"]
+
+
+def test_what_loses_more_must_be_faster_beyond_its_interval() -> None:
+    base = trial("base", 1.0, untouched=True)
+    level = trial("level", 1.01, select=quality(0.004))
+    faster = trial("faster", 1.03, select=quality(0.004))
+    assert [t.name for t in frontier([base, level])] == ["base"]
+    assert [t.name for t in frontier([base, level, faster])] == ["base", "faster"]
 
 
 def test_luck_is_not_quality() -> None:
@@ -35,9 +43,10 @@ def test_no_member_is_beaten_and_every_other_is(rows: list[tuple[float, float]])
     speeds = [speed(t) for t in front]
     assert speeds == sorted(speeds)
 
-    def beaten(t: object, by: object) -> bool:
-        at_least = speed(by) >= speed(t) and damage(by) <= damage(t)  # type: ignore[arg-type]
-        return at_least and (speed(by), damage(by)) != (speed(t), damage(t))  # type: ignore[arg-type]
+    def beaten(t: Trial, by: Trial) -> bool:
+        assert t.speedup is not None
+        better = damage(by) < damage(t) and speed(by) >= t.speedup.low
+        return better or (damage(by) == damage(t) and speed(by) > speed(t))
 
     assert not any(beaten(t, other) for t in front for other in trials)
     outside = [t for t in trials if t not in front]

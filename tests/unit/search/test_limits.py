@@ -5,29 +5,11 @@ from trial_factory import quality, trial
 from whet.core.contract import Contract, parse_bytes
 from whet.core.evidence import Verdict
 from whet.search.decide import choose
-from whet.search.limits import limit_clauses, loosened, nearest
+from whet.search.limits import loosened, nearest
 from whet.search.outcome_words import next_step, outcome_sentence
 
 TINY = Contract(max_bytes=1000)
 BASE = trial("base", 1.0, untouched=True, disk=400_000, certify=quality(0.0))
-
-
-def test_small_figures_are_shown_as_they_are() -> None:
-    small = trial("int8", 2.0, disk=148_601)
-    assert limit_clauses(small, TINY) == [("size", Verdict.FAILED, "size 149 kB, limit 1 kB")]
-
-
-def test_what_three_digits_hide_is_shown_in_full() -> None:
-    close = trial("int8", 2.0, disk=149_100)
-    ((_, verdict, words),) = limit_clauses(close, Contract(max_bytes=149_000))
-    assert (verdict, words) == (Verdict.FAILED, "size 149,100 B, limit 149,000 B")
-
-
-def test_a_contract_without_limits_has_no_such_clause_and_an_unknown_size_decides_nothing() -> None:
-    assert limit_clauses(BASE, Contract()) == []
-    memory = Contract(max_memory_bytes=2_000_000)
-    ((name, verdict, words),) = limit_clauses(BASE, memory)
-    assert (name, verdict, words) == ("memory", Verdict.FAILED, "memory 4 MB, limit 2 MB")
 
 
 def test_the_advice_names_a_limit_that_would_have_been_kept() -> None:

@@ -8,8 +8,8 @@ from trial_factory import quality, trial
 
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Latency, Percentile, Ratio, TailRatio, Trial, Verdict
+from whet.measure.latency_clause import judging_point, kept_latency, median_fits
 from whet.search.decide import choose, clauses
-from whet.search.latency_clause import judging_point, kept_latency, median_fits
 from whet.search.misses import noise_decides
 from whet.search.outcome_words import next_step, outcome_sentence
 

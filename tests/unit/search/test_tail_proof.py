@@ -12,7 +12,7 @@ from whet.measure.plan import ClockPlan
 from whet.measure.statistics import limit_verdict
 from whet.search.decide import clauses
 from whet.search.outcome_words import next_step
-from whet.search.tail_proof import proof_s, queries_words, query_ms, too_few_notes
+from whet.search.tail_proof import proof_s, query_ms, too_few_notes
 
 P99 = Contract(limit_ms=120.0)
 
@@ -41,7 +41,6 @@ def test_the_time_holds_the_queries_of_whatever_may_keep_the_limit(
 def test_without_a_limit_there_is_nothing_to_prove() -> None:
     assert proof_s(Contract(), [100.0], 3) == 0.0
     assert too_few_notes(Contract(), {"a": few(100, 100.0)}) == ()
-    assert queries_words(Contract(), 3) == ""
 
 
 def test_of_two_restarts_too_the_full_plan_asks_enough_for_one_miss() -> None:
