@@ -18,7 +18,8 @@ from whet.measure.clauses import (
     Clause,
     footprint_clauses,
 )
-from whet.measure.latency_clause import kept_latency, latency_words
+from whet.measure.latency_clause import kept_latency
+from whet.measure.latency_words import latency_words
 from whet.search.figures import answers_right, damage, speed
 from whet.search.judged import expected, likely_holds, quality_clause, within
 from whet.search.kinds import answer_kind, one_of_each_answer, safest_of_each_kind

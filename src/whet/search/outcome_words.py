@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial, Verdict
-from whet.measure.latency_clause import judging_point, kept_latency, latency_words, queries_words
+from whet.measure.latency_clause import judging_point, kept_latency
+from whet.measure.latency_words import latency_words, queries_words
 from whet.search.decide import NOISE, clauses, clearly_faster
 from whet.search.feasibility import fitting_width
 from whet.search.figures import speed

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from whet.core.contract import Contract
 from whet.core.evidence import Latency
 from whet.core.note import Note
-from whet.measure.latency_clause import queries_words
+from whet.measure.latency_words import queries_words
 from whet.measure.statistics import queries_needed
 
 __all__ = ["proof_s", "query_ms", "too_few_notes"]

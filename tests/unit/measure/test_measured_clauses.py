@@ -6,7 +6,8 @@ import pytest
 from whet.core.contract import Contract
 from whet.core.evidence import Footprint, Latency, Percentile, Verdict
 from whet.measure.clauses import footprint_clauses
-from whet.measure.latency_clause import kept_latency, queries_words
+from whet.measure.latency_clause import kept_latency
+from whet.measure.latency_words import queries_words
 
 LIMITED = Contract(limit_ms=6.0)
 TINY = Contract(max_bytes=1000)
