@@ -126,6 +126,7 @@ class Trials:
             self.skipped.setdefault(recipe.digest(), need_s)
             return None
         self.skipped.pop(recipe.digest(), None)
+        self.tell.rung(rung)  # only now: a rung that there is no time for isn't begun
         self.tell.trying(name, len(self.all) + 1)
         if remembered is not None:
             trial = msgspec.structs.replace(remembered, name=name)

@@ -42,7 +42,6 @@ def wave(
             runtime that compiles in seconds nobody can say "never slower".
         stop: end the wave when a candidate of this search keeps the contract.
     """
-    trials.tell.rung(rung)
     most_s = trials.time_share_s(share)
     tried: list[Trial] = []
     for recipe in recipes:

@@ -33,6 +33,7 @@ from whet.search.ledger import Ledger
 from whet.search.stop import Stop
 from whet.search.teller import Teller
 from whet.search.trials import Trials
+from whet.search.waves import wave
 
 UNTOUCHED = Recipe((), "onnxruntime", Settings())
 QUANTISED = Recipe((Step("quantize-nncf-ir"),), "openvino", Settings())
@@ -146,6 +147,19 @@ def test_a_figure_that_cannot_be_believed_is_not_tried_again_at_once(ledger: Led
     trials = run(ledger, MeasurementError("above the ceiling"))
     trials.attempt(UNTOUCHED, 1)
     assert trials.measured == 1
+
+
+def test_a_rung_without_time_is_not_begun_and_says_what_budget_it_needs(ledger: Ledger) -> None:
+    trials = run(ledger, None)
+    trials.budget = Budget(time.monotonic(), 9.0)
+    assert wave(trials, 2, [QUANTISED]) == []
+    assert trials.tell.entered == set()
+    assert trials.skipped[QUANTISED.digest()] >= 10.0  # what a first trial is taken to need
+    trials.budget = Budget(time.monotonic(), 600.0)
+    (tried,) = wave(trials, 2, [QUANTISED])
+    assert tried.status is Status.OK
+    assert trials.tell.entered == {2}
+    assert trials.skipped == {}
 
 
 def test_a_remembered_crash_does_not_hide_behind_the_anchor(ledger: Ledger) -> None:
