@@ -27,6 +27,7 @@ from whet.search.untouched import (
     stranger_note,
     to_certify,
 )
+from whet.search.untried import Untried, Why
 
 CONTRACT = Contract(max_drop=Drop(0.01))
 
@@ -84,6 +85,9 @@ def test_an_untouched_engine_that_errs_breaks_the_contract_and_says_so() -> None
     assert "not kept" in sentence
     assert "untouched, yet its answers differ from the original's by up to 0.8" in sentence
     assert "--runtimes" in next_step(chosen, verdict, CONTRACT, [FAST])
+    # More time helps nothing where no runtime computes the original.
+    untried = Untried(Why.TIME, budget_s=90.0)
+    assert "--runtimes" in next_step(chosen, verdict, CONTRACT, [FAST], untried=untried)
 
 
 def test_a_proven_candidate_is_chosen_over_a_baseline_that_errs() -> None:
