@@ -53,7 +53,8 @@ def _missing_samples(place: Path, job: Job) -> list[str]:
 
 
 def _wrong_shape(place: Path, job: Job) -> list[str]:
-    file = _saved(place, "flat.npz", images=np.zeros((50, 7), np.float32))
+    rows = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
+    file = _saved(place, "flat.npz", images=rows)
     return optimise(job, **{"--samples": file, "--metric": "cosine"})
 
 

@@ -179,11 +179,15 @@ def _check_variant(manifest: Manifest, variant: Variant) -> None:
 
 
 def _check_quality(quality: QualitySummary, outputs: tuple[TensorSpec, ...]) -> None:
-    """Each output is accounted for at most once, and is one that the bundle has."""
-    told = [*(check.name for check in quality.outputs), *quality.ignored]
-    told += [quality.output] if quality.output else []
-    _unique(told, "judged output")
-    strangers = set(told) - {spec.name for spec in outputs}
+    """Each output was checked or ignored at most once, and is one that the bundle has.
+
+    The judged one may be checked as well (`whet.measure.constant`), but not ignored.
+    """
+    checked = [check.name for check in quality.outputs]
+    own = [quality.output] if quality.output else []
+    _unique([*checked, *quality.ignored], "checked output")
+    _unique([*own, *quality.ignored], "judged output")
+    strangers = {*checked, *quality.ignored, *own} - {spec.name for spec in outputs}
     _need(not strangers, f"Outputs were judged that aren't there: {sorted(strangers)[:1]!r:.60}.")
 
 

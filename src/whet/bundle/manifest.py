@@ -137,7 +137,7 @@ class QualitySummary(_Closed, frozen=True, omit_defaults=True):
 
     Attributes:
         output: the judged one.
-        outputs: how each other output fared.
+        outputs: how each other output fared, and the judged one where it was compared too.
         ignored: outputs that nobody compared, as was asked.
         same: every output of an untouched engine is the original's but for rounding.
     """

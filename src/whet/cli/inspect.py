@@ -81,7 +81,7 @@ def _lines(found: Inspection, console: Console) -> list[str]:
 
 
 def _outputs(found: Inspection) -> list[str]:
-    """Outputs beside the judged one, of each variant; the verdict in the table counts them too."""
+    """Outputs held to the original's, of each variant; the verdict in the table counts them too."""
     lines = []
     for variant in found.manifest.variants:
         quality = variant.quality

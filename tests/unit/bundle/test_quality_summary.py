@@ -13,12 +13,14 @@ from whet.bundle.read import Bundle, read_bundle
 from whet.core.artifact import Artifact, Format
 from whet.core.evidence import OutputCheck, Quality, Verdict
 from whet.core.spec import Signature, TensorSpec
+from whet.errors import BundleError
 
 BOXES = OutputCheck("boxes", "distance", 500, 0.08, 0.09, 0.03, Verdict.FAILED, "mean of distances")
+OWN = OutputCheck("y:0", "constant", 500, 0.01, 0.02, 0.05, Verdict.PASSED, "mean of distances")
 QUALITY = Quality(
     *("top1", 500, 0.9, 0.89, 0.01, 0.02, 0.03, 0.95, Verdict.FAILED, "paired difference"),
     output="y:0",
-    outputs=(BOXES,),
+    outputs=(OWN, BOXES),
     ignored=("mask",),
 )
 SIGNATURE = Signature(
@@ -54,8 +56,18 @@ def test_every_output_stands_in_the_manifest(three_outputs: Bundle) -> None:
     assert kept == QualitySummary.of(QUALITY, certified=True)
     assert kept is not None
     assert kept.bound < kept.allowed, "the judged output alone would have passed"
-    assert (kept.output, kept.outputs, kept.ignored) == ("y:0", (BOXES,), ("mask",))
+    assert (kept.output, kept.outputs, kept.ignored) == ("y:0", (OWN, BOXES), ("mask",))
     assert kept.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("twice", ["y:0", "boxes"])
+def test_an_output_is_not_both_checked_and_ignored(three_outputs: Bundle, twice: str) -> None:
+    def ignore(manifest: dict[str, object]) -> None:
+        manifest["variants"][0]["quality"]["ignored"].append(twice)
+
+    change(three_outputs.folder, ignore)
+    with pytest.raises(BundleError, match="twice"):
+        read_bundle(three_outputs.folder)
 
 
 def test_a_bundle_from_before_outputs_were_told_is_read_as_it_was(three_outputs: Bundle) -> None:
