@@ -148,7 +148,7 @@ def _setup(case: Case) -> Setup:
         label_offset=case.label_offset,
         seed=SEED,
     )
-    with take_in(given, None, lambda _: None, Stop()) as taken:
+    with take_in(given, case.contract, None, lambda _: None, Stop()) as taken:
         return prepare(given, case.contract, taken, lambda _: None, Stop())
 
 
