@@ -41,6 +41,7 @@ from whet.search.setup import Setup
 from whet.search.stop import Stop
 
 SEED = 0
+ANSWERS_S = 3600.0  # a peer may be slow; one that hangs still ends
 PEERS = ("ort-static", "nncf-openvino")
 
 
@@ -174,10 +175,10 @@ def _contenders(setup: Setup, place: Path, evidence: Evidence) -> dict[str, Cont
         ),
     }
     for peer in PEERS:
-        artifact = _peer(setup, place, peer)
-        if artifact is not None:
+        built = _peer(setup, place, peer)
+        if built is not None:
             runtime, settings = defaults[peer]
-            found[peer] = Contender(peer, runtime, artifact, None, settings)
+            found[peer] = Contender(peer, runtime, built, None, settings)
     return found
 
 
@@ -209,7 +210,12 @@ def _judged(case: Case, setup: Setup, name: str, contender: Contender, place: Pa
         return Judged(size, None, {})
     try:
         got = answers_of(
-            contender, setup.certify, place / "answers" / name, cores=setup.cores, memory_bytes=None
+            contender,
+            setup.certify,
+            place / "answers" / name,
+            cores=setup.cores,
+            memory_bytes=None,
+            limit_s=ANSWERS_S,
         )
     except WhetError as error:
         print(f"   {name} gave no answers: {error.message}", flush=True)

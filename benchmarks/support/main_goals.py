@@ -72,7 +72,7 @@ def goals_of(
 
 def floor_ms(evidence: Evidence) -> float | None:
     """The shortest time that this machine's measured int8 peak allows for the network."""
-    return evidence.feasibility.bounds_ms.get("roofline int8") if evidence.feasibility else None
+    return evidence.feasibility.bounds_ms.get("roofline int8")
 
 
 def _against(
