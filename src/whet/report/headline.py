@@ -8,7 +8,7 @@ from whet.core.evidence import Quality, Trial, Verdict
 from whet.report import format as fmt
 from whet.report.facts import Facts
 from whet.report.html import Html, Node, el, join
-from whet.report.latency_words import interval_words, why_another
+from whet.report.percentile_words import interval_words, why_another
 
 __all__ = ["headline", "render_header", "word"]
 

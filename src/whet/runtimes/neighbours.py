@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from whet.core.settings import GraphLevel, Layout, Precision, Settings
 from whet.errors import OptionError
+from whet.runtimes.axes import Axes
 from whet.runtimes.settings_space import precisions, thread_counts
 
 __all__ = ["neighbours"]
@@ -24,34 +25,20 @@ __all__ = ["neighbours"]
 
 @dataclass(frozen=True)
 class _Room:
-    """What bounds the settings; see `neighbours`."""
+    """What bounds the settings: the axes, and the half precisions that may be used."""
 
-    cores: int
-    fixed: dict[str, int]
+    axes: Axes
     half: tuple[Precision, ...]
-    concurrency: int
 
 
-def neighbours(
-    runtime: str,
-    own: Settings,
-    *,
-    cores: int,
-    fixed: dict[str, int],
-    flags: frozenset[str],
-    lossless: bool,
-    concurrency: int = 1,
-) -> tuple[Settings, ...]:
+def neighbours(runtime: str, own: Settings, axes: Axes, *, lossless: bool) -> tuple[Settings, ...]:
     """Settings that differ from ``own`` in one respect; ``own`` itself is not among them.
 
     Args:
         runtime: registered name.
         own: of a candidate that did well.
-        cores: compute threads that may be used, by all requests together.
-        fixed: sizes that the contract makes known.
-        flags: what the CPU can do.
+        axes: of this machine.
         lossless: leave out precisions that change answers.
-        concurrency: requests at once.
 
     Raises:
         OptionError: an unknown runtime.
@@ -61,7 +48,7 @@ def neighbours(
             f"No settings are known for the runtime '{runtime}'.",
             f"The names are {', '.join(_MOVES)}.",
         )
-    room = _Room(cores, fixed, () if lossless else precisions(flags), concurrency)
+    room = _Room(axes, () if lossless else precisions(axes.flags))
     return tuple(s for move in _MOVES[runtime] for s in move(own, room) if s != own)
 
 
@@ -75,24 +62,24 @@ def _precision(own: Settings, room: _Room) -> Iterator[Settings]:
 
 def _bf16(own: Settings, room: _Room) -> Iterator[Settings]:
     half = tuple(p for p in room.half if p is Precision.BF16)
-    yield from _precision(own, _Room(room.cores, room.fixed, half, room.concurrency))
+    yield from _precision(own, _Room(room.axes, half))
 
 
 def _threads(own: Settings, room: _Room) -> Iterator[Settings]:
     """Fewer, then more, with the streams as they are."""
-    most = max(1, room.cores // own.streams)
+    most = max(1, room.axes.cores // own.streams)
     for threads in _beside(own.threads, thread_counts(most)):
         yield replace(own, threads=threads)
 
 
 def _streams(own: Settings, room: _Room) -> Iterator[Settings]:
     """Fewer, then more, each with its share of the cores."""
-    for streams in _beside(own.streams, thread_counts(min(room.cores, room.concurrency))):
-        yield replace(own, streams=streams, threads=room.cores // streams)
+    for streams in _beside(own.streams, thread_counts(min(room.axes.cores, room.axes.concurrency))):
+        yield replace(own, streams=streams, threads=room.axes.cores // streams)
 
 
 def _sizes(own: Settings, room: _Room) -> Iterator[Settings]:
-    yield replace(own, fixed={} if own.fixed else room.fixed)
+    yield replace(own, fixed={} if own.fixed else room.axes.fixed)
 
 
 def _pin(own: Settings, _room: _Room) -> Iterator[Settings]:

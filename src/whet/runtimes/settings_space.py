@@ -18,6 +18,7 @@ import msgspec
 
 from whet.core.settings import GraphLevel, Layout, Precision, Settings
 from whet.errors import OptionError
+from whet.runtimes.axes import Axes
 
 __all__ = ["precisions", "settings_space", "thread_counts"]
 
@@ -28,40 +29,28 @@ _FP16 = frozenset({"amx_fp16", "avx512_fp16", "asimdhp"})
 _EVERY_COUNT_UP_TO = 4
 
 
-def settings_space(
-    runtime: str,
-    *,
-    cores: int,
-    fixed: dict[str, int],
-    flags: frozenset[str],
-    lossless: bool,
-    concurrency: int = 1,
-) -> tuple[Settings, ...]:
+def settings_space(runtime: str, axes: Axes, *, lossless: bool) -> tuple[Settings, ...]:
     """The settings to try for a latency goal, ordered by promise, without repetition.
 
     Args:
         runtime: registered name.
-        cores: compute threads that may be used, by all requests together.
-        fixed: sizes that the contract makes known, e.g. ``{"batch": 1}``; empty
-            where requests differ in size.
-        flags: what the CPU can do (`whet.runtimes.cpu.cpu_flags`).
+        axes: of this machine.
         lossless: leave out precisions that change answers.
-        concurrency: requests at once.
 
     Raises:
         OptionError: an unknown runtime, or less than one core or request.
     """
-    if cores < 1:
-        raise OptionError(f"cores={cores} can't run anything.", "Give 1 or more.")
-    if concurrency < 1:
-        raise OptionError(f"concurrency={concurrency} asks nothing.", "Give 1 or more.")
+    if axes.cores < 1:
+        raise OptionError(f"cores={axes.cores} can't run anything.", "Give 1 or more.")
+    if axes.concurrency < 1:
+        raise OptionError(f"concurrency={axes.concurrency} asks nothing.", "Give 1 or more.")
     if runtime not in _SPACES:
         raise OptionError(
             f"No settings are known for the runtime '{runtime}'.",
             f"The names are {', '.join(_SPACES)}.",
         )
-    half = () if lossless else precisions(flags)
-    return tuple(_unique(_SPACES[runtime](cores, fixed, half, concurrency)))
+    half = () if lossless else precisions(axes.flags)
+    return tuple(_unique(_SPACES[runtime](axes, half)))
 
 
 def precisions(flags: frozenset[str]) -> tuple[Precision, ...]:
@@ -121,19 +110,15 @@ def _varied(base: Settings, **changes: Any) -> Iterator[Settings]:
         yield msgspec.structs.replace(base, **{name: value})
 
 
-def _openvino(
-    cores: int, fixed: dict[str, int], half: tuple[Precision, ...], concurrency: int
-) -> list[Settings]:
-    grid = list(_grid(_loads(cores, concurrency), fixed, (*half, Precision.FP32)))
+def _openvino(axes: Axes, half: tuple[Precision, ...]) -> list[Settings]:
+    grid = list(_grid(_loads(axes.cores, axes.concurrency), axes.fixed, (*half, Precision.FP32)))
     first, rest = grid[0], grid[1:]
     return [first, *_varied(first, pin=True, flush_denormals=True), *rest]
 
 
-def _onnxruntime(
-    cores: int, fixed: dict[str, int], half: tuple[Precision, ...], concurrency: int
-) -> list[Settings]:
+def _onnxruntime(axes: Axes, half: tuple[Precision, ...]) -> list[Settings]:
     del half  # the provider computes in the graph's own types
-    grid = list(_grid(_shared(cores, concurrency), fixed, (Precision.FP32,)))
+    grid = list(_grid(_shared(axes.cores, axes.concurrency), axes.fixed, (Precision.FP32,)))
     first = grid[0]
     # A single thread has nobody to wait for.
     alone = {"spin": False} if first.threads > 1 else {}
@@ -142,23 +127,19 @@ def _onnxruntime(
     return [first, *changes, *grid[1:], *quiet]
 
 
-def _torch(
-    cores: int, fixed: dict[str, int], half: tuple[Precision, ...], concurrency: int
-) -> list[Settings]:
+def _torch(axes: Axes, half: tuple[Precision, ...]) -> list[Settings]:
     # The baseline takes sizes and requests as they come and keeps its precision.
-    del fixed, half, concurrency
-    counts = [Settings(threads=threads) for threads in thread_counts(cores)]
+    del half
+    counts = [Settings(threads=threads) for threads in thread_counts(axes.cores)]
     quiet = [msgspec.structs.replace(s, spin=False) for s in counts if s.threads > 1]
     return [*counts, *quiet]
 
 
-def _inductor(
-    cores: int, fixed: dict[str, int], half: tuple[Precision, ...], concurrency: int
-) -> list[Settings]:
+def _inductor(axes: Axes, half: tuple[Precision, ...]) -> list[Settings]:
     # Each of these costs a compilation of half a minute: no grid over threads.
     bf16 = tuple(p for p in half if p is Precision.BF16)
-    loads = _loads(cores, concurrency)
-    grid = list(_grid(loads[:1], fixed, (*bf16, Precision.FP32)))
+    loads = _loads(axes.cores, axes.concurrency)
+    grid = list(_grid(loads[:1], axes.fixed, (*bf16, Precision.FP32)))
     first = grid[0]
     alone = {"spin": False} if first.threads > 1 else {}
     whole = loads[1:2] if first.streams > 1 else []

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 
 from whet.core.evidence import Feasibility, Trial
 from whet.core.settings import Settings
+from whet.runtimes.axes import Axes
 from whet.search import rungs
 from whet.search.endings import reason_of
 from whet.search.feasibility import assess
 from whet.search.figures import answers_right, is_untouched, plainest
 from whet.search.footing import arithmetic_of
 from whet.search.none_ran import none_ran
-from whet.search.pace import hurried
+from whet.search.pace import hurried, quick_to_build
 from whet.search.polish import (
     ALL,
     FEW,
@@ -78,12 +79,12 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
     return Climbed(best, feasibility, left_out)
 
 
-def _untried(setup: Setup, trials: Trials, axes: rungs.Axes) -> Untried | None:
+def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
     """Whether int8 was left out; what there was no time for is told."""
     settings = _settings_by_runtime(trials.untouched())
     found = untried(
         trials.all.values(),
-        rungs.int8_first(setup.kind, setup.runtimes, settings, axes["flags"]),
+        rungs.int8_first(setup.kind, setup.runtimes, settings, axes.flags),
         trials.skipped,
         stopped=trials.stop.asked.is_set(),
     )
@@ -92,19 +93,23 @@ def _untried(setup: Setup, trials: Trials, axes: rungs.Axes) -> Untried | None:
     return found
 
 
-def _look(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
+def _look(setup: Setup, trials: Trials, axes: Axes) -> None:
     """The untouched graph where it compiles in seconds, and the int8 probe.
 
     In a hurry, the whole int8 candidate that promises most comes in place of the probe, before
     further settings of the untouched graph.
     """
     first = wave(
-        trials, 1, rungs.untouched_first(_quick_to_build(setup), **axes), judge=False, must=True
+        trials,
+        1,
+        rungs.untouched_first(quick_to_build(setup.runtimes), axes),
+        judge=False,
+        must=True,
     )
     _need_one(first, trials)
     right = [t for t in first if answers_right(t)] or first
     probe, whole = (
-        find(setup.kind, right, axes["flags"]) for find in (rungs.int8_probe, rungs.int8_soonest)
+        find(setup.kind, right, axes.flags) for find in (rungs.int8_probe, rungs.int8_soonest)
     )
     if probe and hurried(
         trials.climbing_s(),
@@ -117,16 +122,16 @@ def _look(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
         wave(trials, 0, probe, judge=False)
 
 
-def _go_up(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
+def _go_up(setup: Setup, trials: Trials, axes: Axes) -> None:
     """Everything after rung 0, in order of cost."""
     first = trials.untouched()
     if short_of_room(setup, trials):
         share = share_allowed(setup, trials)
         wave(trials, 1, rungs.lighter(_settings_by_runtime(first), share=share))
-    wave(trials, 1, rungs.untouched_rest(first, **axes), judge=False, share=TUNING)
-    wave(trials, 1, rungs.untouched_first(setup.runtimes, **axes), judge=False, share=_COMPILING)
+    wave(trials, 1, rungs.untouched_rest(first, axes), judge=False, share=TUNING)
+    wave(trials, 1, rungs.untouched_first(setup.runtimes, axes), judge=False, share=_COMPILING)
     if not short_of_room(setup, trials):  # else what follows is too large as well
-        wave(trials, 1, rungs.reduced_precision(setup.runtimes, **axes), share=TUNING)
+        wave(trials, 1, rungs.reduced_precision(setup.runtimes, axes), share=TUNING)
         wave(trials, 1, rungs.fused(setup.kind, _settings_by_runtime(trials.untouched())))
     _say_what_was_left_out(setup, trials)
     if not enough(setup, trials):
@@ -136,9 +141,9 @@ def _go_up(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
     retune_the_original(setup, trials, axes)
 
 
-def _int8(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
+def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     """Rung 2: a recipe per runtime, settings, other algorithms, and rescue where it is needed."""
-    settings, flags = _settings_by_runtime(trials.untouched()), axes["flags"]
+    settings, flags = _settings_by_runtime(trials.untouched()), axes.flags
     first: list[Trial] = []
     for recipe in rungs.int8_first(setup.kind, setup.runtimes, settings, flags):
         first += wave(trials, 2, (recipe,), stop=setup)
@@ -165,20 +170,15 @@ def _say_what_was_left_out(setup: Setup, trials: Trials) -> None:
             )
 
 
-def _axes(setup: Setup) -> rungs.Axes:
+def _axes(setup: Setup) -> Axes:
     symbol = setup.graph.signature.batch_symbol
     fixed = {symbol: setup.contract.batch} if symbol is not None else {}
-    return rungs.Axes(
+    return Axes(
         cores=setup.threads,
         fixed=fixed,
         flags=frozenset(setup.machine.flags),
         concurrency=setup.contract.concurrency,
     )
-
-
-def _quick_to_build(setup: Setup) -> tuple[str, ...]:
-    """Runtimes that compile in seconds; Inductor's C++ compiler comes after rung 0."""
-    return tuple(name for name in setup.runtimes if name != "inductor") or setup.runtimes
 
 
 def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:

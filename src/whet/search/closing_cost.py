@@ -12,14 +12,13 @@ from collections.abc import Iterable, Sequence
 
 from whet.core.contract import Contract
 from whet.core.evidence import Trial
-from whet.search.budget import closing_reserve_s
+from whet.search.budget import START_S, closing_reserve_s
 from whet.search.decide import FINALISTS
 from whet.search.figures import is_untouched, row_ms
 from whet.search.tail_proof import proof_s
 
 __all__ = ["answers_s", "closing_s", "expected_row_ms", "spare_s"]
 
-_START_S = 1.5  # a process that opens an engine
 # How much faster than the original the best untouched engine and the finalists are taken to
 # be before any was timed.
 _UNTOUCHED_GAIN = 2.0
@@ -80,7 +79,7 @@ def answers_s(rows: int, original_ms: float, rows_ms: Sequence[float]) -> float:
         original_ms: what the original takes for one.
         rows_ms: what each of the others does.
     """
-    return rows * (original_ms + sum(rows_ms)) / 1e3 + _START_S * (1 + len(rows_ms))
+    return rows * (original_ms + sum(rows_ms)) / 1e3 + START_S * (1 + len(rows_ms))
 
 
 def spare_s(left_s: float, rows: int, original_ms: float, untouched_ms: float | None) -> float:
@@ -96,4 +95,4 @@ def spare_s(left_s: float, rows: int, original_ms: float, untouched_ms: float | 
         untouched_ms: what the best untouched engine takes for one, where it was timed.
     """
     row_ms = original_ms + (original_ms if untouched_ms is None else untouched_ms)
-    return max(0.0, left_s - closing_reserve_s(rows * row_ms / 1e3 + 2 * _START_S, 0.0))
+    return max(0.0, left_s - closing_reserve_s(rows * row_ms / 1e3 + 2 * START_S, 0.0))

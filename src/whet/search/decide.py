@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial, Verdict
 from whet.core.points import shared_percentile
-from whet.measure.clauses import (
+from whet.measure.footprint_clauses import (
     Clause,
     footprint_clauses,
 )

@@ -7,7 +7,7 @@ decide nothing. Each is left out, with a note, before the budget is broken for i
 from __future__ import annotations
 
 from whet.core.note import Note
-from whet.search.budget import race_s, shortest_race_s
+from whet.search.budget import START_S, race_s, shortest_race_s
 
 __all__ = [
     "COLD_STARTS",
@@ -20,7 +20,6 @@ __all__ = [
 
 COLD_STARTS = 3
 
-_START_S = 1.5  # a process that opens an engine
 _TORCH_START_S = 3.0
 _RESTARTS = 2  # of a short race
 _STARTING = 0.7  # of a race, that its starts may take
@@ -37,13 +36,13 @@ def affords_torch(left_s: float, contenders: int, total_s: float | None) -> bool
         contenders: without it.
         total_s: the whole budget; ``None`` for no limit.
     """
-    starts_s = _RESTARTS * (_TORCH_START_S + contenders * _START_S)
+    starts_s = _RESTARTS * (_TORCH_START_S + contenders * START_S)
     return race_s(left_s, contenders, total_s=total_s) >= starts_s / _STARTING
 
 
 def layers_fit(left_s: float, finalists: int) -> bool:
     """Whether a layer profile leaves the finalists' golden answers their time."""
-    return left_s >= finalists * _GOLDEN_S + _START_S + _PROFILE_S
+    return left_s >= finalists * _GOLDEN_S + START_S + _PROFILE_S
 
 
 def cold_starts_that_fit(left_s: float, finalists: int) -> int:
@@ -54,7 +53,7 @@ def cold_starts_that_fit(left_s: float, finalists: int) -> int:
         finalists: whose golden answers are still to come.
     """
     for count in (COLD_STARTS, 1):
-        if left_s >= finalists * _GOLDEN_S + (1 + count) * _START_S + _WARM_S:
+        if left_s >= finalists * _GOLDEN_S + (1 + count) * START_S + _WARM_S:
             return count
     return 0
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from whet.core.note import Note
+from whet.search.budget import START_S, packing_s, shortest_race_s
 
 __all__ = ["least_after_setup_s", "too_short_notes", "used_up_notes"]
 
 # On an idle machine, for a small network.
 _SETUP_S = 6.0
 _UNTOUCHED_S = 4.0  # an untouched engine: compiled, timed, compared
-_START_S = 1.5
-_SHORTEST_RACE_S = 5.0
-_PACKING_S = 3.0
 _RUNTIMES = 2
 _ENOUGH_S = 60
 
@@ -26,8 +24,8 @@ def least_after_setup_s(runtimes: int, certify_rows: int, original_ms: float) ->
         certify_rows: that the original and the best untouched engine answer.
         original_ms: what the original takes for a row.
     """
-    answers_s = 2 * (_START_S + certify_rows * original_ms / 1e3)
-    return runtimes * _UNTOUCHED_S + answers_s + _SHORTEST_RACE_S + _PACKING_S
+    answers_s = 2 * (START_S + certify_rows * original_ms / 1e3)
+    return runtimes * _UNTOUCHED_S + answers_s + shortest_race_s(0.0) + packing_s(0.0)
 
 
 def too_short_notes(budget_s: float | None) -> tuple[Note, ...]:

@@ -6,7 +6,7 @@ from whet.core.contract import Contract
 from whet.core.evidence import Trial
 from whet.core.points import shared_percentile
 from whet.core.units import bytes_words, round_up_bytes
-from whet.measure.clauses import footprint_limits
+from whet.measure.footprint_clauses import footprint_limits
 
 __all__ = ["loosened", "nearest"]
 

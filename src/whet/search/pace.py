@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from whet.core.evidence import Status, Trial
 from whet.core.recipe import Recipe
 from whet.search.figures import is_untouched, row_ms
 
-__all__ = ["hurried", "usual_s"]
+__all__ = ["hurried", "quick_to_build", "usual_s"]
 
 # What a first trial is taken to need: Inductor compiles C++.
 _GUESS_S = {"inductor": 60.0}
@@ -58,6 +58,11 @@ def usual_s(recipe: Recipe, trials: Iterable[Trial], *, repair_rows: int) -> flo
         return max(like)
     elsewhere = [s for runtime, s in took if recipe.steps and runtime not in _GUESS_S]
     return max((_guess_s(recipe, known, own_s), *elsewhere))
+
+
+def quick_to_build(runtimes: Sequence[str]) -> tuple[str, ...]:
+    """Those that compile in seconds; all of them where none does."""
+    return tuple(name for name in runtimes if name not in _GUESS_S) or tuple(runtimes)
 
 
 def hurried(left_s: float, *, probe_s: float, int8_s: float) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whet.core.evidence import Status, Trial
+from whet.runtimes.axes import Axes
 from whet.runtimes.registry import get
 from whet.search import rungs
 from whet.search.figures import answers_right, is_untouched, plainest, speed
@@ -72,21 +73,21 @@ def rework(setup: Setup, trials: Trials) -> None:
             break
 
 
-def retune(setup: Setup, trials: Trials, axes: rungs.Axes, *, most: int) -> None:
+def retune(setup: Setup, trials: Trials, axes: Axes, *, most: int) -> None:
     """Other settings for the fastest candidate that is good."""
     safe = [t for t in trials.all.values() if not is_untouched(t) and good(setup, t)]
     if safe:
         best = plainest(safe, within=LEVEL)
         pad(setup, trials, safe)
-        wave(trials, best.rung, rungs.retuned(best, most=most, **axes), share=TUNING, stop=setup)
+        wave(trials, best.rung, rungs.retuned(best, axes, most=most), share=TUNING, stop=setup)
 
 
-def retune_the_original(setup: Setup, trials: Trials, axes: rungs.Axes) -> None:
+def retune_the_original(setup: Setup, trials: Trials, axes: Axes) -> None:
     """The same for the best untouched engine: what others are held to is tuned like them."""
     right = [t for t in trials.untouched() if answers_right(t)]
     if right:
         best = plainest(right, within=LEVEL)
-        recipes = rungs.retuned(best, most=ALL, **axes)
+        recipes = rungs.retuned(best, axes, most=ALL)
         wave(trials, 1, recipes, judge=False, share=TUNING, stop=setup)
 
 

@@ -33,6 +33,7 @@ from whet.search.ledger import Ledger
 from whet.search.memory import MemoryWatch
 from whet.search.metric_code import metric_digest
 from whet.search.outcome_words import next_step, outcome_sentence
+from whet.search.pace import quick_to_build
 from whet.search.pack import draft_of, variant_names, with_names
 from whet.search.prepare import prepare
 from whet.search.proofs import noted
@@ -169,8 +170,8 @@ def _started(setup: Setup, budget: Budget) -> Started:
 
 def _used_up(setup: Setup, budget: Budget) -> tuple[Note, ...]:
     """That set-up left less than the rest takes, where it did."""
-    quick = sum(name != "inductor" for name in setup.runtimes)
-    rest_s = least_after_setup_s(max(1, quick), len(setup.certify), setup.original_ms)
+    quick = len(quick_to_build(setup.runtimes))
+    rest_s = least_after_setup_s(quick, len(setup.certify), setup.original_ms)
     return used_up_notes(budget.elapsed_s(time.monotonic()), rest_s, budget.total_s)
 
 

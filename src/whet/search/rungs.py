@@ -7,7 +7,6 @@ of promise. The climb (`whet.search.climb`) asks, tries and asks again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypedDict, Unpack
 
 import msgspec
 
@@ -15,12 +14,12 @@ from whet.core.evidence import Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision, Settings
 from whet.optimize.graph.quantize.space import first_recipes, weights_recipe
+from whet.runtimes.axes import Axes
 from whet.runtimes.neighbours import neighbours
 from whet.runtimes.settings_space import settings_space
 from whet.search.figures import speed
 
 __all__ = [
-    "Axes",
     "fused",
     "int8_first",
     "int8_probe",
@@ -67,50 +66,41 @@ _HALF = 16 / _FLOAT_BITS
 _PROBE_SAMPLES = 8
 
 
-class Axes(TypedDict):
-    """What spans the settings on this machine: see `settings_space`."""
-
-    cores: int
-    fixed: dict[str, int]
-    flags: frozenset[str]
-    concurrency: int
-
-
-def untouched_first(runtimes: Sequence[str], **axes: Unpack[Axes]) -> tuple[Recipe, ...]:
+def untouched_first(runtimes: Sequence[str], axes: Axes) -> tuple[Recipe, ...]:
     """Rung 1, first wave: the untouched graph once on each runtime, lossless."""
     return tuple(
         Recipe((), runtime, spaces[0])
         for runtime in runtimes
-        if (spaces := settings_space(runtime, lossless=True, **axes))
+        if (spaces := settings_space(runtime, axes, lossless=True))
     )
 
 
-def untouched_rest(first: Iterable[Trial], **axes: Unpack[Axes]) -> Iterator[Recipe]:
+def untouched_rest(first: Iterable[Trial], axes: Axes) -> Iterator[Recipe]:
     """Rung 1, second wave: more settings for the runtimes that are near the best."""
     ranked = sorted((t for t in first if speed(t) > 0), key=speed, reverse=True)
     for trial in ranked:
         if speed(trial) < _HOPELESS * speed(ranked[0]):
             continue
         runtime = trial.recipe.runtime
-        space = settings_space(runtime, lossless=True, **axes)
+        space = settings_space(runtime, axes, lossless=True)
         for settings in space[1 : 1 + _MORE.get(runtime, 4)]:
             yield Recipe((), runtime, settings)
 
 
-def reduced_precision(runtimes: Sequence[str], **axes: Unpack[Axes]) -> Iterator[Recipe]:
+def reduced_precision(runtimes: Sequence[str], axes: Axes) -> Iterator[Recipe]:
     """Rung 1, third wave: bf16 or fp16 compute where the CPU has it; quality is judged."""
     for runtime in runtimes:
         lossy = [
             s
-            for s in settings_space(runtime, lossless=False, **axes)
+            for s in settings_space(runtime, axes, lossless=False)
             if s.precision is not Precision.FP32
         ]
         for settings in lossy[:2]:
             yield Recipe((), runtime, settings)
-        if runtime == "onnxruntime" and _HALF_KERNELS in axes["flags"]:
+        if runtime == "onnxruntime" and _HALF_KERNELS in axes.flags:
             # It computes in the graph's own types, so the graph is what changes.
             step = Step("cast", {"weights": "fp16", "compute": True})
-            first = settings_space(runtime, lossless=False, **axes)[0]
+            first = settings_space(runtime, axes, lossless=False)[0]
             yield Recipe((step,), runtime, first)
 
 
@@ -273,7 +263,7 @@ def reworked(kind: str, trial: Trial) -> Iterator[Recipe]:
         yield Recipe(whole, recipe.runtime, recipe.settings)
 
 
-def retuned(trial: Trial, *, most: int, **axes: Unpack[Axes]) -> Iterator[Recipe]:
+def retuned(trial: Trial, axes: Axes, *, most: int) -> Iterator[Recipe]:
     """Other settings for a candidate that is good already: those beside its own.
 
     Of a quantised graph, what is left in float may be computed in bf16, and threads,
@@ -282,10 +272,10 @@ def retuned(trial: Trial, *, most: int, **axes: Unpack[Axes]) -> Iterator[Recipe
 
     Args:
         trial: that did well.
-        most: settings to try.
         axes: of this machine.
+        most: settings to try.
     """
     recipe = trial.recipe
-    near = neighbours(recipe.runtime, recipe.settings, lossless=recipe.untouched, **axes)
+    near = neighbours(recipe.runtime, recipe.settings, axes, lossless=recipe.untouched)
     for settings in near[: min(most, _MORE.get(recipe.runtime, most))]:
         yield Recipe(recipe.steps, recipe.runtime, settings)

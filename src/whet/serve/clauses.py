@@ -14,7 +14,7 @@ from whet.bundle.manifest import LatencySummary, QualitySummary
 from whet.core.contract import Contract
 from whet.core.evidence import Footprint, Latency, Verdict
 from whet.core.points import shared_percentile
-from whet.measure.clauses import footprint_clauses, footprint_limits
+from whet.measure.footprint_clauses import footprint_clauses, footprint_limits
 from whet.measure.latency_clause import kept_latency
 from whet.measure.latency_words import latency_words
 from whet.measure.noise import uneven

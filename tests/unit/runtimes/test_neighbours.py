@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,12 +9,24 @@ from hypothesis import strategies as st
 from whet.core.registry import names
 from whet.core.settings import Precision, Settings
 from whet.errors import OptionError
+from whet.runtimes.axes import Axes
 from whet.runtimes.neighbours import neighbours
 from whet.runtimes.registry import get
 from whet.runtimes.settings_space import settings_space
 
 BF16 = frozenset({"avx512_bf16"})
 ONE = {"batch": 1}
+
+
+def spanned(runtime: str, *, lossless: bool, **axes: Any) -> tuple[Settings, ...]:
+    """The settings of a runtime, by all that spans them."""
+    return settings_space(runtime, Axes(**axes), lossless=lossless)
+
+
+def beside(runtime: str, own: Settings, *, lossless: bool, **axes: Any) -> tuple[Settings, ...]:
+    """The neighbours of settings, by all that spans them."""
+    return neighbours(runtime, own, Axes(**axes), lossless=lossless)
+
 
 axes = st.fixed_dictionaries(
     {
@@ -29,8 +43,8 @@ axes = st.fixed_dictionaries(
 def test_a_neighbour_can_be_run_and_differs_in_one_respect(
     runtime: str, space: dict, data: st.DataObject
 ) -> None:
-    own = data.draw(st.sampled_from(settings_space(runtime, **space)))
-    found = neighbours(runtime, own, **space)
+    own = data.draw(st.sampled_from(spanned(runtime, **space)))
+    found = beside(runtime, own, **space)
     assert own not in found
     assert len(found) == len({repr(s) for s in found}) <= 12
     for one in found:
@@ -48,7 +62,7 @@ def test_every_setting_that_a_runtime_honours_is_reached(runtime: str) -> None:
     own = Settings(threads=2, fixed=ONE)
     varied = {
         field
-        for one in neighbours(runtime, own, **space)
+        for one in beside(runtime, own, **space)
         for field in own.__struct_fields__
         if getattr(one, field) != getattr(own, field)
     }
@@ -58,7 +72,7 @@ def test_every_setting_that_a_runtime_honours_is_reached(runtime: str) -> None:
 def test_what_is_good_in_fp32_is_tried_with_fewer_threads_where_the_cpu_has_bf16() -> None:
     own = Settings(threads=2, fixed=ONE)
     space = {"cores": 2, "fixed": ONE, "flags": BF16, "lossless": False}
-    assert neighbours("openvino", own, **space)[:3] == (
+    assert beside("openvino", own, **space)[:3] == (
         Settings(threads=2, fixed=ONE, precision=Precision.BF16),
         Settings(threads=1, fixed=ONE),
         Settings(threads=2, fixed=ONE, pin=True),
@@ -67,10 +81,10 @@ def test_what_is_good_in_fp32_is_tried_with_fewer_threads_where_the_cpu_has_bf16
 
 @given(axes)
 def test_from_any_thread_count_all_others_are_within_reach(space: dict) -> None:
-    start = settings_space("openvino", **space)
+    start = spanned("openvino", **space)
     seen, left = {repr(start[0])}, [start[0]]
     while left:
-        for one in neighbours("openvino", left.pop(), **space):
+        for one in beside("openvino", left.pop(), **space):
             plain = one.pin is one.flush_denormals is False and one.fixed == start[0].fixed
             if plain and one.precision is start[0].precision and repr(one) not in seen:
                 seen.add(repr(one))
@@ -88,4 +102,4 @@ def test_from_any_thread_count_all_others_are_within_reach(space: dict) -> None:
 
 def test_refuses_nonsense() -> None:
     with pytest.raises(OptionError, match="unheard"):
-        neighbours("unheard", Settings(), cores=1, fixed={}, flags=frozenset(), lossless=True)
+        beside("unheard", Settings(), cores=1, fixed={}, flags=frozenset(), lossless=True)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,11 +9,18 @@ from hypothesis import strategies as st
 from whet.core.registry import names
 from whet.core.settings import Layout, Precision, Settings
 from whet.errors import OptionError
+from whet.runtimes.axes import Axes
 from whet.runtimes.registry import get
 from whet.runtimes.settings_space import precisions, settings_space
 
 AMX = frozenset({"avx512_bf16", "amx_bf16", "amx_int8"})
 ONE = {"batch": 1}
+
+
+def spanned(runtime: str, *, lossless: bool, **axes: Any) -> tuple[Settings, ...]:
+    """The settings of a runtime, by all that spans them."""
+    return settings_space(runtime, Axes(**axes), lossless=lossless)
+
 
 spaces = st.builds(
     dict,
@@ -26,7 +35,7 @@ spaces = st.builds(
 
 @given(spaces)
 def test_every_point_can_be_run(space: dict) -> None:
-    found = settings_space(**space)
+    found = spanned(**space)
     honours = get(space["runtime"]).honours
     assert found
     assert len(found) == len({repr(one) for one in found})
@@ -46,7 +55,7 @@ CROSSED = {"threads", "streams", "precision", "fixed"}
 @given(spaces)
 def test_only_a_few_settings_are_crossed_and_the_others_tried_once(space: dict) -> None:
     """The number of trials grows with the logarithm of the cores, not with all combinations."""
-    found = settings_space(**space)
+    found = spanned(**space)
     cores, sizes = space["cores"], min(len(space["fixed"]), 2) + 1
     counts = cores if cores <= 4 else cores.bit_length()  # every count, or halves
     # With requests at once: streams on the cores, or all cores for fewer of them.
@@ -66,23 +75,21 @@ def test_only_a_few_settings_are_crossed_and_the_others_tried_once(space: dict) 
 def test_on_two_cores_all_of_it_fits_into_a_usual_search(runtime: str) -> None:
     """A quick timing takes 9 s, and a fifth of ten minutes is for settings."""
     for flags in (frozenset(), AMX):
-        found = settings_space(runtime, cores=2, fixed=ONE, flags=flags, lossless=False)
+        found = spanned(runtime, cores=2, fixed=ONE, flags=flags, lossless=False)
         assert len(found) * 9 <= 600 / 5
 
 
 def test_the_most_promising_comes_first() -> None:
-    first = settings_space("openvino", cores=2, fixed=ONE, flags=AMX, lossless=False)[0]
+    first = spanned("openvino", cores=2, fixed=ONE, flags=AMX, lossless=False)[0]
     assert first == Settings(threads=2, precision=Precision.BF16, fixed=ONE)
-    lossless = settings_space("openvino", cores=2, fixed=ONE, flags=AMX, lossless=True)[0]
+    lossless = spanned("openvino", cores=2, fixed=ONE, flags=AMX, lossless=True)[0]
     assert lossless == Settings(threads=2, fixed=ONE)
-    assert settings_space("torch", cores=2, fixed=ONE, flags=AMX, lossless=False)[0] == Settings(
-        threads=2
-    )
+    assert spanned("torch", cores=2, fixed=ONE, flags=AMX, lossless=False)[0] == Settings(threads=2)
 
 
 def test_what_is_varied() -> None:
     def space(runtime: str) -> tuple[Settings, ...]:
-        return settings_space(runtime, cores=2, fixed=ONE, flags=AMX, lossless=False)
+        return spanned(runtime, cores=2, fixed=ONE, flags=AMX, lossless=False)
 
     assert {s.threads for s in space("openvino")} == {1, 2}
     assert {bool(s.fixed) for s in space("openvino")} == {True, False}
@@ -94,7 +101,7 @@ def test_what_is_varied() -> None:
 
 def test_requests_at_once_get_cores_of_their_own_first() -> None:
     def loads(runtime: str, cores: int, concurrency: int) -> list[tuple[int, int]]:
-        space = settings_space(
+        space = spanned(
             runtime, cores=cores, fixed=ONE, flags=AMX, lossless=True, concurrency=concurrency
         )
         return list(dict.fromkeys((s.threads, s.streams) for s in space))
@@ -111,7 +118,7 @@ def test_requests_at_once_get_cores_of_their_own_first() -> None:
 
 def test_one_core_has_nobody_to_wait_for() -> None:
     for runtime in ("onnxruntime", "torch", "inductor"):
-        found = settings_space(runtime, cores=1, fixed=ONE, flags=AMX, lossless=False)
+        found = spanned(runtime, cores=1, fixed=ONE, flags=AMX, lossless=False)
         assert all(one.spin for one in found)
 
 
@@ -130,10 +137,8 @@ def test_half_precisions_of_a_cpu(flags: frozenset[str], halves: tuple[Precision
 
 def test_refuses_nonsense() -> None:
     with pytest.raises(OptionError, match="cores=0"):
-        settings_space("openvino", cores=0, fixed={}, flags=frozenset(), lossless=True)
+        spanned("openvino", cores=0, fixed={}, flags=frozenset(), lossless=True)
     with pytest.raises(OptionError, match="concurrency=0"):
-        settings_space(
-            "openvino", cores=1, fixed={}, flags=frozenset(), lossless=True, concurrency=0
-        )
+        spanned("openvino", cores=1, fixed={}, flags=frozenset(), lossless=True, concurrency=0)
     with pytest.raises(OptionError, match="unheard"):
-        settings_space("unheard", cores=1, fixed={}, flags=frozenset(), lossless=True)
+        spanned("unheard", cores=1, fixed={}, flags=frozenset(), lossless=True)

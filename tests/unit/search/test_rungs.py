@@ -7,8 +7,8 @@ from trial_factory import trial
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe
 from whet.core.settings import Precision, Settings
+from whet.runtimes.axes import Axes
 from whet.search import rungs
-from whet.search.rungs import Axes
 
 FLAGS = frozenset({"avx512_vnni", "avx512_bf16"})
 AXES = Axes(cores=2, fixed={"batch": 1}, flags=FLAGS, concurrency=1)
@@ -21,27 +21,27 @@ def ran(runtime: str, speedup: float, recipe: Recipe | None = None) -> Trial:
 
 
 def test_each_runtime_runs_once_untouched_and_lossless() -> None:
-    found = rungs.untouched_first(("openvino", "onnxruntime"), **AXES)
+    found = rungs.untouched_first(("openvino", "onnxruntime"), AXES)
     assert [r.runtime for r in found] == ["openvino", "onnxruntime"]
     assert all(not r.steps and r.settings.precision is Precision.FP32 for r in found)
 
 
 def test_requests_at_once_are_tried_side_by_side_and_one_after_the_other() -> None:
     axes = Axes(cores=2, fixed={"batch": 1}, flags=FLAGS, concurrency=2)
-    (first,) = rungs.untouched_first(("openvino",), **axes)
+    (first,) = rungs.untouched_first(("openvino",), axes)
     assert (first.settings.threads, first.settings.streams) == (1, 2)
-    rest = rungs.untouched_rest([ran("openvino", 1.0, first)], **axes)
+    rest = rungs.untouched_rest([ran("openvino", 1.0, first)], axes)
     assert (2, 1) in {(r.settings.threads, r.settings.streams) for r in rest}
 
 
 def test_a_hopeless_runtime_is_not_tuned_further() -> None:
     first = [ran("openvino", 1.0), ran("onnxruntime", 0.5)]
-    assert {r.runtime for r in rungs.untouched_rest(first, **AXES)} == {"openvino"}
+    assert {r.runtime for r in rungs.untouched_rest(first, AXES)} == {"openvino"}
 
 
 def test_a_near_runtime_is_tuned_too_and_the_faster_one_first() -> None:
     first = [ran("openvino", 0.9), ran("onnxruntime", 1.0)]
-    found = list(rungs.untouched_rest(first, **AXES))
+    found = list(rungs.untouched_rest(first, AXES))
     assert found[0].runtime == "onnxruntime"
     assert {r.runtime for r in found} == {"openvino", "onnxruntime"}
     assert len({r.digest() for r in found}) == len(found)
@@ -50,10 +50,10 @@ def test_a_near_runtime_is_tuned_too_and_the_faster_one_first() -> None:
 def test_reduced_precision_only_where_the_cpu_has_it() -> None:
     assert all(
         r.settings.precision is not Precision.FP32
-        for r in rungs.reduced_precision(("openvino", "onnxruntime"), **AXES)
+        for r in rungs.reduced_precision(("openvino", "onnxruntime"), AXES)
     )
     without = Axes(cores=2, fixed={}, flags=frozenset(), concurrency=1)
-    assert list(rungs.reduced_precision(("openvino",), **without)) == []
+    assert list(rungs.reduced_precision(("openvino",), without)) == []
 
 
 def test_the_probe_is_the_first_recipe_with_a_handful_of_samples() -> None:
@@ -90,9 +90,9 @@ def test_other_algorithms_only_on_runtimes_that_are_near() -> None:
     best = {"openvino": PLAIN, "onnxruntime": PLAIN}
     tried = [
         ran(r.runtime, 3.0 if r.runtime == "openvino" else 1.5, r)
-        for r in rungs.int8_first("cnn", ("openvino", "onnxruntime"), best, AXES["flags"])
+        for r in rungs.int8_first("cnn", ("openvino", "onnxruntime"), best, AXES.flags)
     ]
-    rest = list(rungs.int8_rest("cnn", tried, best, AXES["flags"]))
+    rest = list(rungs.int8_rest("cnn", tried, best, AXES.flags))
     assert {r.runtime for r in rest} == {"openvino"}
     assert rest[-1].steps[-1].name == "quantize-weights-ir"
     assert not {r.digest() for r in rest} & {t.id for t in tried}
@@ -108,20 +108,20 @@ def test_fused_operators_are_for_transformers_on_onnx_runtime() -> None:
 
 def test_retuning_keeps_the_passes_and_stays_beside_the_settings() -> None:
     recipe = rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, FLAGS)[0]
-    found = list(rungs.retuned(ran("openvino", 3.0, recipe), most=4, **AXES))
+    found = list(rungs.retuned(ran("openvino", 3.0, recipe), AXES, most=4))
     assert all(r.steps == recipe.steps for r in found)
     assert [r.settings for r in found[:3]] == [
         msgspec.structs.replace(PLAIN, precision=Precision.BF16),
         msgspec.structs.replace(PLAIN, threads=1),
         msgspec.structs.replace(PLAIN, pin=True),
     ]
-    every = list(rungs.retuned(ran("openvino", 3.0, recipe), most=99, **AXES))
+    every = list(rungs.retuned(ran("openvino", 3.0, recipe), AXES, most=99))
     assert every[: len(found)] == found
     assert len(every) > len(found)
 
 
 def test_an_original_that_is_retuned_stays_one() -> None:
-    found = list(rungs.retuned(ran("openvino", 1.0), most=99, **AXES))
+    found = list(rungs.retuned(ran("openvino", 1.0), AXES, most=99))
     assert found
     assert all(r.untouched for r in found)
 
@@ -156,9 +156,9 @@ def test_a_graph_is_tidied_once_before_its_own_passes() -> None:
 
 def test_graphs_in_half_precision_where_onnx_runtime_has_kernels_for_them() -> None:
     arm = Axes(cores=2, fixed={}, flags=frozenset({"asimdhp"}), concurrency=1)
-    (found,) = rungs.reduced_precision(("onnxruntime",), **arm)
+    (found,) = rungs.reduced_precision(("onnxruntime",), arm)
     assert found.steps[0].options == {"weights": "fp16", "compute": True}
-    assert list(rungs.reduced_precision(("onnxruntime",), **AXES)) == []
+    assert list(rungs.reduced_precision(("onnxruntime",), AXES)) == []
 
 
 def test_half_of_the_size_on_every_runtime_that_runs_graphs() -> None:
@@ -197,7 +197,7 @@ def test_padding_changes_nothing_but_the_sizes() -> None:
 def test_what_is_padded_stays_padded_when_it_is_tuned() -> None:
     settings = msgspec.structs.replace(PLAIN, round_up={"sequence": 8})
     base = ran("openvino", 2.0, Recipe((), "openvino", settings))
-    found = list(rungs.retuned(base, most=4, **AXES))
+    found = list(rungs.retuned(base, AXES, most=4))
     assert found
     assert all(r.settings.round_up == {"sequence": 8} for r in found)
 

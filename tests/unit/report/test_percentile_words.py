@@ -9,7 +9,7 @@ import pytest
 from whet.core.evidence import Evidence, Latency, Percentile
 from whet.report.facts import Facts
 from whet.report.headline import headline
-from whet.report.latency_words import interval_words, why_another
+from whet.report.percentile_words import interval_words, why_another
 
 P95 = Percentile(95.0, 0.289, 0.25, 3.94)
 FEW = Latency(1, 1, 2, 133, 0.3, 5.0, (P95,), 0.0, 3000.0)

@@ -5,7 +5,7 @@ import pytest
 
 from whet.core.contract import Contract
 from whet.core.evidence import Footprint, Latency, Percentile, Verdict
-from whet.measure.clauses import footprint_clauses
+from whet.measure.footprint_clauses import footprint_clauses
 from whet.measure.latency_clause import kept_latency
 from whet.measure.latency_words import queries_words
 
