@@ -20,7 +20,7 @@ from whet.runtimes.axes import Axes
 from whet.search import rungs
 from whet.search.endings import reason_of
 from whet.search.feasibility import assess
-from whet.search.figures import answers_right, is_untouched, plainest
+from whet.search.figures import answers_right, is_untouched, plainest, query_ms
 from whet.search.footing import arithmetic_of
 from whet.search.none_ran import none_ran
 from whet.search.pace import hurried, quick_to_build
@@ -37,7 +37,6 @@ from whet.search.polish import (
 )
 from whet.search.refine import refine
 from whet.search.setup import Setup
-from whet.search.tail_proof import query_ms
 from whet.search.trials import Trials
 from whet.search.untouched import best_untouched
 from whet.search.untried import Untried, untried, untried_notes

@@ -5,9 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from whet.core.evidence import Quality, Ratio, Trial
+from whet.core.evidence import Latency, Quality, Ratio, Trial
 
-__all__ = ["answers_right", "damage", "divided", "is_untouched", "plainest", "row_ms", "speed"]
+__all__ = [
+    "answers_right",
+    "damage",
+    "divided",
+    "is_untouched",
+    "plainest",
+    "query_ms",
+    "row_ms",
+    "speed",
+]
 
 
 def is_untouched(trial: Trial) -> bool:
@@ -44,12 +53,18 @@ def divided(own: Ratio, other: Ratio, against: str) -> Ratio:
     )
 
 
+def query_ms(latency: Latency | None) -> float | None:
+    """The median of a query, where it was measured."""
+    point = latency.at(50.0) if latency is not None else None
+    return point.value_ms if point is not None else None
+
+
 def row_ms(trial: Trial) -> float | None:
     """What one row took at the median, in ms; ``None`` where it wasn't measured."""
-    point = trial.latency.at(50.0) if trial.latency is not None else None
-    if trial.latency is None or point is None:
+    median = query_ms(trial.latency)
+    if trial.latency is None or median is None:
         return None
-    return point.value_ms / trial.latency.batch
+    return median / trial.latency.batch
 
 
 def plainest(trials: Iterable[Trial], *, within: float) -> Trial:

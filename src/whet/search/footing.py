@@ -10,6 +10,7 @@ from whet.core.recipe import Recipe
 from whet.core.settings import Precision
 from whet.measure.roofline import ceiling_share
 from whet.optimize.graph.traffic import Traffic
+from whet.search.figures import query_ms
 from whet.search.jobs import Made
 from whet.search.setup import Setup
 
@@ -38,11 +39,11 @@ def complete(
         MeasurementError: the latency is below what this machine can do at all.
     """
     precision = arithmetic_of(trial.recipe)
-    point = latency.at(50.0)
+    median_ms = query_ms(latency)
     share = None
-    if point is not None:
+    if median_ms is not None:
         share = ceiling_share(
-            setup.macs * setup.contract.batch, point.value_ms, setup.machine.ceilings, precision
+            setup.macs * setup.contract.batch, median_ms, setup.machine.ceilings, precision
         )
     disk_bytes = made.graph.size_bytes()
     untouched = setup.traffic if not trial.recipe.steps else None

@@ -17,10 +17,10 @@ from whet.measure.clock import ClockPlan, Race
 from whet.search.assay import contender_of, time_all
 from whet.search.budget import race_s
 from whet.search.extras import affords_torch, cut_short_notes, left_out
-from whet.search.figures import speed
+from whet.search.figures import query_ms, speed
 from whet.search.patience import step_limit_s
 from whet.search.setup import Setup
-from whet.search.tail_proof import proof_s, query_ms
+from whet.search.tail_proof import proof_s
 from whet.search.trials import Trials
 
 __all__ = ["fastest_of", "race_in_full", "rivals_of"]

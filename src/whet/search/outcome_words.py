@@ -15,7 +15,7 @@ from whet.measure.latency_clause import judging_point, kept_latency
 from whet.measure.latency_words import latency_words, queries_words
 from whet.search.decide import NOISE, clauses, clearly_faster
 from whet.search.feasibility import fitting_width
-from whet.search.figures import speed
+from whet.search.figures import query_ms, speed
 from whet.search.judged import is_stranger
 from whet.search.limits import loosened
 from whet.search.misses import nearer, noise_decides, proven
@@ -139,11 +139,11 @@ def _other_runtimes(chosen: Trial) -> str:
 
 
 def _quiet(chosen: Trial, contract: Contract, unrest: str) -> str:
-    middle = chosen.latency.at(50.0) if chosen.latency is not None else None
-    if middle is None or not noise_decides(chosen, contract, unrest):
+    median_ms = query_ms(chosen.latency)
+    if median_ms is None or not noise_decides(chosen, contract, unrest):
         return ""
     return (
-        f"The median, {middle.value_ms:.3g} ms, is within the limit, and the machine was too noisy"
+        f"The median, {median_ms:.3g} ms, is within the limit, and the machine was too noisy"
         f" to judge the tail: {unrest}. {_AGAIN}"
     )
 
@@ -202,7 +202,7 @@ def _up(value: float) -> float:
 
 def _width(chosen: Trial, contract: Contract) -> str:
     """How much narrower a network would fit, where even the median is above the limit."""
-    middle = chosen.latency.at(50.0) if chosen.latency is not None else None
-    if middle is None or contract.limit_ms is None or middle.value_ms <= contract.limit_ms:
+    median_ms = query_ms(chosen.latency)
+    if median_ms is None or contract.limit_ms is None or median_ms <= contract.limit_ms:
         return ""
-    return f" {fitting_width(contract.limit_ms, middle.value_ms)}"
+    return f" {fitting_width(contract.limit_ms, median_ms)}"

@@ -18,7 +18,7 @@ from whet.optimize.graph.quantize.sensitivity import Sensitivity
 from whet.optimize.graph.quantize.space import ranked_by, restored, suggest
 from whet.search.assay import layers_of
 from whet.search.decide import expected_bound, promising
-from whet.search.figures import damage, is_untouched, speed
+from whet.search.figures import damage, is_untouched, query_ms, speed
 from whet.search.isolate import run_isolated
 from whet.search.jobs import SensitivityJob
 from whet.search.setup import Setup
@@ -81,11 +81,10 @@ def _restore(setup: Setup, trials: Trials, base: Trial) -> None:
         if trial is None:
             return
         trial = trials.judge(trial)
-        point = trial.latency.at(50.0) if trial.latency is not None else None
         restore.tell(
             quality_ok=promising(trial, setup.contract, n),
             drop=damage(trial),
-            ms=point.value_ms if point is not None else None,
+            ms=query_ms(trial.latency),
             beaten=_beaten(setup, trials, trial),
         )
 

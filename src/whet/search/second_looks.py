@@ -18,6 +18,7 @@ from whet.core.note import Note
 from whet.errors import MeasurementError
 from whet.measure.ceiling_looks import Look, higher, settled
 from whet.measure.roofline import beyond_theory, peak_of, without_peak
+from whet.search.figures import query_ms
 from whet.search.footing import arithmetic_of, complete
 from whet.search.jobs import Made
 from whet.search.setup import Setup
@@ -92,11 +93,11 @@ def unmeasured(precision: str, looks: Sequence[Look]) -> Note:
 
 
 def _impossible(setup: Setup, latency: Latency, precision: str) -> bool:
-    point = latency.at(50.0)
+    median_ms = query_ms(latency)
     machine = setup.machine
-    return point is not None and beyond_theory(
+    return median_ms is not None and beyond_theory(
         setup.macs * setup.contract.batch,
-        point.value_ms,
+        median_ms,
         cores=machine.cores,
         flags=machine.flags,
         precision=precision,

@@ -14,8 +14,9 @@ from whet.core.evidence import Latency
 from whet.core.note import Note
 from whet.measure.latency_words import queries_words
 from whet.measure.statistics import queries_needed
+from whet.search.figures import query_ms
 
-__all__ = ["proof_s", "query_ms", "too_few_notes"]
+__all__ = ["proof_s", "too_few_notes"]
 
 _MISSES = 1  # allowed for: one query in some hundreds is late for no fault of the engine
 
@@ -36,12 +37,6 @@ def proof_s(contract: Contract, medians_ms: Sequence[float], contenders: int) ->
     slowest = max((ms for ms in medians_ms if ms <= contract.limit_ms), default=0.0)
     queries = queries_needed(contract.percentile, _MISSES)
     return queries * slowest / 1e3 * contenders / contract.concurrency
-
-
-def query_ms(latency: Latency | None) -> float | None:
-    """The median of a query, where it was measured."""
-    point = latency.at(50.0) if latency is not None else None
-    return point.value_ms if point is not None else None
 
 
 def too_few_notes(contract: Contract, latency: Mapping[str, Latency]) -> tuple[Note, ...]:
