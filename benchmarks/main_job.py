@@ -33,12 +33,12 @@ from whet.measure.contender import Contender
 from whet.measure.quality import judge
 from whet.search.answers import answers_of
 from whet.search.events import Phase
-from whet.search.given import Given
-from whet.search.intake import take_in
-from whet.search.memory import MemoryWatch
-from whet.search.prepare import prepare
+from whet.search.intake.given import Given
+from whet.search.intake.prepare import prepare
+from whet.search.intake.take_in import take_in
 from whet.search.setup import Setup
 from whet.search.stop import Stop
+from whet.search.workers.memory import MemoryWatch
 
 SEED = 0
 ANSWERS_S = 3600.0  # a peer may be slow; one that hangs still ends

@@ -16,9 +16,9 @@ from whet.core.clauses import read_contract
 from whet.core.contract import Contract
 from whet.data.transform import Transform
 from whet.report import draft_info, render
-from whet.search.early import refuse_early
 from whet.search.events import Event, Finished
-from whet.search.given import Given
+from whet.search.intake.early import refuse_early
+from whet.search.intake.given import Given
 from whet.search.outcome import Outcome
 from whet.search.run import search
 from whet.search.stop import Stop

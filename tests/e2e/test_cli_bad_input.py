@@ -14,7 +14,7 @@ import pytest
 from stripes import Job
 from terminal import whet
 
-from whet.search.ledger import Ledger
+from whet.search.ledger.ledger import Ledger
 
 BAD_INPUT, HOST, STORAGE = 3, 4, 6
 

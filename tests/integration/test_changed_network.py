@@ -9,7 +9,7 @@ import pytest
 
 import whet
 from whet.core.contract import Contract, Drop
-from whet.search.reuse import REUSED
+from whet.search.ledger.reuse import REUSED
 
 torch = pytest.importorskip("torch")
 

@@ -14,8 +14,8 @@ from whet.core.contract import Contract, Drop
 from whet.core.evidence import Trial, Verdict
 from whet.core.spec import Arrays
 from whet.measure.contender import Contender
-from whet.search import assay
-from whet.search.figures import answers_right, is_untouched
+from whet.search.decisions.figures import answers_right, is_untouched
+from whet.search.ladder import assay
 
 _HASH = """
 import torch

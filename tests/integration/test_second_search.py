@@ -11,8 +11,8 @@ from stripes import Job
 import whet
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Evidence, Status, Trial, Verdict
-from whet.search.figures import is_untouched
-from whet.search.reuse import REUSED
+from whet.search.decisions.figures import is_untouched
+from whet.search.ledger.reuse import REUSED
 
 
 def run(

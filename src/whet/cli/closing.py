@@ -13,7 +13,7 @@ from whet.report import format as fmt
 from whet.report.facts import Facts
 from whet.report.headline import headline, word
 from whet.report.percentile_words import why_another
-from whet.search.gaps import gap_sentence
+from whet.search.words.gaps import gap_sentence
 
 __all__ = ["closing", "table"]
 

@@ -10,8 +10,8 @@ from whet.core.evidence import Evidence, Latency, Percentile, Quality, Status, T
 from whet.core.note import Note
 from whet.core.points import shared_percentile, shown_point
 from whet.measure.noise import TOO_NOISY
-from whet.search.gaps import gaps
-from whet.search.misses import nearer, noise_decides
+from whet.search.words.gaps import gaps
+from whet.search.words.misses import nearer, noise_decides
 
 __all__ = ["Facts"]
 

@@ -5,7 +5,7 @@ lies beside its own settings, not beside those that the search began with: cheap
 arithmetic wants fewer threads, a graph in int8 gains little from bf16.
 
 Every field that a runtime honours is reached from here, apart from sizes that are
-rounded up (`whet.search.lengths`). Those that seldom pay stand last.
+rounded up (`whet.search.ladder.lengths`). Those that seldom pay stand last.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 from whet.measure.contender import Contender
 from whet.search.answers import answers_of, seconds_of
-from whet.search.jobs import Exported
+from whet.search.workers.jobs import Exported
 
 __all__ = ["References"]
 

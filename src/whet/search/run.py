@@ -19,30 +19,30 @@ from whet.core.scope import TRANSFORM, scope
 from whet.core.scratch import sweep
 from whet.data.transform import ImageTransform
 from whet.measure.cgroup import allowed_cores
-from whet.search.budget import Budget
-from whet.search.climb import Climbed, climb
-from whet.search.close import Closed, close
-from whet.search.closing_cost import closing_s
+from whet.search.budget.budget import Budget
+from whet.search.budget.closing import closing_s
+from whet.search.budget.least import least_after_setup_s, too_short_notes, used_up_notes
+from whet.search.budget.pace import quick_to_build
+from whet.search.budget.spending import over_notes
+from whet.search.closing.close import Closed, close
+from whet.search.closing.pack import draft_of, variant_names, with_names
 from whet.search.events import Event, Started
-from whet.search.gaps import gap_notes, gap_sentence
-from whet.search.given import Given
-from whet.search.identity import SearchInputs, machine_digest
-from whet.search.intake import Taken, take_in
-from whet.search.least import least_after_setup_s, too_short_notes, used_up_notes
-from whet.search.ledger import Ledger
-from whet.search.memory import MemoryWatch
-from whet.search.metric_code import metric_digest
-from whet.search.outcome_words import next_step, outcome_sentence
-from whet.search.pace import quick_to_build
-from whet.search.pack import draft_of, variant_names, with_names
-from whet.search.prepare import prepare
-from whet.search.proofs import noted
-from whet.search.reuse import Kept, same_shapes, still_holding
+from whet.search.intake.given import Given
+from whet.search.intake.metric_code import metric_digest
+from whet.search.intake.prepare import prepare
+from whet.search.intake.take_in import Taken, take_in
+from whet.search.ladder.climb import Climbed, climb
+from whet.search.ladder.trials import Trials
+from whet.search.ledger.identity import SearchInputs, machine_digest
+from whet.search.ledger.ledger import Ledger
+from whet.search.ledger.proofs import noted
+from whet.search.ledger.reuse import Kept, same_shapes, still_holding
 from whet.search.setup import Setup
-from whet.search.spending import over_notes
 from whet.search.stop import Stop
 from whet.search.teller import Teller
-from whet.search.trials import Trials
+from whet.search.words.gaps import gap_notes, gap_sentence
+from whet.search.words.outcome import next_step, outcome_sentence
+from whet.search.workers.memory import MemoryWatch
 
 __all__ = ["Found", "search"]
 

@@ -1,4 +1,4 @@
-"""What all trials of one search share; made once by `whet.search.prepare`."""
+"""What all trials of one search share; made once by `whet.search.intake.prepare`."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from whet.core.evidence import Trial
 from whet.core.note import Note
-from whet.search.budget import Budget
+from whet.search.budget.budget import Budget
+from whet.search.budget.spending import Mark
 from whet.search.events import Event, Phase, Remark, RungStarted, TrialDone, TrialStarted
-from whet.search.spending import Mark
 
 __all__ = ["TITLES", "Teller"]
 

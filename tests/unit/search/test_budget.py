@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from whet.search.budget import Budget, closing_reserve_s, packing_s, race_s
+from whet.search.budget.budget import Budget, closing_reserve_s, packing_s, race_s
 
 
 def test_climbing_leaves_the_reserve_for_closing() -> None:

@@ -5,7 +5,7 @@ import pytest
 from trial_factory import latency, trial
 
 from whet.core.contract import Contract
-from whet.search.closing_cost import answers_s, closing_s, expected_row_ms
+from whet.search.budget.closing import answers_s, closing_s, expected_row_ms
 
 START_S = 1.5
 FASTEST = Contract()

@@ -9,7 +9,7 @@ from trial_factory import latency, quality, trial
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Ratio, Status, TailRatio, Trial, Verdict
 from whet.core.settings import Settings
-from whet.search.decide import (
+from whet.search.decisions.decide import (
     certify_order,
     choose,
     clauses,
@@ -18,7 +18,7 @@ from whet.search.decide import (
     promising,
     slower_at,
 )
-from whet.search.outcome_words import next_step, outcome_sentence
+from whet.search.words.outcome import next_step, outcome_sentence
 
 FASTEST = Contract(max_drop=Drop(0.01))
 LIMITED = Contract(limit_ms=6.0, max_drop=Drop(0.01))

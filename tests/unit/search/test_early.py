@@ -23,10 +23,10 @@ from whet.errors import (
     SamplesError,
     StorageError,
 )
-from whet.search.early import refuse_early
-from whet.search.given import Given
-from whet.search.ledger import Ledger
-from whet.search.outputs import check_shapes
+from whet.search.intake.early import refuse_early
+from whet.search.intake.given import Given
+from whet.search.intake.outputs import check_shapes
+from whet.search.ledger.ledger import Ledger
 
 GIVEN = Given("net.py:build", "samples.npz", weights="net.npz")
 

@@ -15,7 +15,7 @@ from whet.errors import (
     UnsupportedOperatorError,
     WhetError,
 )
-from whet.search.endings import ended, holds, reason_of, worth_another_try
+from whet.search.decisions.endings import ended, holds, reason_of, worth_another_try
 
 
 @pytest.mark.parametrize(

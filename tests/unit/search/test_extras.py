@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whet.search.budget import closing_reserve_s, race_s
-from whet.search.extras import (
+from whet.search.budget.budget import closing_reserve_s, race_s
+from whet.search.budget.extras import (
     COLD_STARTS,
     affords_torch,
     cold_starts_that_fit,

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from whet.errors import ContractError, Issue, SamplesError, StorageError, TrialCrashedError
-from whet.search.failures import NO_ROOM, failure_of, revived
-from whet.search.worker import Reply, _answer
+from whet.search.workers.failures import NO_ROOM, failure_of, revived
+from whet.search.workers.worker import Reply, _answer
 
 
 def test_our_errors_arrive_as_themselves() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from whet.core.contract import Contract
 from whet.core.evidence import Ceilings
-from whet.search.feasibility import assess, roofline_ms
+from whet.search.decisions.feasibility import assess, roofline_ms
 
 PEAKS = Ceilings(
     fp32_ops_per_s=1e11, bf16_ops_per_s=None, int8_ops_per_s=1e12, read_bytes_per_s=1e10

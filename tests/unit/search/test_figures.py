@@ -10,7 +10,7 @@ from trial_factory import quality, trial
 
 from whet.core.evidence import Ratio, Trial
 from whet.core.settings import Settings
-from whet.search.figures import damage, divided, plainest, speed
+from whet.search.decisions.figures import damage, divided, plainest, speed
 
 
 def with_settings(name: str, value: float, settings: Settings, *, steps: bool = True) -> Trial:

@@ -16,9 +16,9 @@ from whet.core.settings import Precision, Settings
 from whet.core.spec import Signature
 from whet.errors import MeasurementError
 from whet.optimize.graph.traffic import Traffic
-from whet.search.footing import arithmetic_of, complete, moved_bytes
-from whet.search.jobs import Made
+from whet.search.decisions.footing import arithmetic_of, complete, moved_bytes
 from whet.search.setup import Setup
+from whet.search.workers.jobs import Made
 
 CEILINGS = Ceilings(
     fp32_ops_per_s=1e11, bf16_ops_per_s=4e11, int8_ops_per_s=8e11, read_bytes_per_s=1e10

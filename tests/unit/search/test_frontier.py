@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from trial_factory import quality, trial
 
 from whet.core.evidence import Status, Trial
-from whet.search.frontier import damage, frontier, speed
+from whet.search.decisions.frontier import damage, frontier, speed
 
 
 def test_dominated_and_failed_trials_are_left_out() -> None:

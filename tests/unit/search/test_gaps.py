@@ -6,7 +6,7 @@ from trial_factory import trial
 
 from whet.core.evidence import Status
 from whet.core.note import Note
-from whet.search.gaps import gap_notes, gap_sentence, gaps
+from whet.search.words.gaps import gap_notes, gap_sentence, gaps
 
 RAN = trial("openvino fp32", 1.0, untouched=True)
 

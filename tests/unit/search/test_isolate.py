@@ -21,8 +21,8 @@ from whet.errors import (
     UnsupportedOperatorError,
 )
 from whet.search.events import Stopped
-from whet.search.isolate import IsolatedResult, run_isolated
-from whet.search.worker import resolve
+from whet.search.workers.isolate import IsolatedResult, run_isolated
+from whet.search.workers.worker import resolve
 
 PROBES = Path(__file__).parent / "probes"
 sys.path.insert(0, str(PROBES))
@@ -87,10 +87,10 @@ def test_the_plain_worker_runs_functions_of_whet_only() -> None:
         "whet_evil:f",
         "whetx.y:f",
         "whet.core.recipe:Recipe",  # a class
-        "whet.search.isolate:tempfile",  # a module
-        "whet.search.ledger:non_finite",  # defined elsewhere
-        "whet.search.isolate:_environment",
-        "whet.search.isolate:no_such",
+        "whet.search.workers.isolate:tempfile",  # a module
+        "whet.search.ledger.ledger:non_finite",  # defined elsewhere
+        "whet.search.workers.isolate:_environment",
+        "whet.search.workers.isolate:no_such",
         "whet..errors:f",
         "whet.errors",
         "",

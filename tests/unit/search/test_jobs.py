@@ -13,7 +13,7 @@ from whet.core.settings import Settings
 from whet.data.readers import open_samples
 from whet.data.store import write_store
 from whet.errors import RequirementError
-from whet.search.jobs import MakeJob, make_engine
+from whet.search.workers.jobs import MakeJob, make_engine
 from whet.testing.small_graphs import plain, untidy
 
 TIDY = (Step("tidy"), Step("fuse"))

@@ -8,7 +8,7 @@ from trial_factory import latency, trial
 from whet.core.evidence import Trial
 from whet.measure.clock import ClockPlan
 from whet.measure.plan import Race, Turn
-from whet.search.last_race import fastest_of, rivals_of
+from whet.search.closing.last_race import fastest_of, rivals_of
 
 
 def untouched(name: str, runtime: str, speedup: float) -> Trial:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from whet.search.least import least_after_setup_s, too_short_notes, used_up_notes
+from whet.search.budget.least import least_after_setup_s, too_short_notes, used_up_notes
 
 
 def test_a_budget_that_no_network_fits_into_is_told_at_once() -> None:

@@ -11,8 +11,8 @@ from trial_factory import trial
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Ceilings, Machine, Trial
 from whet.errors import LedgerError, MeasurementError
-from whet.search.identity import SearchInputs, machine_digest
-from whet.search.ledger import Ledger
+from whet.search.ledger.identity import SearchInputs, machine_digest
+from whet.search.ledger.ledger import Ledger
 
 KEY = "k" * 32
 HERE = Path(__file__).parent

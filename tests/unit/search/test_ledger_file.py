@@ -12,8 +12,8 @@ import pytest
 from trial_factory import trial
 
 from whet.errors import LedgerError
-from whet.search import ledger_file
-from whet.search.ledger import Ledger
+from whet.search.ledger import file as ledger_file
+from whet.search.ledger.ledger import Ledger
 
 KEY = "k" * 32
 HERE = Path(__file__).parent
@@ -35,7 +35,7 @@ def test_two_searches_on_one_ledger(file: Path) -> None:
 
 HOLDER = """
 import sys, time
-from whet.search.ledger import Ledger
+from whet.search.ledger.ledger import Ledger
 ledger = Ledger.open(sys.argv[1], "k")
 print("held", flush=True)
 time.sleep(300)
@@ -69,7 +69,7 @@ WRITER = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from trial_factory import trial
-from whet.search.ledger import Ledger
+from whet.search.ledger.ledger import Ledger
 start = int(sys.argv[3])
 with Ledger.open(sys.argv[1], "k") as ledger:
     for number in range(start, start + 100000):
@@ -195,7 +195,7 @@ FULL = """
 import resource, sys
 sys.path.insert(0, sys.argv[2])
 from trial_factory import trial
-from whet.search.ledger import Ledger
+from whet.search.ledger.ledger import Ledger
 from whet.errors import LedgerError
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 number = 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from whet.core.spec import Signature, TensorSpec
-from whet.search.lengths import masked_symbols, round_ups
+from whet.search.ladder.lengths import masked_symbols, round_ups
 
 
 def signature(*inputs: tuple[str, tuple[int | str, ...]]) -> Signature:

@@ -4,9 +4,9 @@ from trial_factory import quality, trial
 
 from whet.core.contract import Contract, parse_bytes
 from whet.core.evidence import Verdict
-from whet.search.decide import choose
-from whet.search.limits import loosened, nearest
-from whet.search.outcome_words import next_step, outcome_sentence
+from whet.search.decisions.decide import choose
+from whet.search.decisions.limits import loosened, nearest
+from whet.search.words.outcome import next_step, outcome_sentence
 
 TINY = Contract(max_bytes=1000)
 BASE = trial("base", 1.0, untouched=True, disk=400_000, certify=quality(0.0))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from whet.search.memory import MemoryWatch
+from whet.search.workers.memory import MemoryWatch
 
 
 def test_the_highest_figure_seen_stands() -> None:

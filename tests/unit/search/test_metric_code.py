@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from whet.measure.custom import UserFunction
-from whet.search.metric_code import metric_digest
+from whet.search.intake.metric_code import metric_digest
 
 ANSWERS = {"y": np.arange(12, dtype=np.float32).reshape(6, 2)}
 LABELS = np.array([0, 1, 0, 1, 0, 1])

@@ -5,7 +5,7 @@ import pytest
 
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision, Settings
-from whet.search.naming import kind_of, name_of
+from whet.search.ladder.naming import kind_of, name_of
 
 IR = Step("convert-ir")
 BASE = Settings(threads=2, fixed={"batch": 1})

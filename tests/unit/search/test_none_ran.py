@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from whet.errors import MeasurementError, RuntimeUnavailableError, TrialCrashedError
-from whet.search.none_ran import none_ran
+from whet.search.words.none_ran import none_ran
 
 DOUBT = MeasurementError("136% of the peak.", "Measure again on a quiet machine.")
 CRASH = TrialCrashedError("It died.", "Report it.")

@@ -9,7 +9,7 @@ from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
 from whet.optimize.graph.quantize.nncf import NncfOptions
 from whet.optimize.graph.quantize.ort import QuantizeOrt
-from whet.search.pace import hurried, usual_s
+from whet.search.budget.pace import hurried, usual_s
 
 STEPS = (Step("quantize-nncf-ir"),)
 

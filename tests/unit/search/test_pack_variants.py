@@ -11,7 +11,7 @@ from whet.core.contract import Contract
 from whet.core.spec import Signature
 from whet.data.readers import open_samples
 from whet.data.store import SampleStore, write_store
-from whet.search.pack import _golden_part, variant_names
+from whet.search.closing.pack import _golden_part, variant_names
 
 
 @pytest.fixture

@@ -21,13 +21,13 @@ from whet.data.readers import open_samples
 from whet.data.store import SampleStore, write_store
 from whet.errors import TrialTimeoutError
 from whet.measure.contender import Contender
-from whet.search import proving
 from whet.search.answers import answers_of
-from whet.search.assay import judge_on
-from whet.search.budget import Budget, closing_reserve_s
-from whet.search.closing_cost import spare_s
-from whet.search.jobs import Made
-from whet.search.patience import answer_limit_s, step_limit_s
+from whet.search.budget.budget import Budget, closing_reserve_s
+from whet.search.budget.closing import spare_s
+from whet.search.budget.patience import answer_limit_s, step_limit_s
+from whet.search.closing import proving
+from whet.search.ladder.assay import judge_on
+from whet.search.workers.jobs import Made
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "fixtures"))
 

@@ -6,9 +6,9 @@ import msgspec
 from trial_factory import quality, trial
 
 from whet.core.contract import Contract, Drop, DropKind
-from whet.search.identity import SearchInputs
-from whet.search.ledger import Ledger
-from whet.search.proofs import earlier, noted, repeat_notes
+from whet.search.ledger.identity import SearchInputs
+from whet.search.ledger.ledger import Ledger
+from whet.search.ledger.proofs import earlier, noted, repeat_notes
 
 OWN = SearchInputs("graph", "samples", "machine", Contract(metric="top1"), 0)
 CERTIFIED = [trial("int8", 2.0, certify=quality(0.0))]

@@ -8,7 +8,7 @@ import pytest
 from whet.core.contract import Drop
 from whet.core.evidence import Verdict
 from whet.measure.quality import judge
-from whet.search.provable import provable_notes
+from whet.search.intake.provable import provable_notes
 
 
 def said(metric: str, *, reference: float = 1.0, allowed: float = 0.01, certify: int = 50) -> str:

@@ -11,10 +11,10 @@ from trial_factory import SAME, quality, trial
 
 from whet.core.evidence import Quality, Trial, Verdict
 from whet.errors import EngineError
-from whet.search import proving
-from whet.search.budget import Budget
-from whet.search.figures import answers_right
-from whet.search.proving import answering, fastest_answering
+from whet.search.budget.budget import Budget
+from whet.search.closing import proving
+from whet.search.closing.proving import answering, fastest_answering
+from whet.search.decisions.figures import answers_right
 
 WRONG = msgspec.structs.replace(quality(0.7), difference=0.8)
 NEAR = msgspec.structs.replace(quality(0.001), difference=0.01)

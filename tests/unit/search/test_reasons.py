@@ -8,8 +8,8 @@ from whet.core.contract import Contract, Drop
 from whet.core.evidence import Quality, Ratio, Status, Trial
 from whet.core.note import Note
 from whet.core.settings import Settings
-from whet.search.decide import choose
-from whet.search.reasons import why_lost
+from whet.search.decisions.decide import choose
+from whet.search.words.reasons import why_lost
 
 FASTEST = Contract(max_drop=Drop(0.01))
 LIMITED = Contract(limit_ms=6.0, max_drop=Drop(0.01))

@@ -12,10 +12,10 @@ from whet.core.contract import Contract, Drop
 from whet.core.evidence import Ratio, Status, Trial
 from whet.core.note import Note
 from whet.core.spec import Signature, TensorSpec
-from whet.search.figures import is_untouched
-from whet.search.identity import SearchInputs
-from whet.search.ledger import Past
-from whet.search.reuse import REUSED, Kept, carried, origin, same_shapes, still_holding
+from whet.search.decisions.figures import is_untouched
+from whet.search.ledger.identity import SearchInputs
+from whet.search.ledger.ledger import Past
+from whet.search.ledger.reuse import REUSED, Kept, carried, origin, same_shapes, still_holding
 
 LOAD = Contract(threads=2, metric="top1")
 OWN = SearchInputs("g", "s", "m", LOAD)

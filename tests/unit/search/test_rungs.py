@@ -8,7 +8,7 @@ from whet.core.evidence import Trial
 from whet.core.recipe import Recipe
 from whet.core.settings import Precision, Settings
 from whet.runtimes.axes import Axes
-from whet.search import rungs
+from whet.search.ladder import rungs
 
 FLAGS = frozenset({"avx512_vnni", "avx512_bf16"})
 AXES = Axes(cores=2, fixed={"batch": 1}, flags=FLAGS, concurrency=1)

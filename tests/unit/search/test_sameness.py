@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from whet.data.text import TextTransform
-from whet.search.sameness import identity, transform_identity
+from whet.search.intake.sameness import identity, transform_identity
 
 
 def test_arrays_differ_by_bytes_shape_and_dtype() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from whet.data.store import SampleStore
 from whet.data.text import TextTransform
-from whet.search.given import Given
-from whet.search.samples import decoded
+from whet.search.intake.given import Given
+from whet.search.intake.samples import decoded
 from whet.search.stop import Stop
 
 Decode = Callable[..., tuple[SampleStore, str]]

@@ -9,11 +9,11 @@ import pytest
 
 from whet.core.contract import Contract
 from whet.core.scratch import scratch_folder
-from whet.search.content import export_digest
-from whet.search.given import Given
-from whet.search.intake import Taken, take_in
+from whet.search.intake.content import export_digest
+from whet.search.intake.given import Given
+from whet.search.intake.take_in import Taken, take_in
+from whet.search.ledger.workspace import arrivals
 from whet.search.stop import Stop
-from whet.search.workspace import arrivals
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")

@@ -16,9 +16,9 @@ from whet.core.spec import Signature
 from whet.errors import MeasurementError
 from whet.measure.ceiling_looks import Look
 from whet.optimize.graph.traffic import Traffic
-from whet.search.jobs import Made
-from whet.search.second_looks import SecondLooks, unmeasured
+from whet.search.ladder.second_looks import SecondLooks, unmeasured
 from whet.search.setup import Setup
+from whet.search.workers.jobs import Made
 
 # What the machine did for the engine: 0.2 GOP in a median of 4.5 ms.
 MACS, DID = 10**8, 2e8 / 4.5e-3

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from whet.search.spending import over_notes, spans
+from whet.search.budget.spending import over_notes, spans
 
 MARKS = [("reading", 0.0), ("rung 1", 4.0), ("rung 2", 10.0), ("rung 1", 50.0), ("packing", 52.0)]
 

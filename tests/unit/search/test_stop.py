@@ -11,12 +11,12 @@ from trial_factory import trial
 
 from whet.core.recipe import Recipe
 from whet.core.settings import Settings
-from whet.search.budget import Budget
+from whet.search.budget.budget import Budget
 from whet.search.events import Event, Remark, Stopped
-from whet.search.ledger import Ledger
+from whet.search.ladder.trials import Trials
+from whet.search.ledger.ledger import Ledger
 from whet.search.stop import Stop
 from whet.search.teller import Teller
-from whet.search.trials import Trials
 
 
 def trials(ledger: Ledger, told: list[Event], *, asked: bool) -> Trials:

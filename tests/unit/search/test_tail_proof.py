@@ -10,10 +10,10 @@ from whet.core.contract import Contract
 from whet.core.evidence import Latency, Verdict
 from whet.measure.plan import ClockPlan
 from whet.measure.statistics import limit_verdict
-from whet.search.decide import clauses
-from whet.search.figures import query_ms
-from whet.search.outcome_words import next_step
-from whet.search.tail_proof import proof_s, too_few_notes
+from whet.search.budget.tail_proof import proof_s, too_few_notes
+from whet.search.decisions.decide import clauses
+from whet.search.decisions.figures import query_ms
+from whet.search.words.outcome import next_step
 
 P99 = Contract(limit_ms=120.0)
 

@@ -4,7 +4,7 @@ import time
 
 from trial_factory import trial
 
-from whet.search.budget import Budget
+from whet.search.budget.budget import Budget
 from whet.search.events import Event, Phase, Remark, RungStarted, TrialDone, TrialStarted
 from whet.search.teller import TITLES, Teller
 

@@ -26,14 +26,14 @@ from whet.errors import (
     TrialTimeoutError,
     WhetError,
 )
-from whet.search.budget import Budget
+from whet.search.budget.budget import Budget
 from whet.search.events import Event
-from whet.search.jobs import Made
-from whet.search.ledger import Ledger
+from whet.search.ladder.trials import Trials
+from whet.search.ladder.waves import wave
+from whet.search.ledger.ledger import Ledger
 from whet.search.stop import Stop
 from whet.search.teller import Teller
-from whet.search.trials import Trials
-from whet.search.waves import wave
+from whet.search.workers.jobs import Made
 
 UNTOUCHED = Recipe((), "onnxruntime", Settings())
 QUANTISED = Recipe((Step("quantize-nncf-ir"),), "openvino", Settings())
@@ -131,7 +131,7 @@ def test_an_engine_that_the_cache_dropped_is_made_again(
         engine.write_bytes(b"engine")
         return Made(graph, str(engine), ())
 
-    monkeypatch.setattr("whet.search.trials.engine_for", make)
+    monkeypatch.setattr("whet.search.ladder.trials.engine_for", make)
     trials = run(ledger, None)
     tried = trials.attempt(UNTOUCHED, 1)
     assert tried is not None

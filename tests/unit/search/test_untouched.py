@@ -9,25 +9,25 @@ from trial_factory import SAME, quality, trial
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import OutputCheck, Quality, Trial, Verdict
 from whet.errors import ContractError
-from whet.search.decide import (
+from whet.search.decisions.decide import (
     certify_order,
     choose,
     keeps,
     promising,
 )
-from whet.search.figures import answers_right, damage
-from whet.search.judged import quality_words, within
-from whet.search.outcome_words import next_step, outcome_sentence
-from whet.search.outputs import check_outputs
-from whet.search.reasons import why_lost
-from whet.search.untouched import (
+from whet.search.decisions.figures import answers_right, damage
+from whet.search.decisions.judged import quality_words, within
+from whet.search.decisions.untouched import (
     best_untouched,
     rows_to_compare,
     samples_to_look_at,
     stranger_note,
     to_certify,
 )
-from whet.search.untried import Untried, Why
+from whet.search.intake.outputs import check_outputs
+from whet.search.words.outcome import next_step, outcome_sentence
+from whet.search.words.reasons import why_lost
+from whet.search.words.untried import Untried, Why
 
 CONTRACT = Contract(max_drop=Drop(0.01))
 

@@ -12,7 +12,7 @@ import pytest
 
 from whet.errors import StorageError
 from whet.measure.machine import fingerprint
-from whet.search.workspace import Workspace, shared_ledger
+from whet.search.ledger.workspace import Workspace, shared_ledger
 
 
 def test_losing_graphs_are_deleted(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_losing_graphs_are_deleted(tmp_path: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from whet.search.workspace import Workspace
+from whet.search.ledger.workspace import Workspace
 with Workspace("k" * 64, ledger=None, home=Path(sys.argv[1])).held():
     print("held", flush=True)
     time.sleep(300)
@@ -120,5 +120,5 @@ def test_another_machine_or_version_has_another_folder(
     assert Workspace("k" * 64, ledger=None, home=tmp_path).folder == here
     machine = fingerprint(ceilings=False, cache=None)
     newer = msgspec.structs.replace(machine, versions={**machine.versions, "onnxruntime": "99"})
-    monkeypatch.setattr("whet.search.workspace.fingerprint", lambda **_: newer)
+    monkeypatch.setattr("whet.search.ledger.workspace.fingerprint", lambda **_: newer)
     assert Workspace("k" * 64, ledger=None, home=tmp_path).folder != here

@@ -8,7 +8,7 @@ from trial_factory import quality, trial
 
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial
-from whet.search.worth import best_so_far, keeps_room, worth_judging
+from whet.search.decisions.worth import best_so_far, keeps_room, worth_judging
 
 FASTEST = Contract()
 SMALL = Contract(max_bytes=500)

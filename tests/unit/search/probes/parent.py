@@ -10,7 +10,7 @@ sys.path.insert(0, str(HERE))
 
 from whet_probe import Answer, Ask  # noqa: E402 - the path is set above
 
-from whet.search.isolate import run_isolated  # noqa: E402 - the path is set above
+from whet.search.workers.isolate import run_isolated  # noqa: E402 - the path is set above
 
 if __name__ == "__main__":
     run_isolated(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from whet.search.worker import main
+from whet.search.workers.worker import main
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))

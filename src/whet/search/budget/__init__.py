@@ -1,0 +1,1 @@
+"""How the time of a search is spent, and what each step may take; pure."""

@@ -1,0 +1,59 @@
+"""The least that a search takes, told before it breaks a budget that is shorter; pure."""
+
+from __future__ import annotations
+
+from whet.core.note import Note
+from whet.search.budget.budget import START_S, packing_s, shortest_race_s
+
+__all__ = ["least_after_setup_s", "too_short_notes", "used_up_notes"]
+
+# On an idle machine, for a small network.
+_SETUP_S = 6.0
+_UNTOUCHED_S = 4.0  # an untouched engine: compiled, timed, compared
+_RUNTIMES = 2
+_ENOUGH_S = 60
+
+_PARTS = "set-up, timing and proving the untouched graph, the last race, packing"
+
+
+def least_after_setup_s(runtimes: int, certify_rows: int, original_ms: float) -> float:
+    """Seconds that a search without any candidate takes after set-up.
+
+    Args:
+        runtimes: that run the untouched graph.
+        certify_rows: that the original and the best untouched engine answer.
+        original_ms: what the original takes for a row.
+    """
+    answers_s = 2 * (START_S + certify_rows * original_ms / 1e3)
+    return runtimes * _UNTOUCHED_S + answers_s + shortest_race_s(0.0) + packing_s(0.0)
+
+
+def too_short_notes(budget_s: float | None) -> tuple[Note, ...]:
+    """That no network could be searched in this budget, before anything is known of it."""
+    least_s = _SETUP_S + least_after_setup_s(_RUNTIMES, 0, 0.0)
+    if budget_s is None or budget_s >= least_s:
+        return ()
+    reason = (
+        f"{budget_s:g} s are less than what is never left out ({_PARTS}): that takes about"
+        f" {least_s:.0f} s even for a small network on an idle machine, and tries no candidate. A"
+        f" --budget of {_ENOUGH_S}s or more tries some."
+    )
+    return (Note("budget", reason),)
+
+
+def used_up_notes(elapsed_s: float, rest_s: float, budget_s: float | None) -> tuple[Note, ...]:
+    """That set-up left too little, and when the search will end.
+
+    Args:
+        elapsed_s: when set-up ended.
+        rest_s: from `least_after_setup_s`.
+        budget_s: the whole; ``None`` for no limit.
+    """
+    if budget_s is None or elapsed_s + rest_s <= budget_s:
+        return ()
+    reason = (
+        f"Set-up took {elapsed_s:.0f} s of {budget_s:g} s. What is never left out takes about"
+        f" {rest_s:.0f} s more on an idle machine, so the search ends at about"
+        f" {elapsed_s + rest_s:.0f} s, without further candidates."
+    )
+    return (Note("budget", reason),)

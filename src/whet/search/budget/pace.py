@@ -1,0 +1,103 @@
+"""What a trial usually takes, from those before it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from whet.core.evidence import Status, Trial
+from whet.core.recipe import Recipe
+from whet.search.decisions.figures import is_untouched, row_ms
+
+__all__ = ["hurried", "quick_to_build", "usual_s"]
+
+# What a first trial is taken to need: Inductor compiles C++.
+_GUESS_S = {"inductor": 60.0}
+_ANY_GUESS_S = 10.0
+# What a pass adds to compiling and timing: a process that loads its framework and rewrites a graph.
+_PASS_S = 5.0
+# Of the time left after rung 0, what the waves before the first int8 candidate leave to it.
+_LEFT_FOR_INT8 = 0.4
+
+# Calibration rows of each quantiser, where a recipe doesn't say.
+_CALIBRATION_ROWS: Mapping[str, int] = {
+    "quantize-nncf": 300,
+    "quantize-nncf-ir": 300,
+    "quantize-ort": 128,
+}
+# A calibration row takes this many times what the untouched graph takes for one: its statistics
+# are collected operator by operator, and biases are corrected on some rows once more.
+_COLLECTING = 3.0
+
+
+def usual_s(recipe: Recipe, trials: Iterable[Trial], *, repair_rows: int) -> float:
+    """Seconds that a trial of this kind took so far; a guess for the first on its runtime.
+
+    The guess for a recipe with passes is what the untouched graph took on that runtime, and what
+    passes add to it. They take about as long for one runtime as for another, so it is never
+    below what they took elsewhere. What fewer calibration rows saved the others is added.
+
+    Args:
+        recipe: to be tried.
+        trials: all so far.
+        repair_rows: that calibration can draw from.
+    """
+    known = list(trials)
+    row_s = _fastest_row_s(known)
+
+    def calibration_s(of: Recipe) -> float:
+        return _COLLECTING * row_s * min(repair_rows, _calibration_rows(of))
+
+    own_s = calibration_s(recipe)
+    took = [
+        (t.recipe.runtime, t.seconds + max(0.0, own_s - calibration_s(t.recipe)))
+        for t in known
+        if bool(t.recipe.steps) == bool(recipe.steps) and t.status is Status.OK
+    ]
+    like = [s for runtime, s in took if runtime == recipe.runtime]
+    if like:
+        return max(like)
+    elsewhere = [s for runtime, s in took if recipe.steps and runtime not in _GUESS_S]
+    return max((_guess_s(recipe, known, own_s), *elsewhere))
+
+
+def quick_to_build(runtimes: Sequence[str]) -> tuple[str, ...]:
+    """Those that compile in seconds; all of them where none does."""
+    return tuple(name for name in runtimes if name not in _GUESS_S) or tuple(runtimes)
+
+
+def hurried(left_s: float, *, probe_s: float, int8_s: float) -> bool:
+    """Whether a probe and further settings of the untouched graph would leave int8 no time.
+
+    Then the first int8 candidate comes before both.
+
+    Args:
+        left_s: for climbing, when the untouched graph ran once on each runtime.
+        probe_s: that the int8 probe should take.
+        int8_s: that a whole int8 candidate should take.
+    """
+    return _LEFT_FOR_INT8 * (left_s - probe_s) < int8_s
+
+
+def _guess_s(recipe: Recipe, known: Iterable[Trial], calibration_s: float) -> float:
+    plain = [
+        t.seconds
+        for t in known
+        if is_untouched(t) and t.status is Status.OK and t.recipe.runtime == recipe.runtime
+    ]
+    if recipe.steps and plain and recipe.runtime not in _GUESS_S:
+        return min(plain) + _PASS_S + calibration_s
+    return _GUESS_S.get(recipe.runtime, _ANY_GUESS_S)
+
+
+def _fastest_row_s(trials: Iterable[Trial]) -> float:
+    times = (row_ms(t) for t in trials if is_untouched(t))
+    return min((ms for ms in times if ms is not None), default=0.0) / 1e3
+
+
+def _calibration_rows(recipe: Recipe) -> int:
+    rows = (
+        step.options.get("subset_size", _CALIBRATION_ROWS[step.name])
+        for step in recipe.steps
+        if step.name in _CALIBRATION_ROWS
+    )
+    return max(rows, default=0)

@@ -1,0 +1,1 @@
+"""The end of a search: the finalists certified, timed afresh, chosen, packed."""

@@ -1,0 +1,1 @@
+"""What the measurements mean for the contract; pure."""

@@ -1,0 +1,98 @@
+"""Which untouched engine is "the original at its best": the fastest one that answers right; pure.
+
+That a graph was handed to a runtime unchanged doesn't mean that the runtime computes it: one
+that counts in float32 what the graph counts in int64 is fast and wrong. So every untouched
+engine's answers are compared with the original's when it is first tried, and those of the best
+once more on the certify samples. One that doesn't give them is a candidate like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from whet.core.contract import Contract
+from whet.core.evidence import Trial
+from whet.core.note import Note
+from whet.search.decisions.decide import promising
+from whet.search.decisions.figures import answers_right, damage, speed
+from whet.search.decisions.judged import quality_words
+
+__all__ = ["best_untouched", "rows_to_compare", "samples_to_look_at", "stranger_note", "to_certify"]
+
+_ROWS = 64
+_FEWEST = 8
+_MOST_MS = 4000.0
+_LOOK = 64
+_SHORT_LOOK = 16
+# Eager torch does about this many on two cores in 2.5 s, as long as it takes to start.
+_LOOK_MACS = 10**11
+
+
+def samples_to_look_at(macs: int, samples: int, rows_per_sample: int) -> int:
+    """Samples that the original answers before anything else: 64, fewer for a large network.
+
+    They tell which metric fits, how long the original takes and whether it is any good. All
+    trials wait for them, and how fast it is isn't known yet, so its operations decide.
+
+    Args:
+        macs: of one row.
+        samples: there are.
+        rows_per_sample: rows that belong to one sample.
+    """
+    affordable = _LOOK_MACS // max(1, macs * rows_per_sample)
+    return min(samples, max(_SHORT_LOOK, min(_LOOK, affordable)))
+
+
+def rows_to_compare(original_ms: float, samples: int, rows_per_sample: int) -> int:
+    """Rows of the first comparison: 64 samples, fewer where the network is slow.
+
+    The answer to "is it within reach" must come within a minute whatever the network takes.
+
+    Args:
+        original_ms: of one row.
+        samples: there are.
+        rows_per_sample: rows that belong to one sample.
+    """
+    affordable = int(_MOST_MS / max(original_ms, 1e-6)) // rows_per_sample
+    return min(samples, max(_FEWEST, min(_ROWS, affordable))) * rows_per_sample
+
+
+def best_untouched(untouched: Iterable[Trial], contract: Contract, certify_n: int) -> Trial:
+    """The fastest untouched trial that gives the original's answers.
+
+    Where none does, the fastest that probably keeps the quality floor; where none
+    does that either, the one that loses least.
+
+    Args:
+        untouched: trials that ran, at least one.
+        contract: what has to be kept.
+        certify_n: samples of the certify part.
+    """
+    known = list(untouched)
+    right = [t for t in known if answers_right(t)] or [
+        t for t in known if promising(t, contract, certify_n)
+    ]
+    if right:
+        return max(right, key=speed)
+    return min(known, key=lambda t: (damage(t), -speed(t)))
+
+
+def to_certify(untouched: Iterable[Trial], best: Trial) -> tuple[Trial, ...]:
+    """The best untouched trial, then the fastest of every other runtime that answers right."""
+    ranked = sorted((t for t in untouched if answers_right(t)), key=speed, reverse=True)
+    order = {best.recipe.runtime: best}
+    for trial in ranked:
+        order.setdefault(trial.recipe.runtime, trial)
+    return tuple(order.values())
+
+
+def stranger_note(trial: Trial) -> Note | None:
+    """What the reader should know of an untouched engine that isn't the original."""
+    quality = trial.certify or trial.select
+    if not trial.recipe.untouched or quality is None or quality.same:
+        return None
+    return Note(
+        trial.name,
+        "The graph was not touched, but this runtime doesn't compute what the original computes"
+        f" ({quality_words(quality)}). It is judged like any other candidate.",
+    )

@@ -1,0 +1,111 @@
+"""The samples of a search, as its network wants them, and their three parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.core.evidence import SampleSummary
+from whet.core.spec import TensorSpec
+from whet.data.readers import open_samples
+from whet.data.sample import Reader
+from whet.data.split import split
+from whet.data.store import SampleStore
+from whet.data.transform import ImageTransform, Transform
+from whet.search.intake.given import Given
+from whet.search.ledger.workspace import Workspace
+from whet.search.workers.jobs import Described
+
+__all__ = ["Parts", "expected", "parts_of", "reader_of", "transform_of"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The three disjoint parts, and what is said of them in the report."""
+
+    repair: SampleStore
+    select: SampleStore
+    certify: SampleStore
+    summary: SampleSummary
+
+
+def transform_of(given: Given, described: Described | None) -> Transform | None:
+    """How samples become inputs: as the user said, else as the network's directory does."""
+    hint = described.transform if described is not None else None
+    return _named(given.transform if given.transform is not None else hint, described)
+
+
+def reader_of(given: Given, described: Described | None) -> Reader:
+    """What reads the samples.
+
+    Raises:
+        SamplesError: they can't be read, or the network can't take them.
+    """
+    return open_samples(
+        given.samples,
+        labels=given.labels,
+        transform=transform_of(given, described),
+        label_key=given.label_key,
+        text_keys=given.text_keys,
+        expect=expected(described, given.transform),
+        label_offset=given.label_offset,
+    )
+
+
+def _named(transform: Transform | None, described: Described | None) -> Transform | None:
+    """A picture transform, under the name that the file gives its only input."""
+    if not isinstance(transform, ImageTransform) or described is None:
+        return transform
+    names = [spec.name for spec in described.inputs]
+    if len(names) != 1:
+        return transform
+    return msgspec.structs.replace(transform, input=names[0])
+
+
+def expected(
+    described: Described | None, transform: Transform | None
+) -> tuple[TensorSpec, ...] | None:
+    """The network's inputs for a check of plain arrays; the user's own transform has its own.
+
+    A directory's transform is a suggestion: it comes with the inputs, so that
+    arrays that need no transform can be told apart.
+    """
+    if described is None or transform is not None or not described.inputs:
+        return None
+    return described.inputs
+
+
+def parts_of(store: SampleStore, given: Given, space: Workspace) -> Parts:
+    """Split into repair, select and certify."""
+    parts = split(
+        store.samples,
+        _class_labels(store),
+        seed=given.seed,
+        groups=store.groups,
+    )
+    views = [
+        store.subset(indices, space.folder / f"{name}.npy")
+        for name, indices in (
+            ("repair", parts.repair),
+            ("select", parts.select),
+            ("certify", parts.certify),
+        )
+    ]
+    summary = SampleSummary(
+        source=store.source,
+        total=store.samples,
+        repair=views[0].samples,
+        select=views[1].samples,
+        certify=views[2].samples,
+        labelled=store.labels is not None,
+        notes=store.notes + parts.notes,
+    )
+    return Parts(views[0], views[1], views[2], summary)
+
+
+def _class_labels(store: SampleStore) -> NDArray[np.generic] | None:
+    labels = store.labels
+    return labels if labels is not None and labels.dtype.kind in "iu" else None

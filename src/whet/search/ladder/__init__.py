@@ -1,0 +1,1 @@
+"""The climb: which candidates are proposed, made, timed and judged, in order of cost."""

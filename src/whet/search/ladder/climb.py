@@ -1,0 +1,212 @@
+"""The ladder: rungs in order of cost, until the contract is kept or time is up.
+
+Rung 1 runs the untouched graph on every runtime, rung 0 then says what is
+reachable (its int8 probe is a real candidate, quantised with a handful of
+samples), rung 2 quantises and, where that costs too much quality, searches
+the algorithm and restores the layers that hurt.
+
+With a latency limit the climb stops as soon as a candidate keeps the contract
+with slack; without one it goes on while anything promising is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from whet.core.evidence import Feasibility, Trial
+from whet.core.settings import Settings
+from whet.runtimes.axes import Axes
+from whet.search.budget.pace import hurried, quick_to_build
+from whet.search.decisions.endings import reason_of
+from whet.search.decisions.feasibility import assess
+from whet.search.decisions.figures import answers_right, is_untouched, plainest, query_ms
+from whet.search.decisions.footing import arithmetic_of
+from whet.search.decisions.untouched import best_untouched
+from whet.search.ladder import rungs
+from whet.search.ladder.polish import (
+    ALL,
+    FEW,
+    LEVEL,
+    TUNING,
+    judge_the_fast,
+    pad,
+    retune,
+    retune_the_original,
+    rework,
+)
+from whet.search.ladder.refine import refine
+from whet.search.ladder.trials import Trials
+from whet.search.ladder.waves import enough, good, share_allowed, short_of_room, wave
+from whet.search.setup import Setup
+from whet.search.words.none_ran import none_ran
+from whet.search.words.untried import Untried, untried, untried_notes
+
+__all__ = ["Climbed", "climb"]
+
+_COMPILING = 0.3  # share of the time left that compiling C++ may take
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """Where the climb ended: the best untouched trial, what rung 0 said, what wasn't tried."""
+
+    baseline: Trial
+    feasibility: Feasibility
+    untried: Untried | None
+
+
+def climb(setup: Setup, trials: Trials) -> Climbed:
+    """Go up the ladder; every result is in ``trials`` and in the ledger.
+
+    The user may stop it once an untouched trial ran; it then ends with what there is.
+
+    Raises:
+        RuntimeUnavailableError: no runtime could run the untouched graph.
+        MeasurementError: it ran, above what this machine can do.
+        Stopped: the user asked to stop before anything was measured.
+    """
+    axes = _axes(setup)
+    with trials.until_stopped():
+        _look(setup, trials, axes)
+    feasibility = _feasibility(setup, trials)
+    trials.tell.remark("feasibility", feasibility.sentence)
+    with trials.until_stopped():
+        _go_up(setup, trials, axes)
+    left_out = _untried(setup, trials, axes)
+    best = best_untouched(trials.untouched(), setup.contract, setup.certify.samples)
+    return Climbed(best, feasibility, left_out)
+
+
+def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
+    """Whether int8 was left out; what there was no time for is told."""
+    settings = _settings_by_runtime(trials.untouched())
+    found = untried(
+        trials.all.values(),
+        rungs.int8_first(setup.kind, setup.runtimes, settings, axes.flags),
+        trials.skipped,
+        stopped=trials.stop.asked.is_set(),
+    )
+    for note in untried_notes(found, trials.skipped):
+        trials.tell.remark(note.where, note.reason)
+    return found
+
+
+def _look(setup: Setup, trials: Trials, axes: Axes) -> None:
+    """The untouched graph where it compiles in seconds, and the int8 probe.
+
+    In a hurry, the whole int8 candidate that promises most comes in place of the probe, before
+    further settings of the untouched graph.
+    """
+    first = wave(
+        trials,
+        1,
+        rungs.untouched_first(quick_to_build(setup.runtimes), axes),
+        judge=False,
+        must=True,
+    )
+    _need_one(first, trials)
+    right = [t for t in first if answers_right(t)] or first
+    probe, whole = (
+        find(setup.kind, right, axes.flags) for find in (rungs.int8_probe, rungs.int8_soonest)
+    )
+    if probe and hurried(
+        trials.climbing_s(),
+        probe_s=trials.expected_s(probe[0]),
+        int8_s=trials.expected_s(whole[0]),
+    ):
+        # Its speed says what is reachable as well as a probe's, and it can be chosen.
+        wave(trials, 2, whole, stop=setup)
+    else:
+        wave(trials, 0, probe, judge=False)
+
+
+def _go_up(setup: Setup, trials: Trials, axes: Axes) -> None:
+    """Everything after rung 0, in order of cost."""
+    first = trials.untouched()
+    if short_of_room(setup, trials):
+        share = share_allowed(setup, trials)
+        wave(trials, 1, rungs.lighter(_settings_by_runtime(first), share=share))
+    wave(trials, 1, rungs.untouched_rest(first, axes), judge=False, share=TUNING)
+    wave(trials, 1, rungs.untouched_first(setup.runtimes, axes), judge=False, share=_COMPILING)
+    if not short_of_room(setup, trials):  # else what follows is too large as well
+        wave(trials, 1, rungs.reduced_precision(setup.runtimes, axes), share=TUNING)
+        wave(trials, 1, rungs.fused(setup.kind, _settings_by_runtime(trials.untouched())))
+    _say_what_was_left_out(setup, trials)
+    if not enough(setup, trials):
+        _int8(setup, trials, axes)
+    pad(setup, trials, [t for t in trials.all.values() if good(setup, t)])
+    judge_the_fast(setup, trials)
+    retune_the_original(setup, trials, axes)
+
+
+def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
+    """Rung 2: a recipe per runtime, settings, other algorithms, and rescue where it is needed."""
+    settings, flags = _settings_by_runtime(trials.untouched()), axes.flags
+    first: list[Trial] = []
+    for recipe in rungs.int8_first(setup.kind, setup.runtimes, settings, flags):
+        first += wave(trials, 2, (recipe,), stop=setup)
+        # For text this gains more than any other runtime would, and takes seconds.
+        pad(setup, trials, [t for t in first if good(setup, t)])
+    if short_of_room(setup, trials):
+        share = share_allowed(setup, trials)
+        wave(trials, 2, rungs.weights_only(settings, share=share), stop=setup)
+    retune(setup, trials, axes, most=FEW)
+    wave(trials, 2, rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
+    if not enough(setup, trials):
+        refine(setup, trials)
+    rework(setup, trials)
+    retune(setup, trials, axes, most=ALL)
+
+
+def _say_what_was_left_out(setup: Setup, trials: Trials) -> None:
+    """A runtime that no trial ran on is a gap in "the best untouched": say so."""
+    tried = {t.recipe.runtime for t in trials.all.values()}
+    for runtime in setup.runtimes:
+        if runtime not in tried:
+            trials.tell.remark(
+                runtime, "It was not tried: the time left didn't allow its compilation."
+            )
+
+
+def _axes(setup: Setup) -> Axes:
+    symbol = setup.graph.signature.batch_symbol
+    fixed = {symbol: setup.contract.batch} if symbol is not None else {}
+    return Axes(
+        cores=setup.threads,
+        fixed=fixed,
+        flags=frozenset(setup.machine.flags),
+        concurrency=setup.contract.concurrency,
+    )
+
+
+def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
+    """The fastest lossless settings of each runtime that ran; the plainest of those alike."""
+    ran: dict[str, list[Trial]] = {}
+    # Settings under which a runtime answers wrongly are no start for anything.
+    for trial in sorted(untouched, key=answers_right, reverse=True):
+        if not answers_right(trial) and any(map(answers_right, ran.get(trial.recipe.runtime, []))):
+            continue
+        ran.setdefault(trial.recipe.runtime, []).append(trial)
+    return {
+        runtime: plainest(trials, within=LEVEL).recipe.settings for runtime, trials in ran.items()
+    }
+
+
+def _need_one(first: list[Trial], trials: Trials) -> None:
+    if not first:
+        raise none_ran({t.id: reason_of(t) for t in trials.all.values()}, trials.errors)
+
+
+def _feasibility(setup: Setup, trials: Trials) -> Feasibility:
+    # An untouched engine that computes something else says nothing.
+    telling = [t for t in trials.all.values() if answers_right(t) or not is_untouched(t)]
+    timed = [(t, ms) for t in telling if (ms := query_ms(t.latency)) is not None]
+    return assess(
+        setup.contract,
+        macs=setup.macs,
+        parameters=setup.parameters,
+        ceilings=setup.machine.ceilings,
+        probes_ms={t.name: ms for t, ms in timed},
+        int8=any(arithmetic_of(t.recipe) == "int8" for t, _ in timed),
+    )

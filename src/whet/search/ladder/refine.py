@@ -1,0 +1,186 @@
+"""Rung 2, when int8 costs too much quality: restore the layers that hurt, then other algorithms.
+
+Worth doing only while a quantised candidate is clearly faster than everything
+that keeps the quality: making layers float again costs speed, and what it may
+end with must still beat what there is.
+"""
+
+from __future__ import annotations
+
+import time
+
+from whet.core.evidence import LayerTime, Status, Trial
+from whet.core.recipe import Recipe, Step
+from whet.errors import StorageError, WhetError
+from whet.optimize.graph.quantize.groups import group_ms
+from whet.optimize.graph.quantize.plan import RestoreSearch
+from whet.optimize.graph.quantize.sensitivity import Sensitivity
+from whet.optimize.graph.quantize.space import ranked_by, restored, suggest
+from whet.search.decisions.decide import expected_bound, promising
+from whet.search.decisions.figures import damage, is_untouched, query_ms, speed
+from whet.search.ladder.assay import layers_of
+from whet.search.ladder.trials import Trials
+from whet.search.setup import Setup
+from whet.search.workers.isolate import run_isolated
+from whet.search.workers.jobs import SensitivityJob
+
+__all__ = ["refine"]
+
+_GAIN = 1.05  # a candidate this much faster than the best that is safe is worth rescuing
+_SUGGESTIONS = 6
+_ASKS = 10
+_RANKING = 3.0  # ranking the layers takes at least this many times what the candidate took
+
+
+def refine(setup: Setup, trials: Trials) -> None:
+    """Rescue the fastest quantised candidates whose quality isn't safe."""
+    base = _worth_rescuing(setup, trials)
+    if base is not None:
+        _restore(setup, trials, base)
+    if _worth_rescuing(setup, trials) is not None:
+        _explore(setup, trials)
+
+
+def _worth_rescuing(setup: Setup, trials: Trials) -> Trial | None:
+    """The quantised trial nearest to the floor among those clearly faster than the best safe one."""
+    n = setup.certify.samples
+    safe = max(
+        (speed(t) for t in trials.all.values() if promising(t, setup.contract, n)), default=0.0
+    )
+    lost = [
+        t
+        for t in trials.all.values()
+        if t.status is Status.OK
+        and t.select is not None
+        and _quantiser(t) is not None
+        and not promising(t, setup.contract, n)
+        and speed(t) > _GAIN * safe
+    ]
+    return min(lost, key=lambda t: expected_bound(t, n), default=None)
+
+
+def _quantiser(trial: Trial) -> Step | None:
+    return next((step for step in trial.recipe.steps if ranked_by(step) is not None), None)
+
+
+def _restore(setup: Setup, trials: Trials, base: Trial) -> None:
+    """Ask the restore search for sets of layers to leave in float, until it is done."""
+    found = _sensitivity(setup, trials, base)
+    if found is None or not found.damage:
+        return
+    milliseconds = group_ms(
+        found.groups, _layers(setup, trials, _float_of(trials, base)), _layers(setup, trials, base)
+    )
+    restore = RestoreSearch(found.groups, found.damage, milliseconds, max_asks=_ASKS)
+    n = setup.certify.samples
+    while (ignored := restore.ask()) is not None:
+        recipe = Recipe(
+            restored(base.recipe.steps, ignored), base.recipe.runtime, base.recipe.settings
+        )
+        trial = trials.attempt(recipe, 2)
+        if trial is None:
+            return
+        trial = trials.judge(trial)
+        restore.tell(
+            quality_ok=promising(trial, setup.contract, n),
+            drop=damage(trial),
+            ms=query_ms(trial.latency),
+            beaten=_beaten(setup, trials, trial),
+        )
+
+
+def _beaten(setup: Setup, trials: Trials, trial: Trial) -> bool:
+    """Whether something that is safe already was measured to be as fast."""
+    n = setup.certify.samples
+    others = [
+        t for t in trials.all.values() if t.id != trial.id and promising(t, setup.contract, n)
+    ]
+    measured = trial.speedup is not None
+    return measured and speed(trial) <= max((speed(t) for t in others), default=0.0)
+
+
+def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | None:
+    """Damage of each group of layers, remembered by the ledger."""
+    step = _quantiser(base)
+    ranking = ranked_by(step) if step is not None else None
+    if step is None or ranking is None:
+        return None
+    key = f"sensitivity-{base.recipe.build_digest()}"
+    kept = trials.ledger.get_as(key, Sensitivity)
+    if kept is not None:
+        return kept
+    if not trials.budget.affords(time.monotonic(), _RANKING * base.seconds):
+        trials.tell.remark(base.name, "The time left didn't allow ranking its layers.")
+        return None
+    trials.tell.phase(f"finding the layers that cost {base.name} its quality")
+    place = base.recipe.steps.index(step)
+    job = SensitivityJob(
+        before=base.recipe.steps[:place],
+        quantiser=ranking,
+        graph=setup.graph,
+        repair=setup.repair.ref(),
+        runtime=base.recipe.runtime,
+        workdir=str(setup.workdir / "sensitivity" / base.recipe.build_digest()),
+        threads=setup.threads,
+        seed=setup.seed,
+    )
+    left = trials.budget.climbing_s(time.monotonic())
+    try:
+        found = run_isolated(
+            "whet.search.workers.jobs:sensitivity",
+            job,
+            Sensitivity,
+            timeout_s=max(20.0, min(900.0, left)),
+            memory_bytes=setup.memory_bytes,
+            cores=setup.cores,
+            cancel=trials.stop.asked,
+        ).value
+    except StorageError:
+        raise
+    except WhetError as error:
+        trials.tell.remark(base.name, f"Its layers could not be ranked: {error.message}")
+        return None
+    trials.ledger.put(key, found)
+    return found
+
+
+def _float_of(trials: Trials, base: Trial) -> Trial:
+    """The fastest untouched trial on the runtime of ``base``, for its layer times."""
+    same = [t for t in trials.untouched() if t.recipe.runtime == base.recipe.runtime]
+    return max(same, key=speed, default=base)
+
+
+def _layers(setup: Setup, trials: Trials, trial: Trial) -> tuple[LayerTime, ...]:
+    try:
+        return layers_of(setup, trial, trials.made_for(trial))
+    except WhetError as error:
+        trials.tell.remark(trial.name, f"Its layers could not be timed: {error.message}")
+        return ()
+
+
+def _explore(setup: Setup, trials: Trials) -> None:
+    """Let Optuna choose the algorithm: a few more quantisers, guided by the damage so far."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    quantised = [
+        t for t in trials.all.values() if _quantiser(t) is not None and not is_untouched(t)
+    ]
+    if not quantised:
+        return
+    fastest = max(quantised, key=speed).recipe
+    sampler = optuna.samplers.TPESampler(seed=setup.seed, n_startup_trials=3)
+    study = optuna.create_study(direction="minimize", sampler=sampler)
+    for _ in range(_SUGGESTIONS):
+        asked = study.ask()
+        steps = suggest(asked, setup.kind, fastest.runtime, flags=frozenset(setup.machine.flags))
+        trial = trials.attempt(Recipe(steps, fastest.runtime, fastest.settings), 2)
+        if trial is None:
+            return
+        loss = damage(trials.judge(trial))
+        if loss == float("inf"):
+            study.tell(asked, state=optuna.trial.TrialState.FAIL)
+        else:
+            study.tell(asked, loss)
+        if promising(trials.all[trial.id], setup.contract, setup.certify.samples):
+            return

@@ -1,0 +1,296 @@
+"""What runs in worker processes: exporting the network and making engines.
+
+Each function takes and returns closed structs, so that it can be started by
+`whet.search.workers.isolate.run_isolated` with a time and a memory limit. Nothing else
+in the search imports torch, onnx or a compiler.
+"""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from whet.core.artifact import Artifact
+from whet.core.context import Context
+from whet.core.note import Note
+from whet.core.recipe import Step
+from whet.core.settings import Settings
+from whet.core.spec import TensorSpec
+from whet.data.store import StoreRef, open_ref
+from whet.data.transform import Transform
+from whet.errors import RequirementError
+from whet.optimize.graph.quantize.sensitivity import Sensitivity
+from whet.optimize.graph.traffic import Traffic
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "DescribeJob",
+    "Described",
+    "ExportJob",
+    "Exported",
+    "Made",
+    "MakeJob",
+    "SensitivityJob",
+    "describe",
+    "export_network",
+    "export_source",
+    "make_engine",
+    "sensitivity",
+]
+
+
+_RARELY = (100_000, 50, 100)  # against (700, 10, 10)
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Crosses a process border."""
+
+
+class DescribeJob(_Message, frozen=True):
+    """Which network to look at."""
+
+    source: str
+    weights: str | None
+
+
+class Described(_Message, frozen=True):
+    """What a network's source says of it before any sample is read.
+
+    Attributes:
+        inputs: its inputs, where the file states them.
+        transform: how its inputs are made, where the directory says so.
+        task: ``"classifier"`` or ``"encoder"``, where that is known.
+    """
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    transform: Transform | None
+    task: str | None
+
+
+class ExportJob(_Message, frozen=True):
+    """A network on disk and samples of its inputs."""
+
+    source: str
+    weights: str | None
+    feed: StoreRef
+    transform: Transform | None
+    workdir: str
+    seed: int
+
+
+class Exported(_Message, frozen=True):
+    """The network as files: the graph, and the program where it came from torch.
+
+    ``macs``, ``bytes_moved`` and ``wide_bytes`` are those of one row, counted at ``sizes``
+    of the symbols; ``weight_bytes`` is the size of the weights.
+    """
+
+    name: str
+    graph: Artifact
+    program: Artifact | None
+    parameters: int
+    macs: int
+    bytes_moved: int
+    kind: str
+    task: str | None
+    notes: tuple[Note, ...]
+    wide_bytes: int = 0
+    weight_bytes: int = 0
+    sizes: dict[str, int] = {}
+
+
+class MakeJob(_Message, frozen=True):
+    """A recipe to carry out: passes over the graph, then the runtime's compiler.
+
+    ``sizes`` are those of symbols to count the new graph's memory traffic at.
+    """
+
+    steps: tuple[Step, ...]
+    graph: Artifact
+    program: Artifact | None
+    repair: StoreRef
+    runtime: str
+    settings: Settings
+    cache: str
+    workdir: str
+    threads: int
+    seed: int
+    sizes: dict[str, int] = {}
+
+
+class Made(_Message, frozen=True):
+    """The new graph and the compiled engine.
+
+    ``traffic`` is that of a graph that passes made, where it could be counted.
+    """
+
+    graph: Artifact
+    engine: str
+    notes: tuple[Note, ...]
+    traffic: Traffic | None = None
+
+
+class SensitivityJob(_Message, frozen=True):
+    """Which quantiser's damage to find, layer by layer."""
+
+    before: tuple[Step, ...]
+    quantiser: Step
+    graph: Artifact
+    repair: StoreRef
+    runtime: str
+    workdir: str
+    threads: int
+    seed: int
+
+
+def describe(job: DescribeJob) -> Described:
+    """Read what a model file or directory says of itself."""
+    from whet.optimize.intake import load_network
+
+    found = load_network(job.source, weights=job.weights)
+    task = found.task.value if found.task is not None else None
+    return Described(found.name, found.inputs, found.transform, task)
+
+
+def export_network(job: ExportJob) -> Exported:
+    """Load the network, fold its transform in and export it; for a process of its own.
+
+    Raises:
+        NetworkError, ExportError: with the cause in one sentence.
+    """
+    # A trace is millions of small objects that live to its end: looking among them for cycles
+    # as often as usual takes up to a quarter of the whole export.
+    gc.set_threshold(*_RARELY)
+    return export_source(job.source, job)
+
+
+def export_source(source: str | torch.nn.Module, job: ExportJob) -> Exported:
+    """As `export_network`, for a network that may be in memory already."""
+    from whet.optimize.front import export_front
+    from whet.optimize.intake import load_network
+
+    network = load_network(source, weights=job.weights)
+    front = export_front(network, open_ref(job.feed), job.transform, Path(job.workdir), job.seed)
+    return Exported(
+        name=network.name,
+        graph=front.graph,
+        program=front.program,
+        parameters=front.facts.parameters,
+        macs=front.facts.macs,
+        bytes_moved=front.facts.bytes_moved,
+        kind=front.kind,
+        task=network.task.value if network.task is not None else None,
+        notes=network.notes + front.notes,
+        wide_bytes=front.facts.wide_bytes,
+        weight_bytes=front.facts.weight_bytes,
+        sizes=front.facts.sizes,
+    )
+
+
+def make_engine(job: MakeJob) -> Made:
+    """Build the graph (once per list of passes) and compile it (once per settings).
+
+    Raises:
+        PassError, EngineError, OptionError: as the pass or runtime says; also where the
+            passes change nothing, since that engine is the untouched graph's.
+    """
+    from whet.runtimes.cache import EngineCache
+    from whet.runtimes.registry import get
+
+    from_torch = job.program is not None and job.runtime in {"torch", "inductor"}
+    made = _BuiltGraph(job.program, ()) if from_torch and job.program else _built(job)
+    graph = made.graph
+    engine = EngineCache(Path(job.cache)).compiled(get(job.runtime), graph, job.settings)
+    return Made(graph, str(engine), made.notes, traffic=made.traffic)
+
+
+def sensitivity(job: SensitivityJob) -> Sensitivity:
+    """The damage that each group of quantised layers does alone.
+
+    Raises:
+        PassError: the graph can't be quantised like this.
+    """
+    from whet.optimize.build import build, pass_of
+    from whet.optimize.graph.quantize.nncf import NncfOptions
+    from whet.optimize.graph.quantize.restore import opener
+    from whet.optimize.graph.quantize.sensitivity import group_damage
+
+    folder = Path(job.workdir)
+    done = folder / "sensitivity.json"
+    if done.exists():  # found by a search with another floor on the same samples
+        return msgspec.json.decode(done.read_bytes(), type=Sensitivity)
+    folder.mkdir(parents=True, exist_ok=True)
+    ctx = Context(folder, job.graph, open_ref(job.repair), job.threads, job.seed)
+    graph = build(job.before, job.graph, ctx).model
+    quantiser = pass_of(job.quantiser)
+    if not isinstance(quantiser, NncfOptions):
+        raise RequirementError(
+            f"The layers of '{job.quantiser.name}' can't be ranked.", "Quantise by NNCF."
+        )
+    found = group_damage(graph, quantiser, ctx, opener(job.runtime, job.threads))
+    _keep(done, found)
+    return found
+
+
+class _BuiltGraph(_Message, frozen=True):
+    """What is kept beside a built graph, so that it isn't built twice."""
+
+    graph: Artifact
+    notes: tuple[Note, ...]
+    traffic: Traffic | None = None
+
+
+def _built(job: MakeJob) -> _BuiltGraph:
+    if not job.steps:
+        return _BuiltGraph(job.graph, ())
+    from whet.optimize.build import build
+
+    folder = Path(job.workdir)
+    done = folder / "built.json"
+    if done.exists():
+        return msgspec.json.decode(done.read_bytes(), type=_BuiltGraph)
+    folder.mkdir(parents=True, exist_ok=True)
+    ctx = Context(
+        workdir=folder,
+        reference=job.graph,
+        repair=open_ref(job.repair),
+        threads=job.threads,
+        seed=job.seed,
+    )
+    result = build(job.steps, job.graph, ctx)
+    if not result.changed:
+        raise RequirementError(
+            f"{_listed(job.steps)} found nothing to change in this graph.",
+            "Take the untouched graph.",
+        )
+    kept = _BuiltGraph(result.model, result.notes, _traffic(result.model, job.sizes))
+    _keep(done, kept)
+    return kept
+
+
+def _listed(steps: tuple[Step, ...]) -> str:
+    names = [f"'{step.name}'" for step in steps]
+    return f"The pass {names[0]}" if len(names) == 1 else f"The passes {' and '.join(names)}"
+
+
+def _keep(done: Path, value: msgspec.Struct) -> None:
+    """Written last and renamed: what was cut off is made again."""
+    beside = done.with_suffix(".part")
+    beside.write_bytes(msgspec.json.encode(value))
+    beside.replace(done)
+
+
+def _traffic(graph: Artifact, sizes: dict[str, int]) -> Traffic | None:
+    """Traffic of a built graph; ``None`` where it can't be counted, so that it is estimated."""
+    from whet.optimize.graph.traffic import traffic_of
+
+    try:
+        return traffic_of(graph, sizes)
+    except Exception:  # noqa: BLE001 - a figure on paper must not cost a candidate
+        return None
