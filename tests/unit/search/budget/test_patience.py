@@ -29,7 +29,7 @@ from whet.search.closing import proving
 from whet.search.ladder.assay import judge_on
 from whet.search.workers.jobs import Made
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "fixtures"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "fixtures"))
 
 from endless import endless_graph
 

@@ -15,7 +15,7 @@ from whet.search.ledger.identity import SearchInputs, machine_digest
 from whet.search.ledger.ledger import Ledger
 
 KEY = "k" * 32
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]  # where the factory of trials lies
 
 
 class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from whet.search.ledger import file as ledger_file
 from whet.search.ledger.ledger import Ledger
 
 KEY = "k" * 32
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]  # where the factory of trials lies
 
 
 @pytest.fixture
