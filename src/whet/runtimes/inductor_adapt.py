@@ -140,7 +140,8 @@ def _range(
 
 
 def _bounded(upper: Any) -> int:
-    return int(upper) if upper.is_finite else _NO_LIMIT
+    # Not `is_finite`: torch's own integer infinity says that it is.
+    return int(upper) if upper.is_Integer else _NO_LIMIT
 
 
 def _size(

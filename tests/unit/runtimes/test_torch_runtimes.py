@@ -14,7 +14,9 @@ from whet.core.settings import Layout, Precision, Settings
 from whet.core.spec import Signature, TensorSpec
 from whet.errors import EngineError, OptionError
 from whet.runtimes.inductor import InductorRuntime
+from whet.runtimes.inductor_adapt import adapt
 from whet.runtimes.torch_eager import TorchRuntime
+from whet.runtimes.torch_program import as_module, load_program
 from whet.testing.small_net import SmallNet
 
 torch = pytest.importorskip("torch")
@@ -178,6 +180,28 @@ def test_inductor_settings(tmp_path: Path, settings: Settings) -> None:
     for name, exact in NET.answer(inputs).items():
         assert answer[name].dtype == exact.dtype
         np.testing.assert_allclose(answer[name], exact, tolerance, tolerance)
+
+
+def test_inductor_traces_sizes_without_an_upper_bound(tmp_path: Path) -> None:
+    class Net(torch.nn.Module):
+        def forward(self, x):
+            return x.mean(2)
+
+    auto = torch.export.Dim.AUTO
+    dims = ({0: auto, 2: auto},)
+    program = torch.export.export(Net(), (torch.zeros(2, 3, 5),), dynamic_shapes=dims)
+    torch.export.save(program, tmp_path / "net.pt2")
+    signature = Signature(
+        (TensorSpec("x", "float32", ("batch", 3, "time")),),
+        (TensorSpec("y", "float32", ("batch", 3)),),
+    )
+    graph = Artifact(str(tmp_path / "net.pt2"), Format.TORCH, signature)
+    program = load_program(graph.file, "inductor")
+    module, call = as_module(program, graph, "inductor")
+    adapted = adapt(program, module, call, signature, Settings(precision=Precision.BF16))
+    x = torch.arange(24.0).reshape(1, 3, 8)
+    (y,) = adapted.module()(x)
+    torch.testing.assert_close(y, x.mean(2), rtol=0.01, atol=0.01)
 
 
 @pytest.mark.slow
