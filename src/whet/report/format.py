@@ -99,11 +99,16 @@ def limit_ms(value: float) -> str:
 
 
 def ms_interval(low: float | None, high: float | None, like: float) -> str:
-    """An interval in the unit and decimals of the value ``like``: ``"3.10 to 3.34"``."""
-    scale, _ = _ms_unit(like)
+    """An interval in the unit and decimals of the value ``like``: ``"3.10 to 3.34"``.
+
+    One that reaches into another unit names both: ``"68.6 µs to 8.13 ms"``.
+    """
+    scale, unit = _ms_unit(like)
     places = decimals(like * scale)
     if low is None and high is None:
         return ""
+    if low is not None and high is not None and _ms_unit(high)[1] != unit:
+        return f"{ms(low)} to {ms(high)}"
     if high is None:
         return f"≥ {fixed((low or 0.0) * scale, places)}"
     if low is None:

@@ -35,6 +35,8 @@ def test_an_interval_has_the_unit_and_decimals_of_its_value() -> None:
     assert fmt.ms_interval(5.91, 6.2949, 6.08) == "5.91 to 6.29"
     assert fmt.ms_interval(9.4, 10.061, 9.72) == "9.40 to 10.06"
     assert fmt.ms_interval(0.811, None, 0.82) == "≥ 811"
+    assert fmt.ms_interval(0.0686, 8.132, 0.135) == "68.6 µs to 8.13 ms"
+    assert fmt.ms_interval(1.91, 2.2949, 2.08) == "1.91 to 2.29"
     assert fmt.ms_interval(None, 6.0, 5.0) == "≤ 6.00"
     assert fmt.ms_interval(None, None, 5.0) == ""
     assert fmt.ratio_interval(Ratio("x", 5.412, 5.2, 5.63, False)) == "5.20 to 5.63"
