@@ -21,14 +21,19 @@ __all__ = ["Shares", "Splits", "check_enough", "split"]
 
 _PARTS = ("repair", "select", "certify")
 _ROUGH_CALIBRATION = 100
+_LATER = 2 / 3
 
 
 @dataclass(frozen=True)
 class Shares:
     """How much of the samples each part gets; certify gets the rest.
 
+    Calibration and ranking need a number of samples, a proof needs all that it can
+    get: from ``enough`` samples on, a part grows only by two thirds of its share.
+
     Attributes:
         repair, select: shares of all samples (0-1).
+        repair_enough, select_enough: samples that a part gets by its whole share.
         repair_most, select_most: caps in samples.
 
     Raises:
@@ -37,21 +42,31 @@ class Shares:
 
     repair: float = 0.2
     select: float = 0.3
+    repair_enough: int = 150
+    select_enough: int = 200
     repair_most: int = 1024
     select_most: int = 4096
 
     def __post_init__(self) -> None:
         shares_fit = self.repair > 0 and self.select > 0 and self.repair + self.select < 1
-        if not shares_fit or self.repair_most < 1 or self.select_most < 1:
+        least = min(self.repair_enough, self.select_enough, self.repair_most, self.select_most)
+        if not shares_fit or least < 1:
             raise OptionError(
                 f"{self} can't be a split.", "Give shares above 0 that add up to less than 1."
             )
 
     def sizes(self, count: int) -> tuple[int, int, int]:
         """Samples in repair, select and certify, of at least three."""
-        repair = min(max(1, int(self.repair * count)), self.repair_most)
-        select = min(max(1, round(self.select * count)), self.select_most, count - repair - 1)
+        repair = _part(count, self.repair, self.repair_enough, self.repair_most)
+        select = _part(count, self.select, self.select_enough, self.select_most)
+        select = min(select, count - repair - 1)
         return repair, select, count - repair - select
+
+
+def _part(count: int, share: float, enough: int, most: int) -> int:
+    """The whole share up to ``enough`` samples, then a part of it."""
+    first, later = share * count, _LATER * share * count
+    return max(1, min(most, round(max(later, min(first, enough)))))
 
 
 @dataclass(frozen=True)

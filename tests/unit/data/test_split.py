@@ -56,12 +56,20 @@ def test_a_prefix_is_a_fair_draw():
     assert np.bincount(labels[got.repair[:100]], minlength=10).min() >= 2
 
 
+@given(st.integers(3, 100_000))
+def test_another_sample_takes_none_from_any_part(count):
+    fewer, more = Shares().sizes(count), Shares().sizes(count + 1)
+    assert sum(more) == count + 1
+    assert all(b >= a - 1 for a, b in zip(fewer, more, strict=True))  # but for rounding
+
+
 def test_caps_and_small_counts():
     assert Shares().sizes(50_000) == (1024, 4096, 44_880)
-    assert Shares().sizes(1_100) == (220, 330, 550)
+    assert Shares().sizes(1_100) == (150, 220, 730)
+    assert Shares().sizes(600) == (120, 180, 300)
     assert Shares().sizes(10) == (2, 3, 5)
     assert Shares().sizes(3) == (1, 1, 1)
-    assert Shares(repair_most=100).sizes(10_000) == (100, 3000, 6900)
+    assert Shares(repair_most=100).sizes(10_000) == (100, 2000, 7900)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +114,5 @@ def test_bad_input():
         split(3, np.arange(4), seed=0)
     with pytest.raises(OptionError, match="can't be a split"):
         Shares(repair=0.6, select=0.5)
+    with pytest.raises(OptionError):
+        Shares(select_enough=0)
