@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from whet.core.units import bytes_words
 from whet.errors import ContractError, Issue
 
 __all__ = ["Contract", "Drop", "DropKind", "parse_bytes", "parse_drop", "parse_ms"]
@@ -106,11 +107,15 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         load = f"batch {self.batch}" + (
             f", {self.concurrency} at once" if self.concurrency > 1 else ""
         )
+        if self.threads is not None:
+            load += f", {self.threads} thread{'s'[: self.threads != 1]}"
         of = f" of '{self.output}'" if self.output is not None else ""
-        return (
-            f"{latency} at {load}; {self.metric}{of} may drop by {self.max_drop}"
-            f" ({self.confidence:.0%} confidence)"
+        quality = (
+            f"{self.metric}{of} may drop by {self.max_drop} ({self.confidence:.0%} confidence)"
         )
+        limits = ((self.max_bytes, "on disk"), (self.max_memory_bytes, "of memory"))
+        rest = [f"at most {bytes_words(most)} {what}" for most, what in limits if most is not None]
+        return "; ".join((f"{latency} at {load}", quality, *rest))
 
 
 def _is_number(value: object) -> bool:

@@ -85,3 +85,14 @@ def test_a_relative_drop_scales_with_the_original() -> None:
 def test_it_survives_the_disk() -> None:
     contract = Contract(limit_ms=5.0, max_drop=Drop(0.01, DropKind.RELATIVE))
     assert msgspec.json.decode(msgspec.json.encode(contract), type=Contract) == contract
+
+
+def test_one_line_names_every_clause() -> None:
+    assert Contract(metric="top1").brief() == (
+        "as fast as possible (p99) at batch 1; top1 may drop by 0.01 (95% confidence)"
+    )
+    full = Contract(5.0, 50.0, 8, 2, 1, "top1", max_bytes=27_000_000, max_memory_bytes=5 * 10**8)
+    assert full.brief() == (
+        "p50 ≤ 5 ms at batch 8, 2 at once, 1 thread; top1 may drop by 0.01 (95% confidence);"
+        " at most 27 MB on disk; at most 500 MB of memory"
+    )
