@@ -16,6 +16,7 @@ from whet.core.evidence import (
 )
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
+from whet.measure.statistics import paired_proportions
 
 
 def quality(drop: float, *, width: float = 0.002, allowed: float = 0.01, n: int = 1000) -> Quality:
@@ -27,6 +28,15 @@ def quality(drop: float, *, width: float = 0.002, allowed: float = 0.01, n: int 
     else:
         verdict = Verdict.UNDECIDED
     return Quality("top1", n, 0.9, 0.9 - drop, drop, bound, allowed, 0.95, verdict, "test", 5000)
+
+
+def balance(losses: int, gains: int, n: int, *, allowed: float = 0.01) -> Quality:
+    """As `whet.measure.quality.judge` gives it for top-1, of so many answers lost and gained."""
+    bounds = paired_proportions(losses, gains, n, 0.95)
+    width = bounds.upper - bounds.drop
+    return msgspec.structs.replace(
+        quality(bounds.drop, width=width, allowed=allowed, n=n), method=bounds.method
+    )
 
 
 def latency(p99_ms: float, *, half_width: float = 0.05) -> Latency:

@@ -14,8 +14,8 @@ from whet.core.contract import Contract
 from whet.core.evidence import Trial
 from whet.search.budget.budget import START_S, closing_reserve_s
 from whet.search.budget.tail_proof import proof_s
-from whet.search.decisions.decide import FINALISTS
 from whet.search.decisions.figures import is_untouched, row_ms
+from whet.search.decisions.order import FINALISTS
 
 __all__ = ["answers_s", "closing_s", "expected_row_ms", "spare_s"]
 

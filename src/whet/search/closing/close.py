@@ -1,7 +1,7 @@
 """The end of a search: certify the finalists, time them in full, choose.
 
 The certify part is touched here and nowhere else, and once: finalists are
-certified from the safest to the fastest and the sequence stops at the first
+certified in a fixed order and the sequence stops at the first
 that isn't passed (see `whet.search.closing.proving`). All finalists, the
 best untouched engines and the original are then timed afresh, interleaved
 (`whet.search.closing.last_race`).
@@ -25,9 +25,10 @@ from whet.search.budget.patience import step_limit_s
 from whet.search.budget.tail_proof import too_few_notes
 from whet.search.closing.last_race import race_in_full, rivals_of
 from whet.search.closing.proving import answering, certified_in_turn, fastest_answering
-from whet.search.decisions.decide import FINALISTS, certify_order, choose
+from whet.search.decisions.decide import choose
 from whet.search.decisions.figures import answers_right, divided, row_ms
 from whet.search.decisions.frontier import frontier
+from whet.search.decisions.order import FINALISTS, certify_order
 from whet.search.ladder.assay import contender_of, layers_of
 from whet.search.ladder.trials import Trials
 from whet.search.setup import Setup

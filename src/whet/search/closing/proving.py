@@ -1,7 +1,7 @@
 """What is proven on the certify samples: the finalists, then the untouched engine. A thin shell.
 
-Finalists are tested from the safest to the fastest until the first that isn't passed, each at
-the full confidence (fixed sequence, see `whet.search.decisions.decide.certify_order`). One that gave no
+Finalists are tested in a fixed order until the first that isn't passed, each at
+the full confidence (fixed sequence, see `whet.search.decisions.order.certify_order`). One that gave no
 answers, since it crashed or hung, was not tested: the sequence goes on without it.
 
 The untouched engine is proven too. Comparing number by number chooses nothing by chance, so it spends none of the confidence
@@ -43,7 +43,7 @@ def certified_in_turn(
     Args:
         setup: of the search.
         trials: where the verdicts are kept.
-        order: the finalists, the safest first.
+        order: the finalists, the likeliest to pass first.
         untouched_ms: what the best untouched engine takes for a row, where it was timed.
     """
     done: list[Trial] = []

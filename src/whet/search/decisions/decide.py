@@ -21,14 +21,13 @@ from whet.measure.footprint_clauses import (
 from whet.measure.latency_clause import kept_latency
 from whet.measure.latency_words import latency_words
 from whet.search.decisions.figures import answers_right, damage, speed
-from whet.search.decisions.judged import expected, likely_holds, quality_clause, within
-from whet.search.decisions.kinds import answer_kind, one_of_each_answer, safest_of_each_kind
+from whet.search.decisions.judged import quality_clause
 from whet.search.decisions.limits import nearest
+from whet.search.decisions.outlook import LIKELY, outlook
 
 __all__ = [
-    "FINALISTS",
     "NOISE",
-    "certify_order",
+    "chance",
     "choose",
     "clauses",
     "clearly_faster",
@@ -38,9 +37,7 @@ __all__ = [
     "slower_at",
 ]
 
-FINALISTS = 4  # certified at most, besides risky ones
 NOISE = 1.1  # a speed-up above this isn't made by a restless machine
-_PLAUSIBLE = 2  # risky finalists at the end of the sequence
 _LEVEL = 0.02  # speeds within this share of each other count as equal
 
 
@@ -69,62 +66,29 @@ def expected_bound(trial: Trial, certify_n: int) -> float:
     """The bound to expect of the judged output on the certify split; infinite where unknown."""
     if answers_right(trial):
         return 0.0
-    return math.inf if trial.select is None else expected(trial.select, certify_n)
+    return math.inf if trial.select is None else outlook(trial.select, certify_n).bound
 
 
-def promising(trial: Trial, contract: Contract, certify_n: int) -> bool:
-    """Whether certification would probably pass, judged on the select split."""
+def chance(trial: Trial, certify_n: int) -> float:
+    """How likely its quality will be certified (0-1), as the select split has it."""
     if trial.status is not Status.OK:
-        return False
+        return 0.0
     if answers_right(trial):
-        return True
-    if trial.select is None:
+        return 1.0
+    return 0.0 if trial.select is None else outlook(trial.select, certify_n).chance
+
+
+def promising(trial: Trial, contract: Contract, certify_n: int, *, least: float = LIKELY) -> bool:
+    """Whether certification would pass with a chance of ``least`` or more, and no limit is broken.
+
+    The untouched original may break a limit on size or memory: it is promising for its quality.
+    """
+    if chance(trial, certify_n) < least:
         return False
     limits = clauses(trial, contract)
-    return likely_holds(trial.select, certify_n) and all(
+    return answers_right(trial) or all(
         v is not Verdict.FAILED for name, v, _ in limits if name in {"size", "memory"}
     )
-
-
-def certify_order(
-    trials: Iterable[Trial], contract: Contract, certify_n: int, most: int
-) -> tuple[Trial, ...]:
-    """Finalists, from the safest to the fastest.
-
-    They are certified in this fixed order and the sequence stops at the first
-    that fails, so that the confidence holds for all of them together without
-    a correction (fixed-sequence testing; Maurer, Hothorn and Lehmacher 1995).
-
-    The fastest promising trials come first, in order of their expected bound; of
-    those that only calibration tells apart (`whet.search.decisions.kinds`), the safest; and
-    the same graph with other settings only where places are left.
-    Behind them stand faster ones that are merely plausible: on the few select
-    samples a good candidate can look worse than it is, and at the end of the
-    sequence a failure costs nothing. Where there are none of either, the trial
-    nearest to the floor stands in, so that the miss is certified too.
-    """
-    known = [
-        t for t in trials if t.status is Status.OK and not answers_right(t) and t.select is not None
-    ]
-
-    def risk(trial: Trial) -> tuple[float, float]:
-        return expected_bound(trial, certify_n), -speed(trial)
-
-    promise = [t for t in known if promising(t, contract, certify_n)]
-    ranked = safest_of_each_kind(promise, lambda t: expected_bound(t, certify_n))
-    good = one_of_each_answer(ranked, within=_LEVEL)[:most]
-    kinds = {answer_kind(t.recipe) for t in good}
-    fastest = max((speed(t) for t in good), default=0.0)
-    plausible = [
-        t
-        for t in known
-        if answer_kind(t.recipe) not in kinds
-        and t.select is not None
-        and within(t.select)
-        and speed(t) > (1 + _LEVEL) * fastest
-    ]
-    order = (*sorted(good, key=risk), *sorted(plausible, key=risk)[:_PLAUSIBLE])
-    return order or tuple(sorted(known, key=risk)[:1])
 
 
 def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tuple[Trial, Verdict]:

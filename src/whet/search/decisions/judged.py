@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 from whet.core.evidence import OutputCheck, Quality, Trial, Verdict
 
-__all__ = ["expected", "is_stranger", "likely_holds", "quality_clause", "quality_words", "within"]
+__all__ = ["is_stranger", "quality_clause", "quality_words", "within"]
 
 
 def within(quality: Quality) -> bool:
     """Whether what was seen (not its bound) is allowed, of the judged output and all others."""
     return quality.drop <= quality.allowed and all(
         c.loss <= c.allowed and not c.broken for c in quality.outputs
-    )
-
-
-def expected(judged: Quality | OutputCheck, certify_n: int) -> float:
-    """The bound to expect on the certify split, from the one on the select split.
-
-    The width of a bound on a mean shrinks with the root of the sample size;
-    a lucky negative drop isn't carried over.
-    """
-    seen = judged.drop if isinstance(judged, Quality) else judged.loss
-    width = max(0.0, judged.bound - seen)
-    return max(0.0, seen) + width * math.sqrt(judged.n / max(1, certify_n))
-
-
-def likely_holds(quality: Quality, certify_n: int) -> bool:
-    """Whether certification would probably pass, of the judged output and all others."""
-    return expected(quality, certify_n) <= quality.allowed and all(
-        expected(c, certify_n) <= c.allowed and not c.broken for c in quality.outputs
     )
 
 

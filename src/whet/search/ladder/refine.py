@@ -1,13 +1,16 @@
-"""Rung 2, when int8 costs too much quality: restore the layers that hurt, then other algorithms.
+"""Rung 2, when int8 may cost too much quality: restore the layers that hurt, then other algorithms.
 
 Worth doing only while a quantised candidate is clearly faster than everything
-that keeps the quality: making layers float again costs speed, and what it may
-end with must still beat what there is.
+that is sure to keep the quality: making layers float again costs speed, and what it may
+end with must still beat what there is. Where the samples are few, even a candidate
+that loses nothing may fail to prove it; one with more layers in float, which changes fewer
+answers, then stands before it in the sequence of finalists, so that not all hangs on one.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from whet.core.evidence import LayerTime, Status, Trial
 from whet.core.recipe import Recipe, Step
@@ -18,6 +21,7 @@ from whet.optimize.graph.quantize.sensitivity import Sensitivity
 from whet.optimize.graph.quantize.space import ranked_by, restored, suggest
 from whet.search.decisions.decide import expected_bound, promising
 from whet.search.decisions.figures import damage, is_untouched, query_ms, speed
+from whet.search.decisions.outlook import LIKELY
 from whet.search.ladder.assay import layers_of
 from whet.search.ladder.trials import Trials
 from whet.search.setup import Setup
@@ -26,6 +30,7 @@ from whet.search.workers.jobs import SensitivityJob
 
 __all__ = ["refine"]
 
+_SURE = 0.7  # chance of being certified from which on nothing safer is looked for
 _GAIN = 1.05  # a candidate this much faster than the best that is safe is worth rescuing
 _SUGGESTIONS = 6
 _ASKS = 10
@@ -34,29 +39,39 @@ _RANKING = 3.0  # ranking the layers takes at least this many times what the can
 
 def refine(setup: Setup, trials: Trials) -> None:
     """Rescue the fastest quantised candidates whose quality isn't safe."""
-    base = _worth_rescuing(setup, trials)
+    base = _worth_rescuing(setup, trials, _SURE)
     if base is not None:
         _restore(setup, trials, base)
-    if _worth_rescuing(setup, trials) is not None:
+    if _worth_rescuing(setup, trials, LIKELY) is not None:
         _explore(setup, trials)
 
 
-def _worth_rescuing(setup: Setup, trials: Trials) -> Trial | None:
-    """The quantised trial nearest to the floor among those clearly faster than the best safe one."""
+def _worth_rescuing(setup: Setup, trials: Trials, least: float) -> Trial | None:
+    """The quantised trial nearest to the floor among those clearly faster than the best safe one.
+
+    Args:
+        setup: of the search.
+        trials: so far.
+        least: chance of being certified from which on a trial counts as safe.
+    """
     n = setup.certify.samples
-    safe = max(
-        (speed(t) for t in trials.all.values() if promising(t, setup.contract, n)), default=0.0
-    )
+    safe = _fastest_safe(setup, trials.all.values(), least)
     lost = [
         t
         for t in trials.all.values()
         if t.status is Status.OK
         and t.select is not None
         and _quantiser(t) is not None
-        and not promising(t, setup.contract, n)
+        and not promising(t, setup.contract, n, least=least)
         and speed(t) > _GAIN * safe
     ]
     return min(lost, key=lambda t: expected_bound(t, n), default=None)
+
+
+def _fastest_safe(setup: Setup, trials: Iterable[Trial], least: float) -> float:
+    n = setup.certify.samples
+    safe = (speed(t) for t in trials if promising(t, setup.contract, n, least=least))
+    return max(safe, default=0.0)
 
 
 def _quantiser(trial: Trial) -> Step | None:
@@ -82,7 +97,7 @@ def _restore(setup: Setup, trials: Trials, base: Trial) -> None:
             return
         trial = trials.judge(trial)
         restore.tell(
-            quality_ok=promising(trial, setup.contract, n),
+            quality_ok=promising(trial, setup.contract, n, least=_SURE),
             drop=damage(trial),
             ms=query_ms(trial.latency),
             beaten=_beaten(setup, trials, trial),
@@ -91,12 +106,9 @@ def _restore(setup: Setup, trials: Trials, base: Trial) -> None:
 
 def _beaten(setup: Setup, trials: Trials, trial: Trial) -> bool:
     """Whether something that is safe already was measured to be as fast."""
-    n = setup.certify.samples
-    others = [
-        t for t in trials.all.values() if t.id != trial.id and promising(t, setup.contract, n)
-    ]
+    others = [t for t in trials.all.values() if t.id != trial.id]
     measured = trial.speedup is not None
-    return measured and speed(trial) <= max((speed(t) for t in others), default=0.0)
+    return measured and speed(trial) <= _fastest_safe(setup, others, _SURE)
 
 
 def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | None:

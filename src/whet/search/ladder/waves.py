@@ -18,6 +18,7 @@ from whet.search.setup import Setup
 __all__ = ["enough", "good", "share_allowed", "short_of_room", "wave"]
 
 _SLACK = 0.9  # a limit is kept with slack below this share of it
+_WORTH = 0.2  # chance of being certified from which on other settings are tried for it
 
 
 def wave(
@@ -63,22 +64,26 @@ def enough(setup: Setup, trials: Trials) -> bool:
         reach = None if point is None else (point.high_ms or point.value_ms)
         # Quick timings run too few queries for a high percentile: take their slowest query.
         reach = reach if reach is not None else (trial.latency.max_ms if trial.latency else None)
-        if reach is not None and reach <= _SLACK * contract.limit_ms and good(setup, trial):
+        if reach is not None and reach <= _SLACK * contract.limit_ms and _likely(setup, trial):
             return True
     return False
 
 
 def good(setup: Setup, trial: Trial) -> bool:
-    """Whether it would probably be certified, and breaks no limit on size or memory."""
+    """Whether it may well be certified, and breaks no limit on size or memory."""
+    return promising(trial, setup.contract, setup.certify.samples, least=_WORTH)
+
+
+def _likely(setup: Setup, trial: Trial) -> bool:
     return promising(trial, setup.contract, setup.certify.samples)
 
 
 def short_of_room(setup: Setup, trials: Trials) -> bool:
-    """Whether nothing that is good keeps the limits on size and memory yet."""
+    """Whether nothing that is promising keeps the limits on size and memory yet."""
     contract = setup.contract
     if contract.max_bytes is None and contract.max_memory_bytes is None:
         return False
-    return not any(good(setup, t) and keeps_room(t, contract) for t in trials.all.values())
+    return not any(_likely(setup, t) and keeps_room(t, contract) for t in trials.all.values())
 
 
 def share_allowed(setup: Setup, trials: Trials) -> float:

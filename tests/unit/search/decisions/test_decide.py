@@ -1,21 +1,16 @@
 from __future__ import annotations
 
-import math
-
 import msgspec
 import pytest
 from trial_factory import latency, quality, trial
 
 from whet.core.contract import Contract, Drop
-from whet.core.evidence import Ratio, Status, TailRatio, Trial, Verdict
+from whet.core.evidence import Ratio, TailRatio, Trial, Verdict
 from whet.core.settings import Settings
 from whet.search.decisions.decide import (
-    certify_order,
     choose,
     clauses,
-    expected_bound,
     keeps,
-    promising,
     slower_at,
 )
 from whet.search.words.outcome import next_step, outcome_sentence
@@ -141,41 +136,3 @@ def test_nearest_miss_names_the_gap_and_the_next_thing() -> None:
     sentence = outcome_sentence(chosen, verdict, LIMITED, BASE)
     assert sentence.startswith("The contract is not kept. Nearest is near; latency: p99 8 ms")
     assert "8.05 ms" in next_step(chosen, verdict, LIMITED, [BASE, near])
-
-
-def test_expected_bound_shrinks_with_more_samples_and_keeps_no_luck() -> None:
-    t = trial("t", 2.0, select=quality(-0.003, width=0.01, n=100))
-    assert expected_bound(t, 400) == pytest.approx(0.005)
-    assert expected_bound(trial("u", 2.0), 400) == math.inf
-    assert expected_bound(BASE, 1) == 0.0
-
-
-def test_promising_looks_at_the_expected_bound() -> None:
-    assert promising(trial("a", 2.0, select=quality(0.004, width=0.01, n=100)), FASTEST, 400)
-    assert not promising(trial("b", 2.0, select=quality(0.006, width=0.01, n=100)), FASTEST, 400)
-    assert not promising(trial("c", 2.0, status=Status.CRASHED, select=quality(0.0)), FASTEST, 400)
-
-
-def test_finalists_go_from_the_safest_to_the_fastest() -> None:
-    safe = trial("safe", 2.0, select=quality(0.000))
-    fast = trial("fast", 3.0, select=quality(0.004))
-    slow = trial("slow", 1.5, select=quality(0.001))
-    bad = trial("bad", 9.0, select=quality(0.03))
-    order = certify_order([fast, bad, slow, safe, BASE], FASTEST, 1000, most=2)
-    assert [t.name for t in order] == ["safe", "fast"]
-
-
-def test_plausible_finalists_stand_at_the_end_where_a_failure_costs_nothing() -> None:
-    safe = trial("safe", 2.0, select=quality(0.000))
-    risky = trial("risky", 4.0, select=quality(0.009, width=0.02, n=100))
-    riskier = trial("riskier", 5.0, select=quality(0.0095, width=0.03, n=100))
-    slow = trial("slow", 1.5, select=quality(0.009, width=0.02, n=100))
-    lossy = trial("lossy", 9.0, select=quality(0.02))
-    order = certify_order([riskier, lossy, risky, slow, safe], FASTEST, 200, most=3)
-    assert [t.name for t in order] == ["safe", "risky", "riskier"]
-
-
-def test_with_nothing_promising_the_nearest_miss_is_certified() -> None:
-    bad = trial("bad", 9.0, select=quality(0.03))
-    worse = trial("worse", 9.0, select=quality(0.05))
-    assert [t.name for t in certify_order([worse, bad], FASTEST, 1000, most=3)] == ["bad"]

@@ -12,13 +12,13 @@ from whet.core.contract import Contract, Drop
 from whet.core.evidence import Quality, Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision, Settings
-from whet.search.decisions.decide import certify_order
 from whet.search.decisions.kinds import (
     answer_kind,
     engine_kind,
     one_of_each_answer,
     safest_of_each_kind,
 )
+from whet.search.decisions.order import certify_order
 
 FASTEST = Contract(max_drop=Drop(0.01))
 

@@ -10,13 +10,13 @@ from whet.core.contract import Contract, Drop
 from whet.core.evidence import OutputCheck, Quality, Trial, Verdict
 from whet.errors import ContractError
 from whet.search.decisions.decide import (
-    certify_order,
     choose,
     keeps,
     promising,
 )
 from whet.search.decisions.figures import answers_right, damage
 from whet.search.decisions.judged import quality_words, within
+from whet.search.decisions.order import certify_order
 from whet.search.decisions.untouched import (
     best_untouched,
     rows_to_compare,
