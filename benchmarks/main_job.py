@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from support.cases import CASES, Case
 from support.harness import Goal, arguments, data_dir, finish
-from support.main_goals import Judged, floor_ms, goals_of
+from support.main_goals import OWN, UNPROVEN, Judged, fastest_unproven, floor_ms, goals_of
 from support.peers import PeerJob, artifact_file
 
 from whet.api import optimize
@@ -160,7 +160,11 @@ def _contenders(setup: Setup, place: Path, evidence: Evidence) -> dict[str, Cont
     original = setup.references.original
     if original.runtime == "torch":
         found["eager"] = replace_name(original, "eager")
-    for name, trial in (("best untouched", evidence.baseline), ("whet", evidence.chosen)):
+    ours = {"best untouched": evidence.baseline, OWN: evidence.chosen}
+    unproven = fastest_unproven(evidence, by_trial)
+    if unproven is not None:
+        ours[UNPROVEN] = unproven
+    for name, trial in ours.items():
         variant = by_trial[trial]
         artifact = bundle.artifact(variant.name, trust_code=True)
         found[name] = Contender(name, variant.runtime, artifact, None, variant.settings)
