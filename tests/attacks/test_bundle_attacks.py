@@ -23,6 +23,7 @@ from bundle_factory import make_bundle  # noqa: E402
 
 from whet.bundle.pack import unpack  # noqa: E402
 from whet.bundle.read import read_bundle  # noqa: E402
+from whet.bundle.strictjson import JsonLimits, parse  # noqa: E402
 from whet.errors import BundleCorruptError, BundleError, NoBundleError  # noqa: E402
 
 FOLDERS = {
@@ -141,3 +142,11 @@ def test_paths_that_hold_no_bundle(path: str, tmp_path: Path) -> None:
     with pytest.raises(BundleError):
         unpack(tmp_path / path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("end", [b"", b"\\"])
+def test_a_text_that_never_ends_takes_no_time(end: bytes) -> None:
+    """Each quote in it once began a search to the end: minutes for a hundred kilobytes."""
+    with pytest.raises(BundleCorruptError):
+        parse(b'"' + b'\\"' * 1_000_000 + end, "m", JsonLimits(size_bytes=4 << 20))

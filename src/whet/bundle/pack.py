@@ -50,6 +50,11 @@ def pack(bundle: str | Path, file: str | Path) -> Path:
     """
     checked = read_bundle(bundle)
     target = place_of(file)
+    if target.resolve().is_relative_to(checked.folder.resolve()):
+        raise BundleError(
+            f"'{target}' lies inside the bundle that it shall hold, whose files are sealed.",
+            "Name a file elsewhere.",
+        )
     check_room(target.parent, checked.size_bytes())
     names = [MANIFEST, SEAL, *sorted(checked.manifest.files)]
     with replace_file(target) as partial:

@@ -26,8 +26,9 @@ __all__ = ["JsonLimits", "decode", "encode", "non_finite", "parse", "to_struct"]
 
 T = TypeVar("T")
 
-# Strings are skipped as wholes, so brackets inside them don't count.
-_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
+# Strings are skipped as wholes, so brackets inside them don't count; one that never ends is
+# skipped to the end, else each quote inside it would begin another search to there.
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 # C0 without tab and newline, DEL and C1, lone surrogates, overrides of the writing direction.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _REMEDY = "The file was damaged or changed; get the bundle again from where it was made."

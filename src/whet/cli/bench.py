@@ -13,6 +13,7 @@ from whet.cli.ports import Bench, GetApi, Verbs
 from whet.core.contract import parse_ms
 from whet.core.evidence import Verdict
 from whet.core.scope import outside, scope
+from whet.errors import OptionError
 from whet.report import format as fmt
 
 __all__ = ["SCENARIOS", "add", "run"]
@@ -64,6 +65,8 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
     """Carry it out."""
     seconds = options.parse_seconds("--seconds", args.seconds)
     limit_ms = parse_ms(args.limit) if args.limit is not None else None
+    if limit_ms is not None and limit_ms <= 0:
+        raise OptionError(f"No query takes {args.limit}.", "Give --limit a time such as '5ms'.")
     found = api().bench(
         args.bundle,
         variant=args.variant,

@@ -8,7 +8,7 @@ from pathlib import Path
 from whet.cli.console import Console, plain
 from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Verbs
-from whet.errors import BundleError, StorageError
+from whet.errors import BundleError, OptionError, StorageError
 
 __all__ = ["add", "run"]
 
@@ -42,6 +42,11 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
     if args.out == "-":
         console.say(page.rstrip("\n"))
         return Exit.KEPT
+    if _inside(Path(args.out), Path(args.bundle)):
+        raise OptionError(
+            f"'{args.out}' lies inside the bundle '{args.bundle}', whose files are sealed.",
+            "Name a file elsewhere with --out; the bundle holds this report already.",
+        )
     try:
         Path(args.out).write_text(page, encoding="utf-8")
     except OSError as error:
@@ -51,3 +56,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
         ) from error
     console.say(f"report  {plain(args.out)}")
     return Exit.KEPT
+
+
+def _inside(file: Path, folder: Path) -> bool:
+    return folder.is_dir() and file.resolve().is_relative_to(folder.resolve())

@@ -311,7 +311,7 @@ def parse_bytes(text: str) -> int:
         ContractError: no such size.
     """
     match = re.fullmatch(_NUMBER + r"([kKmMgG]?)(i?)[bB]?\s*", text)
-    if match is None:
+    if match is None or not math.isfinite(float(match[1])):
         raise _fail("max_bytes", text, "Write a size such as '25MB' or '1.5GiB'.")
     power = {"": 0, "k": 1, "m": 2, "g": 3}[match[2].lower()]
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)

@@ -98,7 +98,8 @@ def _cosine(a: Answers, reference: float) -> float:
         lengths = np.linalg.norm(part, axis=1, keepdims=True)
         total += np.divide(part, lengths, out=np.zeros_like(part), where=lengths > 0).sum(axis=0)
     constant = np.broadcast_to(total.reshape(a.reference.shape[1:]), a.reference.shape)
-    return reference - float(cosine_rows(a.reference, constant).mean())
+    finite = np.where(np.isfinite(a.reference), a.reference, 0)
+    return reference - float(cosine_rows(finite, constant).mean())
 
 
 def _finite(rows: NDArray[np.generic]) -> Floats:

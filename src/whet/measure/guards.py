@@ -187,8 +187,9 @@ def _distances(want: Array, have: Array, rows: int) -> _Losses:
     for part in parts:
         a, finite = _flat(want[part])
         b, sound = _flat(have[part])
-        broken += int((finite & ~sound).any(axis=1).sum())
-        # Where the original itself isn't finite there is nothing to compare.
+        wrong = (finite & ~sound) | _unmasked(want[part], have[part], finite)
+        broken += int(wrong.any(axis=1).sum())
+        # Where the original itself isn't finite there is no distance.
         square = np.where(finite, a - b, 0.0) ** 2
         each = square.sum(axis=1).reshape(-1, rows).mean(axis=1)
         losses.append(each / (2 * varies) if varies > 0 else (each > 0).astype(np.float64))
@@ -202,6 +203,22 @@ def _variation(want: Array, parts: list[slice]) -> float:
     centred = sum(float(((_flat(want[p])[0] - middle) ** 2).sum()) for p in parts) / n
     size = sum(float((_flat(want[p])[0] ** 2).sum()) for p in parts) / n
     return centred if centred > _CONSTANT * size else size
+
+
+def _unmasked(want: Array, have: Array, finite: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where the original masks by an infinity and the candidate's value lies among the others.
+
+    A large number does for an infinity, as long as it stays beyond all that is finite there.
+    """
+    if finite.all():
+        return np.zeros_like(finite)
+    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (want, have))
+    lowest = np.where(finite, a, np.inf).min(axis=1, keepdims=True)
+    highest = np.where(finite, a, -np.inf).max(axis=1, keepdims=True)
+    wrong: NDArray[np.bool_] = (np.isneginf(a) & ~(b <= lowest)) | (
+        np.isposinf(a) & ~(b >= highest)
+    )
+    return wrong
 
 
 def _flat(rows: Array) -> tuple[Floats, NDArray[np.bool_]]:

@@ -128,7 +128,7 @@ def _is_rows(answers: Array) -> bool:
     return answers.ndim == 2 or (answers.ndim > 2 and all(d == 1 for d in answers.shape[2:]))
 
 
-def logits_of(answers: Array) -> Array:
+def logits_of(answers: Array, scale: Array | None = None) -> Array:
     """Class scores (n, classes); one score a row becomes two columns.
 
     Raises:
@@ -146,7 +146,8 @@ def logits_of(answers: Array) -> Array:
         return rows
     # One score: a probability if all lie in [0, 1], else a logit; class 1 above the middle.
     score = rows.astype(np.float64)
-    finite = score[np.isfinite(score)]
+    told = score if scale is None else scale.astype(np.float64)
+    finite = told[np.isfinite(told)]
     middle = 0.5 if finite.size and finite.min() >= 0 and finite.max() <= 1 else 0.0
     return np.concatenate([np.full_like(score, middle), score], axis=1)
 

@@ -255,9 +255,11 @@ class _Desk(Generic[Q]):
                 continue
             try:
                 self._run(self._batches[query % len(self._batches)])
-            except WhetError as error:
+            except Exception as error:  # noqa: BLE001 - an engine's own: a query unanswered is a miss
                 with self._lock:
-                    self.errors.append(error.message)
+                    self.errors.append(
+                        error.message if isinstance(error, WhetError) else str(error)
+                    )
                 continue
             late = time.perf_counter() - due
             with self._lock:

@@ -113,7 +113,7 @@ def _hits(a: Answers, metric: str) -> tuple[Array, Array, NDArray[np.int64]]:
             f"The metric '{metric}' takes one row per sample, not {a.rows_per_sample}.",
             "Take 'spearman' or 'cosine' for pairs.",
         )
-    before, after = logits_of(a.reference), logits_of(a.candidate)
+    before, after = logits_of(a.reference), logits_of(a.candidate, scale=a.reference)
     if before.shape != after.shape:
         raise SamplesError(
             f"The original gives class scores {before.shape}, the candidate {after.shape}.",
@@ -138,7 +138,8 @@ def _top(k: int) -> Callable[[Answers], Scored]:
 
 
 def _agreement(a: Answers) -> Scored:
-    before, after = predictions(logits_of(a.reference)), predictions(logits_of(a.candidate))
+    before = predictions(logits_of(a.reference))
+    after = predictions(logits_of(a.candidate, scale=a.reference))
     n, differ = len(before), int((before != after).sum())
     share = differ / n
     bounds = Bounds(
@@ -165,11 +166,21 @@ def _f1(a: Answers) -> Scored:
 
 
 def _cosine(a: Answers) -> Scored:
-    rows = cosine_rows(a.reference, a.candidate)
+    rows = _cosines(a.reference, a.candidate)
     drops = 1 - rows.reshape(a.samples, a.rows_per_sample).mean(axis=1)
     bounds = _mean(drops, a.confidence, None)
     # Answers that have nothing in common have a cosine of 0.
     return Scored(1.0, float(1 - drops.mean()), bounds, SMALLEST, blind=True, destroyed=1.0)
+
+
+def _cosines(reference: Array, candidate: Array) -> Floats:
+    """Cosine by row; where the original masks by an infinity, the candidate must do so too."""
+    masked = ~np.isfinite(reference)
+    if reference.shape != candidate.shape or not masked.any():
+        return cosine_rows(reference, candidate)
+    unlike = (masked & (reference != candidate)).reshape(len(reference), -1).any(axis=1)
+    rows = cosine_rows(*(np.where(masked, 0, x) for x in (reference, candidate)))
+    return np.where(unlike, 0.0, rows)
 
 
 def _mae(a: Answers) -> Scored:
@@ -180,6 +191,11 @@ def _mae(a: Answers) -> Scored:
             f"Labels of shape {labels.shape} can't be compared with outputs of shapes"
             f" {a.reference.shape} and {a.candidate.shape}.",
             "Give as many label values per sample as the network puts out.",
+        )
+    if not np.isfinite(a.reference).all():
+        raise SamplesError(
+            "The original's own answers are infinite in places, so it has no mean absolute error.",
+            "Take another metric, such as 'cosine', or judge another output.",
         )
     before, after = (
         np.abs(x.astype(np.float64).reshape(shape) - labels.reshape(shape)).mean(axis=1)

@@ -13,10 +13,10 @@ from whet.measure.answers import load_outputs
 from whet.measure.contender import Contender
 from whet.measure.process import ContenderProcess
 
-__all__ = ["answers_of", "kept_answers", "seconds_of"]
+__all__ = ["USUAL_ROWS", "answers_of", "kept_answers", "seconds_of"]
 
 # Rows given at once where the batch axis is free: amortises the call, keeps memory small.
-_ROWS = 16
+USUAL_ROWS = 16
 _SECONDS = "seconds.txt"
 _LAST_S = 1.0  # an engine that took all its time to open gets this long to answer
 
@@ -29,6 +29,7 @@ def answers_of(
     cores: tuple[int, ...],
     memory_bytes: int | None,
     limit_s: float,
+    batch: int = 1,
     rows: int | None = None,
     while_waiting: Callable[[], None] | None = None,
 ) -> Arrays:
@@ -41,8 +42,11 @@ def answers_of(
         cores: to run on.
         memory_bytes: limit of the process.
         limit_s: for everything, the start of the process included.
-        rows: at once; by default what the engine's fixed batch asks for, else 16,
-            or 1 where rows differ in length and padding could change the answer.
+        batch: of the contract. Rows needn't be independent (int8 that scales each batch as a
+            whole), so no fewer than these are given at once, else `USUAL_ROWS`; as many as
+            the engine's fixed batch asks for; or 1 where rows differ in length and padding
+            could change the answer.
+        rows: at once, whatever ``batch`` says.
         while_waiting: called several times a second; may raise to give up.
 
     Raises:
@@ -54,10 +58,11 @@ def answers_of(
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
         until = time.monotonic() + limit_s
+        at_once = rows or _rows(contender, part, batch)
         with ContenderProcess(
             contender,
             part.ref(),
-            batch=rows or _rows(contender, part),
+            batch=at_once,
             memory_bytes=memory_bytes,
             timeout_s=limit_s,
             cores=cores,
@@ -67,7 +72,7 @@ def answers_of(
             process.outputs(
                 part.ref(),
                 beside,
-                batch=rows or _rows(contender, part),
+                batch=at_once,
                 timeout_s=max(_LAST_S, until - began),
             )
             seconds = time.monotonic() - began
@@ -86,7 +91,7 @@ def seconds_of(place: Path) -> float:
     return float((place / _SECONDS).read_text())
 
 
-def _rows(contender: Contender, part: SampleStore) -> int:
+def _rows(contender: Contender, part: SampleStore, batch: int) -> int:
     symbol = contender.graph.signature.batch_symbol
     if symbol is None:
         shape = contender.graph.signature.inputs[0].shape
@@ -95,4 +100,4 @@ def _rows(contender: Contender, part: SampleStore) -> int:
     if fixed is not None:
         return fixed
     ragged = any(isinstance(d, str) for spec in part.inputs for d in spec.shape[1:])
-    return 1 if ragged else _ROWS
+    return 1 if ragged else max(batch, USUAL_ROWS)

@@ -84,6 +84,17 @@ def transform_of(bundle: Bundle) -> Transform | None:
     return transform
 
 
+def _check_kinds(inputs: Sequence[object], kind: type | tuple[type, ...]) -> None:
+    """Refuse a list in which one is of another kind: left out, it would shift all answers."""
+    for index, item in enumerate(inputs):
+        if not isinstance(item, kind):
+            raise InputError(
+                f"Input {index} is a {type(item).__name__}, the first is a"
+                f" {type(inputs[0]).__name__}.",
+                "Give a list of one kind.",
+            )
+
+
 @final
 class Loaded:
     """One variant of a bundle, ready to answer. A context manager.
@@ -159,9 +170,11 @@ class Loaded:
             )
         first = inputs[0]
         if isinstance(first, bytes) and isinstance(self.transform, ImageTransform):
+            _check_kinds(inputs, bytes)
             pictures = [self.transform.decode(item) for item in inputs if isinstance(item, bytes)]
             return {self.transform.input: np.stack(pictures)}
         if isinstance(first, (str, tuple)) and self._encoder is not None:
+            _check_kinds(inputs, (str, tuple))
             texts = [item for item in inputs if isinstance(item, (str, tuple))]
             return self._encoder.encode(texts)
         raise InputError(

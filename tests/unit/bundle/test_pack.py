@@ -93,3 +93,9 @@ def test_any_truncated_packed_file_is_refused(bundle: Bundle, tmp_path: Path) ->
         with pytest.raises(BundleError):
             unpack(evil, tmp_path / "out")
         assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_is_not_packed_into_itself(bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match="inside the bundle"):
+        pack(bundle.folder, bundle.folder / "own.whet")
+    assert read_bundle(bundle.folder).digest == bundle.digest

@@ -96,3 +96,8 @@ def test_one_line_names_every_clause() -> None:
         "p50 ≤ 5 ms at batch 8, 2 at once, 1 thread; top1 may drop by 0.01 (95% confidence);"
         " at most 27 MB on disk; at most 500 MB of memory"
     )
+
+
+def test_a_size_beyond_all_numbers_is_refused_like_any_other() -> None:
+    with pytest.raises(ContractError):
+        parse_bytes("1e400")

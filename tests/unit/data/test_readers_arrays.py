@@ -109,6 +109,15 @@ def test_npy_and_labels_apart(tmp_path):
         open_samples(tmp_path / "x.npy", labels=[0, 1, 2])
 
 
+def test_an_offset_moves_classes_stored_as_floats_and_refuses_scores():
+    x = np.zeros((3, 2), np.float32)
+    classes = {"x": x, "labels": np.array([1.0, 2.0, 3.0])}
+    assert [s.label for s in samples(open_samples(classes, label_offset=-1))] == [0, 1, 2]
+    scores = open_samples({"x": x, "labels": np.array([1.0, 2.5, 3.0])}, label_offset=-1)
+    with pytest.raises(SamplesError, match="no class index"):
+        samples(scores)
+
+
 def test_arrays_from_python_take_the_networks_name_and_dtype():
     expect = (TensorSpec("pixels", "float32", ("batch", 8, 8)),)
     reader = open_samples((np.zeros((5, 8, 8)), np.arange(5)), expect=expect)

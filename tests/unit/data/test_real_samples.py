@@ -34,7 +34,7 @@ def test_cifar10(real, tmp_path):
         blob = packed["test_jpeg"][offsets[4321] : offsets[4322]].tobytes()
     assert (store.rows(np.array([4321]))["input"][0] == transform.decode(blob)).all()
     got = split(store.samples, store.labels, seed=0, groups=store.groups)
-    assert np.bincount(store.labels[got.select]).tolist() == [240] * 10
+    assert np.bincount(store.labels[got.select]).tolist() == [160] * 10
 
 
 def test_mnist(real, tmp_path):

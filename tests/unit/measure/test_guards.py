@@ -207,3 +207,14 @@ def test_samples_in_chunks_are_added_up_rightly() -> None:
     found = check(want, want + noise)
     varies = ((want - want.mean(axis=0)) ** 2).sum(axis=1).mean()
     assert found.loss == pytest.approx(float((noise**2).sum(axis=1).mean() / (2 * varies)))
+
+
+def test_what_the_original_masks_must_stay_masked() -> None:
+    masked = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
+    masked[:, 2] = -np.inf
+    for stand_in, broken in ((-np.inf, 0), (-1e9, 0), (1e6, 400), (np.inf, 400), (np.nan, 400)):
+        other = masked.copy()
+        other[:, 2] = stand_in
+        found = check(masked, other)
+        assert found.broken == broken, stand_in
+        assert found.verdict is (Verdict.FAILED if broken else Verdict.PASSED)

@@ -203,3 +203,12 @@ def test_another_shape_or_a_missing_output_is_refused_with_its_name() -> None:
     with pytest.raises(EngineError, match="'out' is missing"):
         check_alike_in_form(want, {"other": ANSWERS})
     check_alike_in_form(want, {}, ("out",))
+
+
+def test_an_infinity_of_the_other_sign_is_another_answer() -> None:
+    want = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    want[:, 2] = -np.inf
+    have = want.copy()
+    assert difference({"y": want}, {"y": have}) == 0
+    have[3, 2] = np.inf
+    assert difference({"y": want}, {"y": have}) == np.inf

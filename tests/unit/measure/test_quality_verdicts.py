@@ -328,3 +328,26 @@ def test_a_live_function_judges_under_its_name() -> None:
     named = check("top1", before, after, labels)
     assert found.metric == "notebook:right"
     assert (found.drop, found.bound, found.verdict) == (named.drop, named.bound, named.verdict)
+
+
+def test_one_score_is_read_on_the_originals_scale() -> None:
+    """Whether a single column holds probabilities or logits is the original's to say."""
+    shares = np.random.default_rng(0).random((1000, 1)).astype(np.float32)
+    labels = (shares[:, 0] > 0.5).astype(int)
+    overshot = shares * np.float32(1.003)  # a dequantised sigmoid may pass 1
+    assert check("top1", shares, overshot, labels).drop < 0.01
+    logits = np.random.default_rng(1).normal(size=(1000, 1)).astype(np.float32)
+    squashed = 1 / (1 + np.exp(-logits))
+    found = check("top1", logits, squashed, (logits[:, 0] > 0).astype(int))
+    assert found.verdict is Verdict.FAILED
+
+
+def test_masked_places_are_no_crash() -> None:
+    masked = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
+    masked[:, 2] = -np.inf
+    assert check("cosine", masked, masked.copy()).verdict is Verdict.PASSED
+    other = masked.copy()
+    other[:, 2] = 3.0
+    assert check("cosine", masked, other).verdict is Verdict.FAILED
+    with pytest.raises(SamplesError, match="infinite"):
+        check("mae", masked, masked.copy(), np.zeros((400, 5), np.float32))

@@ -154,14 +154,17 @@ def test_server_drops_what_waits_too_long() -> None:
     assert found.misses >= found.dropped
 
 
-def test_server_counts_errors_and_goes_on() -> None:
+@pytest.mark.parametrize(
+    "error", [EngineError("It failed.", "Try again."), ValueError("It failed.")]
+)
+def test_server_counts_errors_and_goes_on(error: Exception) -> None:
     scenario = Server(rate_per_s=2000, limit_ms=1000, queries=50, workers=2, seed=2)
 
     class Failing(Sleeper):
         def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Arrays:
             # The warm-up runs in the thread that measures; the workers have their own.
             if threading.current_thread() is not threading.main_thread():
-                raise EngineError("It failed.", "Try again.")
+                raise error
             return {}
 
     found = run_scenario(scenario, Failing(0.0).run, BATCH)

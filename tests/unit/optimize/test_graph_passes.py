@@ -104,6 +104,21 @@ def test_a_shared_weight_is_copied_not_changed() -> None:
     assert largest_difference(want, run_proto(model, inputs)) < 1e-6
 
 
+@pytest.mark.parametrize("shape", [(8,), (1, 8), (1, 1), (8, 1), (8, 8)])
+def test_a_bias_by_row_is_left_alone(shape: tuple[int, ...]) -> None:
+    draw = np.random.default_rng(0).standard_normal
+    weights = {"w": draw((4, 8)), "c": draw(shape), "k": draw(8)}
+    body = "a = Gemm (x, w, c)\n y = Mul (a, k)"
+    model = make_graph(
+        f"g (float[8, 4] x) => (float[8, 8] y) {{\n{body}\n}}",
+        {name: value.astype(np.float32) for name, value in weights.items()},
+    )
+    inputs = {"x": draw((8, 4)).astype(np.float32)}
+    want = run_proto(model, inputs)
+    assert bool(fold_affine(model)) is (shape in {(8,), (1, 8), (1, 1)})
+    assert largest_difference(want, run_proto(model, inputs)) < 1e-5
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     kind=st.sampled_from(["Conv", "ConvTranspose", "Gemm", "GemmT"]),

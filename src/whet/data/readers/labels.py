@@ -184,9 +184,18 @@ class Relabelled:
         for position, sample in enumerate(self.reader.read(chosen)):
             index = position if chosen is None else int(chosen[position])
             label = sample.label if self.given is None else as_label(self.given[index], sample.name)
-            if self.offset and isinstance(label, int):
-                label += self.offset
+            if self.offset and label is not None:
+                label = _moved(label, self.offset, sample.name)
             yield Sample(sample.name, sample.rows, label)
+
+
+def _moved(label: Label, offset: int, name: str) -> Label:
+    if not float(label).is_integer():
+        raise SamplesError(
+            f"The label of {name} is {label}, which is no class index to add {offset} to.",
+            "Leave the label offset out: it is for class indices, these are scores.",
+        )
+    return label + offset
 
 
 def check_label(label: Label, name: str) -> None:

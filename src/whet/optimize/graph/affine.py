@@ -11,6 +11,7 @@ operator: with weights ``W[o, ...]`` and bias ``c[o]``,
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -65,6 +66,8 @@ def _fold_one(graph: onnx.GraphProto) -> str | None:
         if weight is None or (bias_name and bias_name not in constants) or not _is_plain(linear):
             continue
         channels, rank = _channels(linear, weight)
+        if bias_name and not _is_per_channel(constants[bias_name], channels):
+            continue
         affine = _affine(node, constant, constants, channels, rank)
         if affine is None:
             continue
@@ -116,6 +119,11 @@ def _channel_axis(linear: onnx.NodeProto) -> int:
 def _channels(linear: onnx.NodeProto, weight: onnx.TensorProto) -> tuple[int, int]:
     """Number of output channels, and the rank of the output."""
     return weight.dims[_channel_axis(linear)], len(weight.dims)
+
+
+def _is_per_channel(bias: onnx.TensorProto, channels: int) -> bool:
+    """Whether it adds one value a channel; that of a Gemm may have one a row, or one each."""
+    return math.prod(bias.dims[:-1]) == 1 and math.prod(bias.dims[-1:]) in {1, channels}
 
 
 def _array(tensor: onnx.TensorProto) -> Floats:

@@ -74,10 +74,7 @@ def _image(config: Mapping[str, object], layout: Layout) -> ImageTransform:
     if crop is not None:
         final = (crop, crop) if isinstance(crop, int) else crop
         if not isinstance(size, int):
-            if size[0] != size[1]:
-                raise ValueError("it stretches and then crops.")
-            # A square stretch and a crop: only exact for square pictures, so the usual reading is kept.
-            short, stretch = size[0], False
+            raise ValueError("it stretches and then crops.")
     else:
         final = (size, size) if isinstance(size, int) else size
     if config.get("do_resize") is False:

@@ -10,10 +10,12 @@ import msgspec
 import numpy as np
 
 from whet import __version__
+from whet.bundle.check import MAX_TENSOR_BYTES
 from whet.bundle.draft import BundleDraft, GoldenDraft, VariantDraft
 from whet.bundle.golden import default_tolerance
 from whet.bundle.manifest import LatencySummary, QualitySummary
 from whet.core.evidence import Evidence, Trial
+from whet.core.note import Note
 from whet.core.spec import Arrays
 from whet.data.readers import open_samples
 from whet.data.store import SampleStore, write_store
@@ -25,10 +27,16 @@ from whet.search.decisions.figures import row_ms
 from whet.search.ladder.assay import contender_of
 from whet.search.ladder.trials import Trials
 from whet.search.setup import Setup
+from whet.search.workers.jobs import Made
 
 __all__ = ["draft_of", "variant_names", "with_names"]
 
 _GOLDEN_ROWS = 4
+_TOO_LARGE = Note(
+    "goldens",
+    "None were recorded: one request's answers are larger than a bundle may hold of them, so"
+    " 'verify' can't compare answers here.",
+)
 _CLASSIFIER_METRICS = frozenset({"top1", "top5", "f1", "agreement"})
 
 
@@ -48,7 +56,7 @@ def draft_of(
     setup: Setup, trials: Trials, closed: Closed, evidence: Evidence, created: str
 ) -> BundleDraft:
     """Everything for `whet.bundle.write.write_bundle`, with goldens recorded afresh."""
-    golden = _golden_part(setup)
+    golden = _fitting(setup, _golden_part(setup))
     per_run = setup.contract.batch
     names = variant_names(closed.finalists)
     classifier = setup.metric in _CLASSIFIER_METRICS
@@ -57,7 +65,12 @@ def draft_of(
         for trial in closed.finalists
     )
     transform, files = _transform(setup.transform)
-    inputs = golden.rows(np.arange(len(golden)))
+    goldens, notes = None, closed.notes
+    if golden is None:
+        notes = (*notes, _TOO_LARGE)
+    else:
+        inputs = golden.rows(np.arange(len(golden)))
+        goldens = GoldenDraft(inputs, per_run, setup.references.outputs(golden))
     return BundleDraft(
         name=re.sub(r"[^A-Za-z0-9._-]+", "-", setup.name).strip("-.") or "model",
         created=created,
@@ -66,11 +79,11 @@ def draft_of(
         signature=setup.graph.signature,
         variants=variants,
         default=names[closed.chosen.id],
-        goldens=GoldenDraft(inputs, per_run, setup.references.outputs(golden)),
+        goldens=goldens,
         evidence=evidence,
         transform=transform,
         transform_files=files,
-        notes=closed.notes,
+        notes=notes,
     )
 
 
@@ -79,27 +92,13 @@ def _variant(
     trials: Trials,
     trial: Trial,
     name: str,
-    golden: SampleStore,
+    golden: SampleStore | None,
     per_run: int,
     *,
     classifier: bool,
 ) -> VariantDraft:
     made = trials.made_for(trial)
-    outputs: Arrays = answers_of(
-        contender_of(trial, made),
-        golden,
-        setup.workdir / "answers" / golden.path.name / f"{trial.id}-{made.graph.digest()[:16]}",
-        cores=setup.cores,
-        memory_bytes=setup.memory_bytes,
-        limit_s=answer_limit_s(
-            len(golden),
-            original_ms=setup.original_ms,
-            own_ms=row_ms(trial),
-            left_s=trials.budget.left_s(time.monotonic()),
-            must=True,
-        ),
-        rows=per_run,
-    )
+    outputs = None if golden is None else _recorded(setup, trials, trial, made, golden, per_run)
     quality = trial.certify or trial.select
     return VariantDraft(
         name=name,
@@ -116,8 +115,42 @@ def _variant(
         ),
         resident_bytes=trial.footprint.resident_bytes if trial.footprint is not None else None,
         goldens=outputs,
-        tolerance=default_tolerance(trial.recipe, classifier=classifier),
+        tolerance=default_tolerance(trial.recipe, classifier=classifier)
+        if golden is not None
+        else None,
     )
+
+
+def _recorded(
+    setup: Setup, trials: Trials, trial: Trial, made: Made, golden: SampleStore, per_run: int
+) -> Arrays:
+    """A variant's own golden answers."""
+    part = f"{golden.path.name}-{len(golden)}"
+    return answers_of(
+        contender_of(trial, made),
+        golden,
+        setup.workdir / "answers" / part / f"{trial.id}-{made.graph.digest()[:16]}",
+        cores=setup.cores,
+        memory_bytes=setup.memory_bytes,
+        limit_s=answer_limit_s(
+            len(golden),
+            original_ms=setup.original_ms,
+            own_ms=row_ms(trial),
+            left_s=trials.budget.left_s(time.monotonic()),
+            must=True,
+        ),
+        rows=per_run,
+    )
+
+
+def _fitting(setup: Setup, golden: SampleStore) -> SampleStore | None:
+    """As many requests as a bundle may hold the answers of; ``None`` where it can't hold one's."""
+    batch, rows = setup.contract.batch, len(golden)
+    arrays = (*setup.references.outputs(golden).values(), *golden.rows(np.arange(rows)).values())
+    fit = int(MAX_TENSOR_BYTES * rows // max(1, *(a.nbytes for a in arrays))) // batch * batch
+    if fit >= rows:
+        return golden
+    return golden.subset(np.arange(fit), setup.workdir / f"golden-{fit}.npy") if fit else None
 
 
 def _golden_part(setup: Setup) -> SampleStore:

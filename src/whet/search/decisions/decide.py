@@ -139,12 +139,13 @@ def slower_at(percentile: float, trial: Trial, baseline: Trial) -> float | None:
     recompiled now and then wins by its median and loses by its tail. A tail rests on
     few queries: of two equal engines one often looks a tenth slower. So it is slower
     where the interval over turns of the last race excludes that it isn't, and by more than
-    noise makes it. Where there were too few queries for the contract's percentile, the
+    noise makes it or than its median gains. Where there were too few queries for the contract's percentile, the
     highest below it decides; where the two never ran in one race, intervals that lie apart.
     """
     tail = trial.tail
     if tail is not None and tail.against == baseline.name:
-        return tail.q if tail.high < 1 and tail.value < 1 / NOISE else None
+        made_up = max(1 / NOISE, 1 / max(speed(trial), 1.0))
+        return tail.q if tail.high < 1 and tail.value < made_up else None
     if trial.latency is None or baseline.latency is None:
         return None
     q = shared_percentile((trial.latency.percentiles, baseline.latency.percentiles), percentile)

@@ -31,10 +31,11 @@ def check_shapes(
         task: what the network is for, where that is known.
 
     Raises:
-        ContractError: an output is named that isn't there.
+        ContractError: an output is named that isn't there, or another batch than the network's.
         SamplesError: labels are out of range, or of another kind than the metric takes.
     """
     check_outputs(contract, (spec.name for spec in signature.outputs))
+    _check_batch(contract, signature)
     rows = 2 * store.rows_per_sample
     blank = {
         spec.name: np.zeros((rows, *sizes))
@@ -57,6 +58,22 @@ def check_shapes(
         store.check_labels(logits_of(pick(blank, judged)).shape[-1])
     elif metric == "spearman":
         scalars_of(pick(blank, judged), store.rows_per_sample)
+
+
+def _check_batch(contract: Contract, signature: Signature) -> None:
+    sizes = {spec.shape[0] for spec in signature.inputs if spec.shape}
+    fixed = next(iter(sizes)) if len(sizes) == 1 else None
+    if isinstance(fixed, int) and fixed != contract.batch:
+        rows = f"{fixed} row{'s'[: fixed != 1]}"
+        raise ContractError(
+            (
+                Issue(
+                    "batch",
+                    f"the network takes exactly {rows} at once, not {contract.batch}.",
+                    f"Give --batch {fixed}, or export the network with a dynamic batch.",
+                ),
+            )
+        )
 
 
 def check_outputs(contract: Contract, outputs: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ from whet.measure.custom import guarded
 from whet.measure.likeness import check_alike_in_form, untouched_quality
 from whet.measure.process import ContenderProcess
 from whet.measure.quality import judge
-from whet.search.answers import answers_of, kept_answers
+from whet.search.answers import USUAL_ROWS, answers_of, kept_answers
 from whet.search.budget.patience import answer_limit_s, step_limit_s
 from whet.search.decisions.figures import is_untouched, row_ms
 from whet.search.decisions.untouched import rows_to_compare
@@ -220,6 +220,9 @@ def _answers(
     left_s: float,
     while_waiting: Callable[[], None] | None,
 ) -> Arrays:
+    batch = setup.contract.batch
+    if batch > USUAL_ROWS:
+        place = place.with_name(f"{place.name}-by-{batch}")
     got = kept_answers(place)
     if got is not None:
         return got
@@ -227,6 +230,7 @@ def _answers(
         contender_of(trial, make()),
         part,
         place,
+        batch=batch,
         cores=setup.cores,
         memory_bytes=setup.memory_bytes,
         limit_s=answer_limit_s(

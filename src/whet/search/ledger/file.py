@@ -107,6 +107,8 @@ def check_ledger(file: Path) -> None:
     """
     if not file.exists():
         return
+    if file.is_dir():
+        raise LedgerError(f"The ledger '{file}' is a folder.", "Name a file in it with --ledger.")
     with mapped(file):
         # Read first: what isn't a ledger gets no lock file beside it.
         where = f"{file.absolute().as_uri()}?mode=ro"

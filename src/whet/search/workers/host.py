@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import psutil
-
 from whet.core.contract import Contract
 from whet.errors import OptionError
+from whet.measure.cgroup import allowed_memory
 from whet.measure.machine import allowed_cores
 from whet.runtimes.registry import available
 
@@ -44,4 +43,4 @@ def threads_for(contract: Contract) -> int:
 
 def worker_memory_bytes() -> int:
     """What one worker may hold: half of the memory, since the original stands beside it."""
-    return int(psutil.virtual_memory().total * _MEMORY_SHARE)
+    return int(allowed_memory() * _MEMORY_SHARE)
