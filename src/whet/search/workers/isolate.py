@@ -142,6 +142,7 @@ class _Run:
         self.cancel = cancel
         self.reply_file = scratch / "reply.json"
         self.log_file = scratch / "log.txt"
+        self.log_before = b""  # the end of what was cut off
         self.peak_bytes = 0
         self.seconds = 0.0
         self.status = 0
@@ -259,16 +260,18 @@ class _Run:
     def _trim_log(self) -> None:
         """Keep a worker that floods its log from filling the disk."""
         if self.log_file.stat().st_size > _MAX_LOG_BYTES:
-            tail = self._tail()
+            # Kept here and not written back: the worker goes on writing meanwhile.
+            self.log_before = self._tail_bytes()
             os.truncate(self.log_file, 0)  # the worker appends, so it goes on at the new end
-            with self.log_file.open("ab") as log:
-                log.write(tail.encode())
 
-    def _tail(self) -> str:
+    def _tail_bytes(self) -> bytes:
         with self.log_file.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(0, size - _TAIL_BYTES))
-            text = log.read(_TAIL_BYTES).decode("utf-8", "replace")
+            return (self.log_before + log.read())[-_TAIL_BYTES:]
+
+    def _tail(self) -> str:
+        text = self._tail_bytes().decode("utf-8", "replace")
         return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
     def _last_words(self) -> str:
