@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from support.harness import Goal
 from whet.core.evidence import Evidence, Latency, Quality, Ratio, TailRatio, Verdict
 from whet.measure.clock import Race
+from whet.search.decisions.figures import speed
 
 __all__ = ["OWN", "UNPROVEN", "Judged", "fastest_unproven", "floor_ms", "goals_of"]
 
@@ -92,9 +93,8 @@ def fastest_unproven(evidence: Evidence, packed: Collection[str]) -> str | None:
         and t.id not in {evidence.chosen, evidence.baseline}
         and (c := t.certify) is not None
         and c.drop <= c.allowed
-        and t.speedup is not None
     ]
-    fastest = max(seen, key=lambda t: t.speedup.value if t.speedup else 0.0, default=None)
+    fastest = max(seen, key=speed, default=None)
     return None if fastest is None else fastest.id
 
 

@@ -29,6 +29,7 @@ if sys.platform != "win32":
     import fcntl
 
 __all__ = [
+    "check_outside",
     "check_room",
     "copy_file",
     "locked",
@@ -73,6 +74,19 @@ def place_of(path: str | Path) -> Path:
     except (OSError, RuntimeError) as error:
         remedy = "Look for symbolic links that lead to themselves."
         raise StorageError(f"'{path}' leads nowhere.", remedy) from error
+
+
+def check_outside(file: Path, bundle: Path) -> None:
+    """See that a file to write doesn't lie inside a bundle, whose files are sealed.
+
+    Raises:
+        BundleError: it does.
+    """
+    if bundle.is_dir() and file.resolve().is_relative_to(bundle.resolve()):
+        raise BundleError(
+            f"'{file}' lies inside the bundle '{bundle}', whose files are sealed.",
+            "Name a file elsewhere.",
+        )
 
 
 def check_room(where: Path, size_bytes: int) -> None:

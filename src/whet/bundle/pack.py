@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from whet.bundle.check import MANIFEST, SEAL
-from whet.bundle.disk import check_room, place_of, replace_file, staged
+from whet.bundle.disk import check_outside, check_room, place_of, replace_file, staged
 from whet.bundle.manifest import MAX_FILES
 from whet.bundle.names import check_names
 from whet.bundle.read import Bundle, read_bundle
@@ -50,11 +50,7 @@ def pack(bundle: str | Path, file: str | Path) -> Path:
     """
     checked = read_bundle(bundle)
     target = place_of(file)
-    if target.resolve().is_relative_to(checked.folder.resolve()):
-        raise BundleError(
-            f"'{target}' lies inside the bundle that it shall hold, whose files are sealed.",
-            "Name a file elsewhere.",
-        )
+    check_outside(target, checked.folder)
     check_room(target.parent, checked.size_bytes())
     names = [MANIFEST, SEAL, *sorted(checked.manifest.files)]
     with replace_file(target) as partial:

@@ -8,7 +8,7 @@ from pathlib import Path
 from whet.cli.console import Console, plain
 from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Verbs
-from whet.errors import BundleError, OptionError, StorageError
+from whet.errors import BundleError, StorageError
 
 __all__ = ["add", "run"]
 
@@ -36,17 +36,14 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
             f"The bundle '{args.bundle}' holds no evidence, so there is nothing to report.",
             "Bundles that 'whet optimize' writes hold it.",
         )
+    from whet.bundle.disk import check_outside
     from whet.report import bundle_info, render
 
     page = render(found.evidence, bundle_info(found.manifest, args.bundle))
     if args.out == "-":
         console.say(page.rstrip("\n"))
         return Exit.KEPT
-    if _inside(Path(args.out), Path(args.bundle)):
-        raise OptionError(
-            f"'{args.out}' lies inside the bundle '{args.bundle}', whose files are sealed.",
-            "Name a file elsewhere with --out; the bundle holds this report already.",
-        )
+    check_outside(Path(args.out), Path(args.bundle))
     try:
         Path(args.out).write_text(page, encoding="utf-8")
     except OSError as error:
@@ -56,7 +53,3 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
         ) from error
     console.say(f"report  {plain(args.out)}")
     return Exit.KEPT
-
-
-def _inside(file: Path, folder: Path) -> bool:
-    return folder.is_dir() and file.resolve().is_relative_to(folder.resolve())

@@ -97,9 +97,8 @@ def _cosine(a: Answers, reference: float) -> float:
         part = _finite(a.reference[start : start + _CHUNK])
         lengths = np.linalg.norm(part, axis=1, keepdims=True)
         total += np.divide(part, lengths, out=np.zeros_like(part), where=lengths > 0).sum(axis=0)
-    constant = np.broadcast_to(total.reshape(a.reference.shape[1:]), a.reference.shape)
-    finite = np.where(np.isfinite(a.reference), a.reference, 0)
-    return reference - float(cosine_rows(finite, constant).mean())
+    finite = _finite(a.reference)
+    return reference - float(cosine_rows(finite, np.broadcast_to(total, finite.shape)).mean())
 
 
 def _finite(rows: NDArray[np.generic]) -> Floats:

@@ -25,7 +25,6 @@ from whet.measure.scales import scales_of
 __all__ = ["SAME_WITHIN", "check_alike_in_form", "difference", "untouched_quality"]
 
 Array = NDArray[np.generic]
-Floats = NDArray[np.float64]
 
 SAME_WITHIN = 1e-3
 """Share of the values around (of an output's numbers, if they are whole) that may differ."""
@@ -125,15 +124,10 @@ def _apart(want: Array, have: Array) -> float:
     for part in parts:
         a, b = want[part].astype(np.float64), have[part].astype(np.float64)
         finite = np.isfinite(a)
-        if not np.array_equal(finite, np.isfinite(b)) or not _same_infinities(a, b):
+        odd_a, odd_b = (np.where(np.isfinite(x), 0.0, x) for x in (a, b))
+        if not np.array_equal(odd_a, odd_b, equal_nan=True):
             return math.inf
         a, b = np.where(finite, a, 0.0), np.where(finite, b, 0.0)
         around = np.maximum(scales.of(part, a.shape), np.abs(a))
         worst = max(worst, float((np.abs(a - b) / around).max(initial=0.0)))
     return worst
-
-
-def _same_infinities(a: Floats, b: Floats) -> bool:
-    return np.array_equal(np.isposinf(a), np.isposinf(b)) and np.array_equal(
-        np.isneginf(a), np.isneginf(b)
-    )

@@ -131,6 +131,11 @@ def _is_rows(answers: Array) -> bool:
 def logits_of(answers: Array, scale: Array | None = None) -> Array:
     """Class scores (n, classes); one score a row becomes two columns.
 
+    Args:
+        answers: (n, ...).
+        scale: whose values tell whether single scores are probabilities or logits: the
+            original's, where these are a candidate's; by default these.
+
     Raises:
         SamplesError: the output isn't one vector a row.
     """

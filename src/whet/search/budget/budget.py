@@ -23,7 +23,8 @@ _CONTENDER_S = 20.0  # that the last race gives each contender, where no proof a
 _RACE_SHARE = 0.6  # of what the last race takes, spent on queries; the rest starts its processes
 _ANSWERING = 0.75  # of a race's own time; in the rest its contenders warm up
 # Layers, cold start and golden answers of the finalists, each in fresh processes. The first two
-# are left out where time is short (`whet.search.budget.extras`), so a short budget keeps less for them.
+# are left out where time is short (`whet.search.budget.extras`), so a short budget keeps less
+# for them.
 _PACKING_S = 12.0
 _PACKING_SHARE = 0.1
 _LEAST_PACKING_S = 3.0

@@ -115,9 +115,7 @@ def _variant(
         ),
         resident_bytes=trial.footprint.resident_bytes if trial.footprint is not None else None,
         goldens=outputs,
-        tolerance=default_tolerance(trial.recipe, classifier=classifier)
-        if golden is not None
-        else None,
+        tolerance=default_tolerance(trial.recipe, classifier=classifier),
     )
 
 

@@ -1,8 +1,8 @@
 """What is proven on the certify samples: the finalists, then the untouched engine. A thin shell.
 
-Finalists are tested in a fixed order until the first that isn't passed, each at
-the full confidence (fixed sequence, see `whet.search.decisions.order.certify_order`). One that gave no
-answers, since it crashed or hung, was not tested: the sequence goes on without it.
+Finalists are tested in a fixed order until the first that isn't passed, each at the full
+confidence (fixed sequence, see `whet.search.decisions.order`). One that gave no answers, since
+it crashed or hung, was not tested: the sequence goes on without it.
 
 The untouched engine is proven too. Comparing number by number chooses nothing by chance, so it spends none of the confidence
 that the finalists share, and several engines may be asked in turn. Only where none gives the

@@ -85,10 +85,8 @@ def promising(trial: Trial, contract: Contract, certify_n: int, *, least: float 
     """
     if chance(trial, certify_n) < least:
         return False
-    limits = clauses(trial, contract)
-    return answers_right(trial) or all(
-        v is not Verdict.FAILED for name, v, _ in limits if name in {"size", "memory"}
-    )
+    limits = footprint_clauses(trial.footprint, contract)
+    return answers_right(trial) or all(v is not Verdict.FAILED for _, v, _ in limits)
 
 
 def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tuple[Trial, Verdict]:
@@ -139,8 +137,9 @@ def slower_at(percentile: float, trial: Trial, baseline: Trial) -> float | None:
     recompiled now and then wins by its median and loses by its tail. A tail rests on
     few queries: of two equal engines one often looks a tenth slower. So it is slower
     where the interval over turns of the last race excludes that it isn't, and by more than
-    noise makes it or than its median gains. Where there were too few queries for the contract's percentile, the
-    highest below it decides; where the two never ran in one race, intervals that lie apart.
+    noise makes it or than its median gains. Where there were too few queries for the
+    contract's percentile, the highest below it decides; where the two never ran in one
+    race, intervals that lie apart.
     """
     tail = trial.tail
     if tail is not None and tail.against == baseline.name:

@@ -25,8 +25,8 @@ from whet.measure.metrics import logits_of, pick, resolve_metric
 from whet.measure.quality import judge
 from whet.optimize.graph.traffic import Traffic
 from whet.search.decisions.untouched import samples_to_look_at
-from whet.search.intake.chance import guess_share, no_better_than_guessing, original_notes
 from whet.search.intake.given import Given
+from whet.search.intake.guessing import guess_share, no_better_than_guessing, original_notes
 from whet.search.intake.outputs import CLASS_METRICS, check_shapes
 from whet.search.intake.parts import parts_of
 from whet.search.intake.provable import provable_notes

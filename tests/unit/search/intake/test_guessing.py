@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from whet.core.evidence import Quality, Verdict
-from whet.search.intake.chance import guess_share, no_better_than_guessing, original_notes
+from whet.search.intake.guessing import guess_share, no_better_than_guessing, original_notes
 
 
 def scored(share: float, n: int, metric: str = "top1") -> Quality:
