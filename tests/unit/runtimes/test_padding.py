@@ -107,7 +107,7 @@ def test_openvino_answers_the_same_padded(masked_mean: Artifact, time: int) -> N
         answer = session.run(inputs)
         for name, want in expected(inputs).items():
             np.testing.assert_allclose(answer[name], want, rtol=1e-5, atol=1e-6)
-        assert session.layers(inputs)
+        assert {"mean", "double"} <= {layer.name for layer in session.layers(inputs)}
 
 
 @pytest.mark.parametrize("time", [17, 20])
@@ -119,7 +119,7 @@ def test_a_size_that_cannot_be_rounded_up_runs_as_it_is(masked_mean: Artifact, t
         np.testing.assert_allclose(
             session.run(inputs)["mean"], expected(inputs)["mean"], rtol=1e-5, atol=1e-6
         )
-        assert session.layers(inputs)
+        assert {"mean", "double"} <= {layer.name for layer in session.layers(inputs)}
 
 
 def test_padding_hides_no_mistake(masked_mean: Artifact) -> None:
