@@ -180,6 +180,8 @@ def bench(
     limit_ms: float | None = None,
     percentile: float | None = None,
     inputs: str | Path | None = None,
+    label_key: str | None = None,
+    text_keys: tuple[str, ...] | None = None,
     trust_code: bool = False,
 ) -> Bench:
     """Load a variant by one of MLPerf's scenarios, on its golden or on raw inputs.
@@ -192,8 +194,12 @@ def bench(
         rate_per_s: of arrivals, for ``server`` only.
         limit_ms: above it a query counts as missed; not for ``offline``.
         percentile: that the limit bounds; the contract's own if left out, not for ``offline``.
-        inputs: a folder of pictures, or a file with one text a line: latency then holds the
-            bundle's transform (decoding, tokenising) too. Its golden inputs if left out.
+        inputs: raw samples as `optimize` takes them (a folder of pictures, with class folders or
+            without; texts in ``.jsonl`` or ``.csv``), or plain text with one text a line: latency
+            then holds the bundle's transform (decoding, tokenising) too. At most 256 samples are
+            asked, spread over the classes. The golden inputs if left out.
+        label_key: column that holds the labels of ``inputs``.
+        text_keys: columns that hold the text.
         trust_code: allow a variant whose files run native code.
 
     Raises:
@@ -209,6 +215,8 @@ def bench(
         limit_ms=limit_ms,
         percentile=percentile,
         inputs=inputs,
+        label_key=label_key,
+        text_keys=text_keys,
         trust_code=trust_code,
     )
 

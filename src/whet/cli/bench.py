@@ -53,9 +53,12 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--inputs",
         metavar="WHERE",
-        help="raw samples to ask with from end to end: a folder of pictures or a file with one"
-        " text a line (default: the golden inputs, without decoding or tokenising)",
+        help="raw samples to ask with from end to end: a folder of pictures, with class folders or"
+        " without, a .jsonl or .csv file, or a file with one text a line (default: the golden"
+        " inputs, without decoding or tokenising)",
     )
+    parser.add_argument("--label-key", metavar="NAME", help="column of --inputs with the labels")
+    parser.add_argument("--text-keys", metavar="A,B", help="columns of --inputs with the text")
     options.add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.set_defaults(run=run)
@@ -76,6 +79,8 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
         limit_ms=limit_ms,
         percentile=args.percentile,
         inputs=args.inputs,
+        label_key=args.label_key,
+        text_keys=options.names_of("--text-keys", args.text_keys),
         trust_code=args.trust_code,
     )
     code = Exit.NOT_KEPT if _missed(found) else Exit.KEPT

@@ -182,6 +182,8 @@ class Api(Protocol):
         limit_ms: float | None = None,
         percentile: float | None = None,
         inputs: str | Path | None = None,
+        label_key: str | None = None,
+        text_keys: tuple[str, ...] | None = None,
         trust_code: bool = False,
     ) -> Bench: ...
 

@@ -74,6 +74,8 @@ def bench(
     limit_ms: float | None,
     percentile: float | None = None,
     inputs: str | Path | None = None,
+    label_key: str | None = None,
+    text_keys: tuple[str, ...] | None = None,
     trust_code: bool = False,
 ) -> Bench:
     """Open a bundle on the cores it was tuned for and run a scenario for ``seconds``.
@@ -85,6 +87,11 @@ def bench(
         SamplesError: raw inputs that can't be read.
     """
     _check(scenario, seconds, rate_per_s, limit_ms, percentile)
+    if inputs is None and (label_key is not None or text_keys is not None):
+        raise OptionError(
+            "The golden inputs have no columns to name.",
+            "Give raw samples with --inputs, or leave --label-key and --text-keys out.",
+        )
     bundle = read_bundle(path)
     evidence = bundle.evidence()
     contract = evidence.contract if evidence is not None else None
@@ -97,8 +104,10 @@ def bench(
         if inputs is None:
             ran = _ran(plan, golden_queries(loaded, rows), limit_ms, seconds)
         else:
-            raw = raw_queries(loaded, read_raw(Path(inputs), loaded.transform), rows)
-            ran = _ran(plan, raw, limit_ms, seconds)
+            samples = read_raw(
+                Path(inputs), loaded.transform, label_key=label_key, text_keys=text_keys
+            )
+            ran = _ran(plan, raw_queries(loaded, samples, rows), limit_ms, seconds)
         outcome, asked, runs, parts = ran
         kind = (bundle.manifest.transform or {}).get("type")
         return Bench(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from whet.core.evidence import Percentile
 from whet.data.image import MAX_BLOB_BYTES
-from whet.data.readers.images import SUFFIXES
+from whet.data.readers.raw import open_raw, spread
 from whet.data.transform import ImageTransform, Transform
 from whet.errors import OptionError, SamplesError
 from whet.measure.statistics import percentiles
@@ -19,21 +20,35 @@ from whet.serve.queries import Asking
 __all__ = ["raw_queries", "read_raw"]
 
 _MOST = 256
+_LOOKED = 20_000  # samples among which they are chosen, as many as a search reads
 _MOST_BYTES = 256 << 20
 _SHOWN = (50.0, 90.0, 99.0)
 
-Raw = list[bytes] | list[str]
+Raw = list[bytes] | list[str] | list[tuple[str, str]]
 
 
-def read_raw(where: Path, transform: Transform | None) -> Raw:
-    """The first pictures of a folder (or one file), or the lines of a text file.
+def read_raw(
+    where: Path,
+    transform: Transform | None,
+    *,
+    label_key: str | None = None,
+    text_keys: tuple[str, ...] | None = None,
+) -> Raw:
+    """Some samples of a file or folder, spread over its classes where it has any.
 
     Args:
-        where: a folder of pictures, one picture, or a text file with one text a line.
-        transform: of the bundle, which says which of them.
+        where: a folder of pictures (class folders and `labels.csv` as for a search), one picture,
+            texts in `.jsonl` or `.csv`, or a text file with one text a line.
+        transform: of the bundle, which says whether pictures or texts are read.
+        label_key: as `whet.data.readers.open_samples` takes it.
+        text_keys: as `whet.data.readers.open_samples` takes them.
+
+    Returns:
+        At most 256 samples, the classes in turn. Pairs of texts are tuples, or two texts where
+        they are encoded apart.
 
     Raises:
-        OptionError: the bundle takes arrays only.
+        OptionError: the bundle takes arrays only, or columns were named where there are none.
         SamplesError: nothing there, or it can't be read.
     """
     if transform is None:
@@ -41,36 +56,47 @@ def read_raw(where: Path, transform: Transform | None) -> Raw:
             "The bundle has no transform: it takes arrays, and there is nothing before its network.",
             "Leave --inputs out.",
         )
-    try:
-        if not isinstance(transform, ImageTransform):
-            lines = where.read_text(encoding="utf-8").splitlines()
-            found: Raw = [line for line in lines if line.strip()][:_MOST]
-        else:
-            found = _pictures(where)
-    except (OSError, ValueError) as error:
-        raise SamplesError(f"'{where}' can't be read ({error}).", "Check the path.") from error
-    if not found:
+    source = open_raw(where, transform, label_key=label_key, text_keys=text_keys)
+    order = spread([item.label for item in islice(source.items(None), _LOOKED)], _MOST)
+    if not order:
         raise SamplesError(
             f"There is nothing to ask with at '{where}'.",
-            "Give a folder of pictures (image bundles) or a file with one text a line (text bundles).",
+            "Give a folder of pictures (image bundles) or a file of texts (text bundles).",
         )
-    return found
+    ascending = sorted(order)
+    found = dict(zip(ascending, source.items(np.array(ascending)), strict=False))
+    if len(found) < len(order):
+        raise SamplesError(
+            f"'{where}' became shorter while it was read.", "Try again when nothing writes to it."
+        )
+    payloads = [found[index].payload for index in order]
+    if isinstance(transform, ImageTransform):
+        return _pictures([file for file in payloads if isinstance(file, Path)])
+    texts = [texts for texts in payloads if isinstance(texts, tuple)]
+    if source.apart or len(texts[0]) == 1:
+        return [text for pair in texts for text in pair]
+    return [(first, second) for first, second in texts]
 
 
-def _pictures(where: Path) -> list[bytes]:
-    files = (
-        sorted(p for p in where.iterdir() if p.suffix.lower() in SUFFIXES)
-        if where.is_dir()
-        else [where]
-    )
+def _pictures(files: list[Path]) -> list[bytes]:
     found: list[bytes] = []
     left = _MOST_BYTES
-    for file in files[:_MOST]:
-        size = file.stat().st_size
-        if size > min(left, MAX_BLOB_BYTES):
-            break
-        left -= size
-        found.append(file.read_bytes())
+    for file in files:
+        try:
+            size = file.stat().st_size
+            if size > MAX_BLOB_BYTES:
+                raise SamplesError(
+                    f"{file} takes {size:,} bytes; at most {MAX_BLOB_BYTES:,} are decoded.",
+                    "Scale it down first.",
+                )
+            if size > left:
+                break
+            left -= size
+            found.append(file.read_bytes())
+        except OSError as error:
+            raise SamplesError(
+                f"{file} can't be read ({error.strerror}).", "Check its permissions."
+            ) from error
     return found
 
 

@@ -159,6 +159,8 @@ def test_bench_hands_over_its_scenario() -> None:
         "limit_ms": 5.0,
         "percentile": None,
         "inputs": None,
+        "label_key": None,
+        "text_keys": None,
         "trust_code": False,
     }
     assert "0 errors, 2 dropped" in out
@@ -298,3 +300,7 @@ def test_it_is_said_that_decoding_is_outside_of_the_latency() -> None:
     assert "of which decoding and resizing pictures: p50 5.00 ms" in out
     assert "of which network: p50 5.00 ms" in out
     assert api.calls[0][2]["inputs"] == "pictures/"
+    api = FakeApi()
+    call("bench", "b", "--inputs", "t.csv", "--text-keys", "a, b", "--label-key", "stars", api=api)
+    assert api.calls[0][2]["text_keys"] == ("a", "b")
+    assert api.calls[0][2]["label_key"] == "stars"

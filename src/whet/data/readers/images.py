@@ -25,11 +25,11 @@ from whet.data.sample import Label, Reader
 from whet.data.transform import Transform
 from whet.errors import SamplesError
 
-__all__ = ["SUFFIXES", "open_images"]
+__all__ = ["SUFFIXES", "list_pictures", "open_images"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm"})
 _FILE_COLUMNS = ("file", "filename", "path", "image")
-_Listing = tuple[list[str], list[Label] | None, tuple[Note, ...]]
+Listing = tuple[list[str], list[Label] | None, tuple[Note, ...]]
 
 
 def open_images(folder: Path, *, transform: Transform | None, label_key: str | None) -> Reader:
@@ -38,16 +38,7 @@ def open_images(folder: Path, *, transform: Transform | None, label_key: str | N
     Raises:
         SamplesError: no transform, no picture, a wrong `labels.csv`.
     """
-    try:
-        files, labels, notes = _list(folder, label_key)
-    except OSError as error:
-        raise SamplesError(
-            f"{folder} can't be listed ({error.strerror}).", "Check its permissions."
-        ) from error
-    if not files:
-        raise SamplesError(
-            f"There is no picture in {folder}.", f"Pictures end in {', '.join(sorted(SUFFIXES))}."
-        )
+    files, labels, notes = list_pictures(folder, label_key)
     if not isinstance(transform, ImageTransform):
         raise SamplesError(
             f"{folder} holds pictures, and nothing says how to decode them.",
@@ -72,7 +63,26 @@ def open_images(folder: Path, *, transform: Transform | None, label_key: str | N
     )
 
 
-def _list(folder: Path, label_key: str | None) -> _Listing:
+def list_pictures(folder: Path, label_key: str | None) -> Listing:
+    """The names of a folder's pictures, their labels if there are any, and what to know of both.
+
+    Raises:
+        SamplesError: no picture, a wrong `labels.csv`, or the folder can't be listed.
+    """
+    try:
+        found = _list(folder, label_key)
+    except OSError as error:
+        raise SamplesError(
+            f"{folder} can't be listed ({error.strerror}).", "Check its permissions."
+        ) from error
+    if not found[0]:
+        raise SamplesError(
+            f"There is no picture in {folder}.", f"Pictures end in {', '.join(sorted(SUFFIXES))}."
+        )
+    return found
+
+
+def _list(folder: Path, label_key: str | None) -> Listing:
     table = folder / "labels.csv"
     if table.is_file():
         return _from_table(folder, table, label_key)
@@ -108,7 +118,7 @@ def _pictures(folder: Path, name: str) -> list[str]:
     return [f"{name}/{file}" if name else file for file in sorted(found)]
 
 
-def _from_table(folder: Path, table: Path, label_key: str | None) -> _Listing:
+def _from_table(folder: Path, table: Path, label_key: str | None) -> Listing:
     files: list[str] = []
     labels: list[Label] = []
     missing: list[str] = []

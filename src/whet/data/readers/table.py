@@ -10,10 +10,11 @@ import msgspec
 
 from whet.errors import SamplesError
 
-__all__ = ["count_records", "csv_rows", "json_rows", "records"]
+__all__ = ["count_records", "csv_rows", "json_rows", "records", "text_lines"]
 
 _MOST_LINE_BYTES = 16 << 20
 _UNREADABLE = "Save it as UTF-8 text."
+_ONE_OBJECT = "Write one JSON object a line."
 
 Record = dict[str, object]
 
@@ -39,7 +40,7 @@ def count_records(path: Path) -> int:
     """
     if path.suffix.lower() == ".csv":
         return sum(1 for _ in csv_rows(path))
-    return sum(1 for _ in _json_lines(path))
+    return sum(1 for _ in text_lines(path, _ONE_OBJECT))
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, Record]]:
@@ -48,17 +49,17 @@ def json_rows(path: Path) -> Iterator[tuple[int, Record]]:
     Raises:
         SamplesError: names the line.
     """
-    for number, line in _json_lines(path):
+    for number, line in text_lines(path, _ONE_OBJECT):
         try:
             row = msgspec.json.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SamplesError(
-                f"Line {number} of {path} isn't JSON ({error}).", "Write one JSON object a line."
+                f"Line {number} of {path} isn't JSON ({error}).", _ONE_OBJECT
             ) from error
         if not isinstance(row, dict):
             raise SamplesError(
                 f"Line {number} of {path} is a {type(row).__name__}, not an object.",
-                "Write one JSON object a line.",
+                _ONE_OBJECT,
             )
         yield number, row
 
@@ -99,7 +100,12 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         ) from error
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def text_lines(path: Path, remedy: str) -> Iterator[tuple[int, bytes]]:
+    """Lines that aren't blank, with their numbers (from 1).
+
+    Raises:
+        SamplesError: the file can't be read, or a line has no end; with the remedy given.
+    """
     try:
         with path.open("rb") as stream:
             number = 0
@@ -108,7 +114,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 if len(line) > _MOST_LINE_BYTES:
                     raise SamplesError(
                         f"Line {number} of {path} is longer than {_MOST_LINE_BYTES:,} bytes.",
-                        "Write one JSON object a line.",
+                        remedy,
                     )
                 if line.strip():
                     yield number, line

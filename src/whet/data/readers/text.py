@@ -8,9 +8,10 @@ to decide itself, the reader joins them when the labels are class indices.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,65 @@ from whet.data.text import TextEncoder, TextTransform
 from whet.data.transform import Transform
 from whet.errors import SamplesError
 
-__all__ = ["Pairs", "encode_texts", "open_text"]
+__all__ = ["Pairs", "TextFile", "encode_texts", "open_text", "picked"]
+
+T = TypeVar("T")
 
 Pairs = Literal["auto", "apart", "joined"]
 
 _TEXT_KEYS = (("text",), ("sentence1", "sentence2"), ("sentence",), ("text1", "text2"))
+
+
+@final
+@dataclass(frozen=True)
+class TextFile:
+    """Which columns of a file hold texts and labels; the texts as they stand there.
+
+    Attributes:
+        path: of the `.jsonl` or `.csv` file.
+        keys: the one or two columns that hold the text.
+        label_key: the column that holds the labels, if any.
+        apart: whether two texts of a record are two rows.
+    """
+
+    path: Path
+    keys: tuple[str, ...]
+    label_key: str | None
+    apart: bool
+
+    @staticmethod
+    def open(
+        path: Path,
+        *,
+        label_key: str | None,
+        text_keys: tuple[str, ...] | None,
+        pairs: Pairs = "auto",
+    ) -> TextFile:
+        """Find the columns by the first record.
+
+        Raises:
+            SamplesError: no record, wrong columns, a broken line (with its number).
+        """
+        _, first = next(records(path), (0, {}))
+        if not first:
+            raise SamplesError(f"{path} holds no samples.", "Give at least one record.")
+        texts = _find_text_keys(first, text_keys, path)
+        key = find_label_key((name for name in first if name not in texts), label_key)
+        whole = key is not None and isinstance(_label(first[key], key, "the first record"), int)
+        apart = len(texts) == 2 and (pairs == "apart" or (pairs == "auto" and not whole))
+        return TextFile(path, texts, key, apart)
+
+    def items(self, chosen: NDArray[np.int64] | None = None) -> Iterator[Item]:
+        """The texts of each record as a tuple, with its label; those at ascending indices.
+
+        Raises:
+            SamplesError: a broken line; names it.
+        """
+        key = self.label_key
+        for number, record in picked(records(self.path), chosen):
+            name = f"line {number} of {self.path.name}"
+            label = None if key is None else _label(_field(record, key, name), key, name)
+            yield Item(name, tuple(_text(record, text, name) for text in self.keys), label)
 
 
 def open_text(
@@ -50,31 +105,18 @@ def open_text(
             "Give the network's own tokenizer.json: --tokenizer FILE, or, of a Hugging Face directory,"
             " the file of that name that is missing in it.",
         )
-    _, first = next(records(path), (0, {}))
-    if not first:
-        raise SamplesError(f"{path} holds no samples.", "Give at least one record.")
-    texts = _find_text_keys(first, text_keys, path)
-    key = find_label_key((name for name in first if name not in texts), label_key)
-    whole = key is not None and isinstance(_label(first[key], key, "the first record"), int)
-    apart = len(texts) == 2 and (pairs == "apart" or (pairs == "auto" and not whole))
+    texts = TextFile.open(path, label_key=label_key, text_keys=text_keys, pairs=pairs)
     encoder = transform.encoder()
-
-    def items(chosen: NDArray[np.int64] | None) -> Iterator[Item]:
-        for number, record in _picked(records(path), chosen):
-            name = f"line {number} of {path.name}"
-            label = None if key is None else _label(_field(record, key, name), key, name)
-            yield Item(name, tuple(_text(record, text, name) for text in texts), label)
-
     return StreamReader(
         source=str(path),
         inputs=transform.specs(),
         transform=transform,
-        labelled=key is not None,
+        labelled=texts.label_key is not None,
         count=count_records(path),
-        items=items,
-        decode=lambda chunk: encode_texts(chunk, encoder, apart=apart),
-        rows_per_sample=2 if apart else 1,
-        notes=_pair_notes(path, texts, pairs, apart=apart),
+        items=texts.items,
+        decode=lambda chunk: encode_texts(chunk, encoder, apart=texts.apart),
+        rows_per_sample=2 if texts.apart else 1,
+        notes=_pair_notes(path, texts.keys, pairs, apart=texts.apart),
         chunk=128,
         workers=1,  # the tokeniser has threads of its own
     )
@@ -134,9 +176,8 @@ def _find_text_keys(first: Record, asked: tuple[str, ...] | None, path: Path) ->
     )
 
 
-def _picked(
-    rows: Iterator[tuple[int, Record]], chosen: NDArray[np.int64] | None
-) -> Iterator[tuple[int, Record]]:
+def picked(rows: Iterator[T], chosen: NDArray[np.int64] | None) -> Iterator[T]:
+    """Those at ascending indices, all for ``None``."""
     if chosen is None:
         yield from rows
         return
