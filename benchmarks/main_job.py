@@ -290,7 +290,7 @@ def _ratio(timed: Race, against: str, name: str) -> dict[str, float] | None:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     print(
-        f"   {'':16} {'p50 ms':>22} {'p99 ms':>22} {'× eager':>8} {'× untouched':>20} {'MB':>7}  quality"
+        f"   {'':16} {'p50 ms':>22} {'p99 ms':>22} {'p50 × eager':>12} {'p50 × untouched':>20} {'MB':>7}  quality"
     )
     for row in rows:
         quality = row["quality"]
@@ -303,7 +303,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
             words += f"; {metric} drop {extra['drop']:+.4f}, at most {extra['bound']:.4f}"
         print(
             f"   {row['contender']:16} {_interval(row['p50_ms']):>22} {_interval(row['p99_ms']):>22}"
-            f" {_value(row['speedup_over_eager']):>8} {_interval(row['speedup_over_untouched']):>20}"
+            f" {_value(row['speedup_over_eager']):>12} {_interval(row['speedup_over_untouched']):>20}"
             f" {row['size_bytes'] / 1e6:7.1f}  {words}"
         )
 

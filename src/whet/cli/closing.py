@@ -23,6 +23,7 @@ _SIGNS = {
     Verdict.UNDECIDED: ("?", "yellow"),
 }
 _ABOUT = "≈ no clear difference, or too noisy to call"
+_SPEED_UP = "× at p50"  # a ratio of medians; see `whet.core.evidence.Ratio`
 _NAME = 36
 _LEAST_NAME = 24
 _BETWEEN = 2
@@ -96,7 +97,7 @@ def _contenders(facts: Facts, columns: int, paint: Paint) -> list[str]:
         return ["No candidate could be measured."]
     asked = _percentile(facts, shown)
     q = fmt.percentile(asked)
-    heads = ["", "candidate", q, "p50", "speed-up", "size", "lost", "at most", ""]
+    heads = ["", "candidate", q, "p50", _SPEED_UP, "size", "lost", "at most", ""]
     rows = [_row(facts, trial, asked) for trial in shown]
     if q == "p50":
         heads, rows = _without(3, heads, rows)

@@ -79,6 +79,8 @@ class Latency(_Record, frozen=True):
 class Ratio(_Record, frozen=True):
     """Speed-up against a named contender, from interleaved rounds, with its interval.
 
+    It is the ratio of the two medians (p50), which settle sooner than any tail.
+
     ``noisy`` means that the interval is too wide to call a winner.
     """
 

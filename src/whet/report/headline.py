@@ -72,7 +72,7 @@ def _speed_words(facts: Facts, trial: Trial) -> str:
     words = ""
     if trial.speedup is not None:
         best = _best(facts, "the best untouched runtime")
-        words = f"runs {fmt.ratio(trial.speedup.value)} as fast as {best}"
+        words = f"runs {fmt.ratio(trial.speedup.value)} as fast by the median as {best}"
         doubt = fmt.certainty(trial.speedup)
         words += f" ({doubt})" if doubt else ""
     eager = facts.against_eager
@@ -193,7 +193,7 @@ def _speed_tiles(facts: Facts, trial: Trial) -> list[_Tile]:
     if trial.speedup is not None and not facts.same_as_baseline:
         best = facts.baseline.name if facts.baseline is not None else trial.speedup.against
         detail = (fmt.ratio_interval(trial.speedup), best)
-        tiles.append(_Tile("vs best untouched", fmt.ratio(trial.speedup.value), detail))
+        tiles.append(_Tile("vs best untouched, p50", fmt.ratio(trial.speedup.value), detail))
     if facts.against_eager is not None and facts.evidence.eager is not None:
         eager = facts.evidence.eager
         median = eager.at(50.0)

@@ -56,7 +56,7 @@ def _table(facts: Facts, trials: Sequence[Trial], rows: dict[str, str], label: s
         ("candidate", "text"),
         (q, "num"),
         ("p50", "num"),
-        ("speed-up", "num"),
+        ("speed-up, p50", "num"),
         ("size", "num"),
         ("peak memory", "num"),
         (f"{loss}, select", "num"),
@@ -176,7 +176,7 @@ def _speed_cell(facts: Facts, trial: Trial) -> Html:
         return _num(fmt.DASH, sort=None)
     interval, doubt = fmt.ratio_interval(trial.speedup), fmt.certainty(trial.speedup)
     sub = join(interval, el("br"), doubt) if doubt else interval
-    says = f"against {trial.speedup.against}"
+    says = f"ratio of the medians (p50) against {trial.speedup.against}"
     return _num(fmt.ratio(trial.speedup.value), sub, sort=trial.speedup.value, title=says)
 
 

@@ -211,10 +211,10 @@ def test_the_verdicts_are_readable_at_eighty_columns(make: Callable[[], Evidence
     assert any(row.endswith("  best untouched") for row in rows)
     assert not any("…" in row[-14:] for row in rows), "no verdict is cut"
     heads = lines[1].split()
-    assert heads[:3] == ["candidate", "p99", "speed-up"]
+    assert heads[:5] == ["candidate", "p99", "×", "at", "p50"], "which percentile it is of"
     assert heads[-2:] == ["at", "most"]
     wide = closing(evidence, bundle="b", columns=140, paint=Paint(False))[1]
-    assert wide.split()[1:6] == ["p99", "p50", "speed-up", "size", "lost"]
+    assert wide.split()[1:8] == ["p99", "p50", "×", "at", "p50", "size", "lost"]
 
 
 def test_long_names_give_way_to_figures_and_verdicts() -> None:

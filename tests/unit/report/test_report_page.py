@@ -130,9 +130,11 @@ def test_the_verdict_is_said_in_one_sentence_with_its_bounds() -> None:
     assert "Contract kept" in text
     assert (
         "openvino int8 + bf16 answers within 6.08 ms at p99 (at most 6.29 ms), runs 5.41× as fast"
-        " as the best untouched runtime, 13.2× as fast as eager PyTorch and loses at most 0.70 pt"
+        " by the median as the best untouched runtime, 13.2× as fast as eager PyTorch and loses at most 0.70 pt"
         " of top-1 (95 % confidence)." in text
     )
+    assert "speed-up, p50" in text
+    assert "vs best untouched, p50" in text
     failed = Reader(render(factory.failed())).text
     assert "Contract not kept" in failed
     assert "for a limit of 3 ms" in failed
@@ -214,7 +216,7 @@ def test_an_interval_that_holds_one_is_no_speed_up() -> None:
         for t in evidence.trials
     )
     text = Reader(render(msgspec.structs.replace(evidence, trials=trials))).text
-    assert "runs 1.01× as fast as the best untouched runtime (no clear difference)" in text
+    assert "runs 1.01× as fast by the median as the best untouched runtime (no clear difference)" in text
     assert "0.98 to 1.04 no clear difference" in text
 
 
