@@ -38,6 +38,7 @@ __all__ = [
     "staged",
     "storage_error",
     "write_file",
+    "write_whole",
 ]
 
 _CHUNK = 1 << 20
@@ -152,6 +153,26 @@ def replace_file(where: Path) -> Iterator[Path]:
         raise storage_error(error, where) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_whole(data: bytes, where: Path) -> None:
+    """Write a file whole or not at all; one that is there is replaced, links are followed.
+
+    What is there and no plain file (a pipe, a device) is written to as it is.
+
+    Raises:
+        StorageError: it can't be written; a file that was there is as before.
+    """
+    try:
+        target = where.resolve()
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+            return
+    except (OSError, RuntimeError) as error:
+        reason = error if isinstance(error, OSError) else OSError(errno.ELOOP, str(error))
+        raise storage_error(reason, where) from error
+    with replace_file(target) as partial:
+        write_file(data, partial)
 
 
 @contextmanager

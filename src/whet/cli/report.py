@@ -8,7 +8,7 @@ from pathlib import Path
 from whet.cli.console import Console, plain
 from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Verbs
-from whet.errors import BundleError, StorageError
+from whet.errors import BundleError
 
 __all__ = ["add", "run"]
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
             f"The bundle '{args.bundle}' holds no evidence, so there is nothing to report.",
             "Bundles that 'whet optimize' writes hold it.",
         )
-    from whet.bundle.disk import check_outside
+    from whet.bundle.disk import check_outside, write_whole
     from whet.report import bundle_info, render
 
     page = render(found.evidence, bundle_info(found.manifest, args.bundle))
@@ -44,12 +44,6 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
         console.say(page.rstrip("\n"))
         return Exit.KEPT
     check_outside(Path(args.out), Path(args.bundle))
-    try:
-        Path(args.out).write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(
-            f"'{args.out}' can't be written: {error.strerror or error}.",
-            "Name another file with --out.",
-        ) from error
+    write_whole(page.encode(), Path(args.out))
     console.say(f"report  {plain(args.out)}")
     return Exit.KEPT

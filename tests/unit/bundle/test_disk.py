@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from bundle_factory import draft, make_bundle
 
 from whet.bundle import disk
+from whet.bundle.disk import write_whole
 from whet.bundle.read import Bundle, read_bundle
 from whet.bundle.write import write_bundle
 from whet.errors import StorageError
@@ -127,3 +129,38 @@ def test_a_killed_writer_leaves_the_old_bundle_or_the_new_one(tmp_path: Path) ->
     make_bundle(tmp_path / "x")  # another name doesn't sweep
     write_bundle(tmp_path / "b", draft(tmp_path / "sources"), replace=True)
     assert hidden(tmp_path) == []
+
+
+def test_a_file_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, link = tmp_path / "r.html", tmp_path / "link.html"
+    link.symlink_to(where)
+    for text in (b"one", b"two"):
+        write_whole(text, link)
+        assert where.read_bytes() == text
+    assert link.is_symlink()
+
+    def full(data: bytes, target: Path) -> None:
+        target.write_bytes(data[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(disk, "write_file", full)
+    with pytest.raises(StorageError, match="no space is left"):
+        write_whole(b"three", where)
+    assert where.read_bytes() == b"two"
+    assert {file.name for file in tmp_path.iterdir()} == {"r.html", "link.html"}
+
+
+def test_what_is_no_plain_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_whole(b"page", pipe)
+        assert os.read(reader, 10) == b"page"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    with pytest.raises(StorageError, match="can't be written"):
+        write_whole(b"page", tmp_path)

@@ -216,7 +216,10 @@ def test_an_interval_that_holds_one_is_no_speed_up() -> None:
         for t in evidence.trials
     )
     text = Reader(render(msgspec.structs.replace(evidence, trials=trials))).text
-    assert "runs 1.01× as fast by the median as the best untouched runtime (no clear difference)" in text
+    assert (
+        "runs 1.01× as fast by the median as the best untouched runtime (no clear difference)"
+        in text
+    )
     assert "0.98 to 1.04 no clear difference" in text
 
 
