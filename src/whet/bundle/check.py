@@ -17,6 +17,7 @@ from whet.bundle.manifest import (
 )
 from whet.bundle.names import check_names, check_segment
 from whet.bundle.strictjson import parse, to_struct
+from whet.core.bounds import MOST_PARALLEL
 from whet.core.settings import Settings
 from whet.core.spec import Signature, TensorSpec
 from whet.errors import BundleCorruptError, BundleVersionError
@@ -54,7 +55,6 @@ DTYPES = {
 # Fields of a transform that name files (whet.data.transform).
 _FILE_FIELDS = ("tokenizer",)
 _MAX_SIZE = 1 << 31
-_MAX_PARALLEL = 4096
 _MAX_ROUND_UP = 4096  # rounding up allocates: a short text must not become a gigabyte
 _REMEDY = "The manifest was changed; get the bundle again from where it was made."
 
@@ -193,8 +193,8 @@ def _check_quality(quality: QualitySummary, outputs: tuple[TensorSpec, ...]) -> 
 
 def _check_settings(settings: Settings) -> None:
     _need(
-        0 < settings.threads <= _MAX_PARALLEL
-        and 0 < settings.streams <= _MAX_PARALLEL
+        0 < settings.threads <= MOST_PARALLEL
+        and 0 < settings.streams <= MOST_PARALLEL
         and all(0 < size <= _MAX_SIZE for size in settings.fixed.values())
         and all(0 < size <= _MAX_ROUND_UP for size in settings.round_up.values()),
         "Threads, streams, fixed or rounded-up sizes of a variant can't be used.",

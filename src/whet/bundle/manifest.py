@@ -17,6 +17,7 @@ import msgspec
 
 from whet.bundle.strictjson import JsonLimits
 from whet.core.artifact import Format
+from whet.core.bounds import MOST_ROWS
 from whet.core.evidence import Latency, Machine, OutputCheck, Percentile, Quality, Verdict
 from whet.core.note import Note
 from whet.core.recipe import Recipe
@@ -83,8 +84,8 @@ class GoldenSet(_Closed, frozen=True):
         reference: the original's outputs; empty where none were recorded.
     """
 
-    rows: Annotated[int, msgspec.Meta(ge=1, le=4096)]
-    rows_per_run: Annotated[int, msgspec.Meta(ge=1, le=4096)]
+    rows: Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)]
+    rows_per_run: Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)]
     inputs: tuple[GoldenTensor, ...]
     reference: tuple[GoldenTensor, ...] = ()
 

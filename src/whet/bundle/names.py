@@ -14,10 +14,11 @@ from collections.abc import Iterable
 
 from whet.errors import BundlePathError
 
-__all__ = ["check_name", "check_names", "check_segment"]
+__all__ = ["check_name", "check_names", "check_segment", "segment_of"]
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _MAX_SEGMENTS = 8
+_LONGEST = 100  # leaves room for what is put before or behind it
 # Names that Windows maps to devices, with any suffix.
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))]
@@ -34,6 +35,12 @@ def check_segment(segment: str, *, remedy: str = _REMEDY) -> str:
     if not _is_segment(segment):
         raise _not_allowed(segment, remedy)
     return segment
+
+
+def segment_of(text: str, otherwise: str) -> str:
+    """A segment that follows the grammar and reads like the text, or ``otherwise``; pure."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:_LONGEST].strip("-._")
+    return plain if _is_segment(plain) else f"{otherwise}-{plain}".rstrip("-")
 
 
 def check_name(name: str, *, remedy: str = _REMEDY) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from whet.core.bounds import MOST_BYTES, MOST_PARALLEL, MOST_ROWS
 from whet.core.units import bytes_words
 from whet.errors import ContractError, Issue
 
@@ -59,8 +60,8 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         limit_ms: latency limit; ``None`` means "as fast as possible".
         percentile: the percentile (0-100) that the limit bounds.
-        batch: rows per request.
-        concurrency: requests in flight at once.
+        batch: rows per request, at most 4096.
+        concurrency: requests in flight at once, at most 4096.
         threads: compute threads allowed; ``None`` means those that this process may use.
         metric: one of `METRICS`, or ``module:function`` of the user's. `whet.optimize` takes a
             live function too.
@@ -199,18 +200,23 @@ def _issues(given: Contract, cores: int | None) -> list[Issue]:
         f"{c.percentile} is no percentile.",
         "Give a number between 0 and 100, such as 99.",
     )
-    need(c.batch >= 1, "batch", f"{c.batch} rows can't be served.", "Give 1 or more.")
     need(
-        c.concurrency >= 1,
-        "concurrency",
-        f"{c.concurrency} requests at once can't be served.",
-        "Give 1 or more.",
+        1 <= c.batch <= MOST_ROWS,
+        "batch",
+        f"{c.batch} rows can't be served at once.",
+        f"Give 1-{MOST_ROWS}; more rows are several requests.",
     )
     need(
-        c.threads is None or c.threads >= 1,
+        1 <= c.concurrency <= MOST_PARALLEL,
+        "concurrency",
+        f"{c.concurrency} requests at once can't be served.",
+        f"Give 1-{MOST_PARALLEL}.",
+    )
+    need(
+        c.threads is None or 1 <= c.threads <= MOST_PARALLEL,
         "threads",
         f"{c.threads} threads can't compute.",
-        "Give 1 or more, or leave it out for all that this process may use.",
+        f"Give 1-{MOST_PARALLEL}, or leave it out for all that this process may use.",
     )
     need(
         c.threads is None or cores is None or c.threads <= cores,
@@ -243,15 +249,15 @@ def _issues(given: Contract, cores: int | None) -> list[Issue]:
         "Give a number from 0.5 to below 1, such as 0.95.",
     )
     need(
-        c.max_bytes is None or c.max_bytes > 0,
+        c.max_bytes is None or 0 < c.max_bytes <= MOST_BYTES,
         "max_bytes",
-        f"{c.max_bytes} bytes hold no model.",
+        f"{c.max_bytes} bytes are no size of a model.",
         "Give a positive size such as '25MB'.",
     )
     need(
-        c.max_memory_bytes is None or c.max_memory_bytes > 0,
+        c.max_memory_bytes is None or 0 < c.max_memory_bytes <= MOST_BYTES,
         "max_memory_bytes",
-        f"{c.max_memory_bytes} bytes hold no process.",
+        f"{c.max_memory_bytes} bytes are no size of a process.",
         "Give a positive size such as '500MB'.",
     )
     need(

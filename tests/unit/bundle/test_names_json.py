@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from whet.bundle.names import check_name, check_names
+from whet.bundle.names import check_name, check_names, check_segment, segment_of
 from whet.bundle.strictjson import JsonLimits, decode, encode, non_finite, parse
 from whet.errors import BundleCorruptError, BundleError, BundlePathError
 
@@ -160,3 +160,18 @@ def test_what_is_encoded_is_decoded_or_refused(a: float, b: str) -> None:
     assert again.a == a
     if b.isprintable():
         assert again.b == b
+
+
+@pytest.mark.parametrize(
+    ("text", "segment"),
+    [
+        ("resnet 50", "resnet-50"),
+        ("_build", "build"),
+        ("con", "model-con"),
+        ("NUL.onnx", "model-NUL.onnx"),
+        ("…", "model"),
+        ("a" * 99 + "." + "b" * 99, "a" * 99),
+    ],
+)
+def test_any_text_becomes_a_name(text: str, segment: str) -> None:
+    assert segment_of(text, "model") == check_segment(segment)

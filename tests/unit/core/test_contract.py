@@ -101,3 +101,17 @@ def test_one_line_names_every_clause() -> None:
 def test_a_size_beyond_all_numbers_is_refused_like_any_other() -> None:
     with pytest.raises(ContractError):
         parse_bytes("1e400")
+
+
+def test_what_no_bundle_can_hold_is_refused_at_the_beginning() -> None:
+    most = Contract(batch=4096, concurrency=4096, max_bytes=2**63 - 1)
+    assert most.checked() is most
+    wrong = Contract(
+        batch=4097, concurrency=4097, threads=4097, max_bytes=2**63, max_memory_bytes=10**30
+    )
+    with pytest.raises(ContractError) as caught:
+        wrong.checked()
+    issues = {i.where: i for i in caught.value.issues}
+    assert set(issues) == {"batch", "concurrency", "threads", "max_bytes", "max_memory_bytes"}
+    assert issues["batch"].message == "4097 rows can't be served at once."
+    assert issues["batch"].remedy == "Give 1-4096; more rows are several requests."

@@ -14,6 +14,7 @@ from whet.bundle.check import MAX_TENSOR_BYTES
 from whet.bundle.draft import BundleDraft, GoldenDraft, VariantDraft
 from whet.bundle.golden import default_tolerance
 from whet.bundle.manifest import LatencySummary, QualitySummary
+from whet.bundle.names import segment_of
 from whet.core.evidence import Evidence, Trial
 from whet.core.note import Note
 from whet.core.spec import Arrays
@@ -72,7 +73,7 @@ def draft_of(
         inputs = golden.rows(np.arange(len(golden)))
         goldens = GoldenDraft(inputs, per_run, setup.references.outputs(golden))
     return BundleDraft(
-        name=re.sub(r"[^A-Za-z0-9._-]+", "-", setup.name).strip("-.") or "model",
+        name=segment_of(setup.name, "model"),
         created=created,
         whet=__version__,
         machine=setup.machine,

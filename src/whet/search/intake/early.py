@@ -10,7 +10,7 @@ from whet.bundle.disk import check_room, place_of
 from whet.bundle.write import check_place
 from whet.core.contract import Contract
 from whet.core.places import cache_home
-from whet.errors import InputError, WhetError
+from whet.errors import InputError, OptionError, WhetError
 from whet.measure.cgroup import allowed_cores
 from whet.measure.custom import load_metric
 from whet.optimize.intake.load import need_files
@@ -25,6 +25,7 @@ __all__ = ["all_of", "refuse_early"]
 
 # A bundle holds a report and golden answers besides the network.
 _LEAST_BYTES = 1_000_000
+_MOST_SEED = (1 << 31) - 1  # generators take 32 bits, and some get the next number
 
 
 def refuse_early(given: Given, contract: Contract, ledger: Path | None, out: Path | None) -> None:
@@ -52,6 +53,7 @@ def refuse_early(given: Given, contract: Contract, ledger: Path | None, out: Pat
         lambda: _load_metric(given, contract),
         lambda: need_files(given.network, given.weights),
         lambda: chosen_runtimes(given.runtimes),
+        lambda: _check_seed(given.seed),
         lambda: check_ledger(ledger) if ledger is not None else None,
         room,
     )
@@ -61,6 +63,11 @@ def _load_metric(given: Given, contract: Contract) -> None:
     """Load a metric that is named; a live function is there already."""
     if given.metric is None and ":" in str(contract.metric):
         load_metric(contract.metric)
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed <= _MOST_SEED:
+        raise OptionError(f"The seed {seed} can't be used.", f"Give 0-{_MOST_SEED}.")
 
 
 def all_of(*checks: Callable[[], object]) -> None:

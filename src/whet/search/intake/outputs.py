@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from whet.bundle.check import DTYPES
 from whet.core.contract import Contract
 from whet.core.spec import Signature
 from whet.data.store import SampleStore
-from whet.errors import ContractError, Issue
+from whet.errors import ContractError, Issue, NetworkError
 from whet.measure.metrics import logits_of, pick, resolve_metric, scalars_of
 
 __all__ = ["CLASS_METRICS", "check_outputs", "check_shapes"]
@@ -31,9 +32,11 @@ def check_shapes(
         task: what the network is for, where that is known.
 
     Raises:
+        NetworkError: a tensor of a kind that no bundle holds.
         ContractError: an output is named that isn't there, or another batch than the network's.
         SamplesError: labels are out of range, or of another kind than the metric takes.
     """
+    _check_dtypes(signature)
     check_outputs(contract, (spec.name for spec in signature.outputs))
     _check_batch(contract, signature)
     rows = 2 * store.rows_per_sample
@@ -58,6 +61,15 @@ def check_shapes(
         store.check_labels(logits_of(pick(blank, judged)).shape[-1])
     elif metric == "spearman":
         scalars_of(pick(blank, judged), store.rows_per_sample)
+
+
+def _check_dtypes(signature: Signature) -> None:
+    for spec in (*signature.inputs, *signature.outputs):
+        if spec.dtype not in DTYPES:
+            raise NetworkError(
+                f"'{spec.name}' is {spec.dtype}, which a bundle can't hold.",
+                "Let the network take and give float32 or another plain number.",
+            )
 
 
 def _check_batch(contract: Contract, signature: Signature) -> None:

@@ -105,6 +105,17 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         assert part in said
 
 
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_that_no_generator_takes(seed: int) -> None:
+    refuse_early(
+        Given("net.py:build", "", weights="net.npz", seed=2**31 - 1), Contract(), None, None
+    )
+    with pytest.raises(OptionError, match=f"The seed {seed} can't be used"):
+        refuse_early(
+            Given("net.py:build", "", weights="net.npz", seed=seed), Contract(), None, None
+        )
+
+
 def stored(folder: Path, labels: list[float] | list[int]) -> SampleStore:
     arrays = {"x": np.zeros((len(labels), 3), np.float32), "labels": np.asarray(labels)}
     return write_store(open_samples(arrays), folder, limit=100, seed=0)
@@ -126,6 +137,12 @@ def test_labels_out_of_range_are_told_from_the_shape(tmp_path: Path, metric: str
     # Another metric has no use for classes, and a size that isn't known tells nothing.
     check_shapes(Contract(metric="cosine"), gives(5), store, None)
     check_shapes(Contract(metric=metric), gives("n"), store, None)
+
+
+def test_a_tensor_that_no_bundle_holds(tmp_path: Path) -> None:
+    signature = Signature(gives(6).inputs, (TensorSpec("scores", "bfloat16", ("batch", 6)),))
+    with pytest.raises(NetworkError, match="'scores' is bfloat16, which a bundle can't hold"):
+        check_shapes(Contract(), signature, stored(tmp_path / "s", [0, 1, 5]), None)
 
 
 @pytest.mark.parametrize("shape", [(), (1,)])
