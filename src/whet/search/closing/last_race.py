@@ -18,7 +18,7 @@ from whet.search.budget.budget import race_s
 from whet.search.budget.extras import affords_torch, cut_short_notes, left_out
 from whet.search.budget.patience import step_limit_s
 from whet.search.budget.tail_proof import proof_s
-from whet.search.decisions.figures import query_ms, speed
+from whet.search.decisions.figures import ALIKE, plainest, query_ms, speed
 from whet.search.ladder.assay import contender_of, time_all
 from whet.search.ladder.trials import Trials
 from whet.search.setup import Setup
@@ -83,12 +83,16 @@ def race_in_full(setup: Setup, trials: Trials, finalists: Sequence[Trial]) -> Ra
 
 
 def fastest_of(race: Race, rivals: Sequence[Trial]) -> Trial:
-    """The fastest of some trials in a race; the first where none of them ran."""
+    """The fastest of some trials in a race, the plainest of those alike; the first where none ran.
+
+    Two engines that differ by less than noise makes would win in turn, and the baseline would
+    have another name in the next search.
+    """
     ran = [t for t in rivals if t.name in race.latency]
     if not ran:
         return rivals[0]
     first = ran[0]
-    return max(ran, key=lambda t: race.ratio(first.name, t.name).value)
+    return plainest(ran, within=ALIKE, value=lambda t: race.ratio(first.name, t.name).value)
 
 
 def _filled(plan: ClockPlan, usual_s: float, contenders: int, fastest_ms: float) -> ClockPlan:

@@ -20,7 +20,7 @@ from whet.measure.footprint_clauses import (
 )
 from whet.measure.latency_clause import kept_latency
 from whet.measure.latency_words import latency_words
-from whet.search.decisions.figures import answers_right, damage, speed
+from whet.search.decisions.figures import ALIKE, answers_right, damage, speed
 from whet.search.decisions.judged import quality_clause
 from whet.search.decisions.limits import nearest
 from whet.search.decisions.outlook import LIKELY, outlook
@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 NOISE = 1.1  # a speed-up above this isn't made by a restless machine
-_LEVEL = 0.02  # speeds within this share of each other count as equal
 
 
 def clauses(trial: Trial, contract: Contract) -> tuple[Clause, ...]:
@@ -179,7 +178,7 @@ def _simplest(level: list[Trial], baseline: Trial) -> Trial:
         return 1.0 if t.id == baseline.id else speed(t)
 
     best = max(value(t) for t in level)
-    near = [t for t in level if value(t) >= (1 - _LEVEL) * best]
+    near = [t for t in level if value(t) >= (1 - ALIKE) * best]
     return min(near, key=_complexity)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from whet.core.evidence import Latency, Quality, Ratio, Trial
 
 __all__ = [
+    "ALIKE",
     "answers_right",
     "damage",
     "divided",
@@ -17,6 +18,8 @@ __all__ = [
     "row_ms",
     "speed",
 ]
+
+ALIKE = 0.02  # speeds within this share of each other count as equal: a restart makes as much
 
 
 def is_untouched(trial: Trial) -> bool:
@@ -67,20 +70,23 @@ def row_ms(trial: Trial) -> float | None:
     return median / trial.latency.batch
 
 
-def plainest(trials: Iterable[Trial], *, within: float) -> Trial:
+def plainest(
+    trials: Iterable[Trial], *, within: float, value: Callable[[Trial], float] = speed
+) -> Trial:
     """Of trials about as fast as the fastest, the one with the fewest passes and settings.
 
-    Quick timings differ by a few per cent from one search to the next. What is
+    Timings differ by a few per cent from one search to the next. What is
     tried further must not hang on that, or a search that is started again goes
     another way: where nothing but chance tells trials apart, a fixed order does.
 
     Args:
         trials: at least one.
         within: share of the fastest's speed by which a trial may be slower.
+        value: the speed of a trial, in any unit.
     """
-    known = list(trials)
-    best = max(speed(t) for t in known)
-    near = [t for t in known if speed(t) >= (1 - within) * best]
+    known = [(t, value(t)) for t in trials]
+    best = max(fast for _, fast in known)
+    near = [t for t, fast in known if fast >= (1 - within) * best]
     return min(
         near,
         key=lambda t: (len(t.recipe.steps), len(t.recipe.settings.changed()), t.recipe.digest()),

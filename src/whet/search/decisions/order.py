@@ -21,13 +21,12 @@ from whet.core.evidence import Status, Trial, Verdict
 from whet.measure.footprint_clauses import footprint_clauses
 from whet.measure.latency_clause import kept_latency
 from whet.search.decisions.decide import chance, expected_bound
-from whet.search.decisions.figures import answers_right, speed
+from whet.search.decisions.figures import ALIKE, answers_right, speed
 from whet.search.decisions.kinds import answer_kind, one_of_each_answer, safest_of_each_kind
 
 __all__ = ["FINALISTS", "certify_order"]
 
 FINALISTS = 4  # certified at most
-_LEVEL = 0.02  # speeds within this share of each other count as equal
 _CONSIDERED = 12  # candidates that sequences are made of
 _HOPELESS = 0.01  # a smaller chance to pass is none
 _BROKEN = math.log(100)  # what a broken limit costs beside speed: always more than speed gains
@@ -57,7 +56,7 @@ def certify_order(
     def risk(trial: Trial) -> float:
         return expected_bound(trial, certify_n)
 
-    ranked = one_of_each_answer(safest_of_each_kind(known, risk), within=_LEVEL)
+    ranked = one_of_each_answer(safest_of_each_kind(known, risk), within=ALIKE)
     alike: dict[str, list[Trial]] = {}
     for trial in ranked:
         alike.setdefault(answer_kind(trial.recipe), []).append(trial)

@@ -14,7 +14,7 @@ from whet.core.contract import Contract
 from whet.core.evidence import Trial
 from whet.core.note import Note
 from whet.search.decisions.decide import promising
-from whet.search.decisions.figures import answers_right, damage, speed
+from whet.search.decisions.figures import ALIKE, answers_right, damage, plainest, speed
 from whet.search.decisions.judged import quality_words
 
 __all__ = ["best_untouched", "rows_to_compare", "samples_to_look_at", "stranger_note", "to_certify"]
@@ -58,7 +58,7 @@ def rows_to_compare(original_ms: float, samples: int, rows_per_sample: int) -> i
 
 
 def best_untouched(untouched: Iterable[Trial], contract: Contract, certify_n: int) -> Trial:
-    """The fastest untouched trial that gives the original's answers.
+    """The fastest untouched trial that gives the original's answers, the plainest of those alike.
 
     Where none does, the fastest that probably keeps the quality floor; where none
     does that either, the one that loses least.
@@ -73,7 +73,7 @@ def best_untouched(untouched: Iterable[Trial], contract: Contract, certify_n: in
         t for t in known if promising(t, contract, certify_n)
     ]
     if right:
-        return max(right, key=speed)
+        return plainest(right, within=ALIKE)
     return min(known, key=lambda t: (damage(t), -speed(t)))
 
 

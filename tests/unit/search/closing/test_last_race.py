@@ -6,6 +6,7 @@ import pytest
 from trial_factory import latency, trial
 
 from whet.core.evidence import Trial
+from whet.core.settings import Settings
 from whet.measure.clock import ClockPlan
 from whet.measure.plan import Race, Turn
 from whet.search.closing.last_race import fastest_of, rivals_of
@@ -54,6 +55,31 @@ def test_an_engine_that_was_never_timed_has_no_rivals() -> None:
 @pytest.mark.parametrize(("ov", "expected"), [(2.0, "ov"), (8.0, "ort")])
 def test_the_last_race_says_which_untouched_is_best(ov: float, expected: str) -> None:
     assert fastest_of(race(ort=4.0, ov=ov), [BASE, OTHER]).name == expected
+
+
+ANY = untouched("any", "onnxruntime", 1.50)
+FIXED = msgspec.structs.replace(
+    BASE,
+    recipe=msgspec.structs.replace(BASE.recipe, settings=Settings(pin=True, fixed={"batch": 1})),
+)
+
+
+@pytest.mark.parametrize(
+    ("any_ms", "expected"), [(4.05, "any"), (3.97, "any"), (4.2, "ort"), (3.0, "any")]
+)
+def test_of_engines_alike_the_plainest_is_the_best(any_ms: float, expected: str) -> None:
+    timed = race(ort=4.0, any=any_ms)
+    assert fastest_of(timed, [FIXED, ANY]).name == expected
+    assert fastest_of(timed, [ANY, FIXED]).name == expected, "whoever comes first"
+
+
+def test_equals_have_a_fixed_order() -> None:
+    names = {
+        fastest_of(race(ort=a, ov=b), order).name
+        for a, b in ((4.0, 4.02), (4.02, 4.0))
+        for order in ([BASE, OTHER], [OTHER, BASE])
+    }
+    assert len(names) == 1
 
 
 def test_one_that_failed_in_the_race_is_not_the_best() -> None:

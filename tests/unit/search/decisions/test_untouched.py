@@ -8,6 +8,7 @@ from trial_factory import SAME, quality, trial
 
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import OutputCheck, Quality, Trial, Verdict
+from whet.core.settings import Settings
 from whet.errors import ContractError
 from whet.search.decisions.decide import (
     choose,
@@ -51,6 +52,15 @@ def with_second(found: OutputCheck) -> Quality:
 RIGHT = trial("right", 1.0, untouched=True)
 FAST = trial("fast", 3.0, untouched=True, select=strange(0.7), certify=strange(0.7))
 NEAR = trial("near", 2.0, untouched=True, select=strange(0.001), certify=strange(0.001))
+
+
+def test_of_those_alike_the_plainest_is_the_best() -> None:
+    pinned = msgspec.structs.replace(
+        RIGHT, recipe=msgspec.structs.replace(RIGHT.recipe, settings=Settings(pin=True))
+    )
+    for speedup, best in ((0.985, "plain"), (0.97, "right")):
+        plain = trial("plain", speedup, untouched=True)
+        assert best_untouched([pinned, plain], CONTRACT, 1000).name == best
 
 
 def test_the_fastest_that_answers_right_is_the_best() -> None:
