@@ -13,6 +13,7 @@ from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Inspection, Verbs
 from whet.core.points import shown_point
 from whet.core.scope import scope
+from whet.core.units import drop_words
 from whet.report import format as fmt
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def _outputs(found: Inspection) -> list[str]:
         if quality is None:
             continue
         for other in quality.outputs:
-            figures = f"at most {other.bound:.4f} lost, {other.allowed:.4f} allowed"
+            bound, allowed = drop_words(other.bound), drop_words(other.allowed)
+            figures = f"at most {bound} lost, {allowed} allowed"
             lines.append(
                 f"  {variant.name}, output '{other.name}': {figures}, {other.verdict.value}"
             )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["bytes_words", "round_up_bytes"]
+import math
+
+__all__ = ["TINY", "bytes_words", "drop_words", "round_up_bytes"]
+
+TINY = 1e-4  # a drop below it, told in four decimals, would look like none
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -14,6 +18,21 @@ def bytes_words(value: int) -> str:
         size /= 1000
         power += 1
     return f"{size:.3g} {_UNITS[power]}"
+
+
+def drop_words(drop: float) -> str:
+    """A drop of quality with four decimals, or two digits where they say more.
+
+    ``"0.0031"``, ``"0.00012"``, ``"1.7e-6"``; ``"0"`` is exactly none.
+    """
+    if drop == 0:
+        return "0"
+    if abs(drop) >= 10 * TINY or not math.isfinite(drop):
+        return f"{drop:.4f}"
+    if abs(drop) >= TINY:
+        return f"{drop:#.2g}"
+    number, _, power = f"{drop:.1e}".partition("e")
+    return f"{number}e{int(power)}"
 
 
 def round_up_bytes(value: int) -> int:

@@ -12,6 +12,7 @@ import math
 import re
 
 from whet.core.evidence import Ratio
+from whet.core.units import TINY
 
 __all__ = [
     "DASH",
@@ -42,7 +43,6 @@ __all__ = [
 
 DASH = "–"
 _DIGITS = 3
-_TINY = 1e-4  # below it a loss without a unit is written with a power of ten
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|pt|ms|µs|s|B|kB|MB|GB)(?!\w))")
 
 # Metrics that are shares: shown in percent, their differences in points.
@@ -219,11 +219,11 @@ def lost(metric: str, drop: float) -> str:
         return DASH
     scale, unit = metric_unit(metric)
     value = drop * scale
-    if unit:
-        return f"{fixed(value, 2)} {unit}"
-    if 0 < abs(value) < _TINY:
+    if 0 < abs(value) < TINY:
         number, _, power = f"{value:.1e}".partition("e")
-        return f"{number}e{int(power)}".replace("-", "\u2212")
+        return f"{number}e{int(power)} {unit}".rstrip().replace("-", "\u2212")
+    if unit:
+        return f"{fixed(value, max(2, decimals(value, 1)) if value else 2)} {unit}"
     return fixed(value, max(4, decimals(value, 2)) if abs(value) < 1 else 2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whet.core.evidence import OutputCheck, Quality, Verdict
+from whet.core.units import drop_words
 from whet.report import format as fmt
 from whet.report.facts import Facts
 from whet.report.html import Html, a11y_table, el, join
@@ -66,7 +67,7 @@ def _judged(q: Quality) -> Html:
 
 
 def _other(c: OutputCheck) -> Html:
-    figures = (f"{c.loss:.4f}", f"{c.bound:.4f}", f"{c.allowed:.4f}")
+    figures = tuple(map(drop_words, (c.loss, c.bound, c.allowed)))
     words = f"not finite on {fmt.plural(c.broken, 'row')}" if c.broken else _WORDS[c.verdict]
     return _row(
         c.name, _RULES.get(c.rule, c.rule), figures, words, hurt=c.verdict is not Verdict.PASSED

@@ -14,6 +14,7 @@ from whet.bundle.manifest import LatencySummary, QualitySummary
 from whet.core.contract import Contract
 from whet.core.evidence import Footprint, Latency, Verdict
 from whet.core.points import shared_percentile
+from whet.core.units import drop_words
 from whet.measure.footprint_clauses import footprint_clauses, footprint_limits
 from whet.measure.latency_clause import kept_latency
 from whet.measure.latency_words import latency_words
@@ -147,8 +148,8 @@ def _quality(quality: QualitySummary | None) -> ClauseHere:
         words = "its answers were the original's, but for rounding"
     else:
         words = (
-            f"{quality.metric} at most {quality.bound:.4g} lost, {quality.allowed:.4g} allowed,"
-            f" on {quality.n:,} samples"
+            f"{quality.metric} at most {drop_words(quality.bound)} lost,"
+            f" {drop_words(quality.allowed)} allowed, on {quality.n:,} samples"
         )
     return ClauseHere(
         "quality", quality.verdict, f"{words}, where it was made; the recorded answers hold here"

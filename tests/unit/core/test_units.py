@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whet.core.contract import parse_bytes
-from whet.core.units import bytes_words, round_up_bytes
+from whet.core.units import bytes_words, drop_words, round_up_bytes
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,22 @@ def test_a_rounded_limit_suffices_and_can_be_typed(value: int) -> None:
     assert value <= round_up_bytes(value) <= 1.01 * value + 1
     if value < 10**11:
         assert parse_bytes(bytes_words(round_up_bytes(value))) >= value - 1
+
+
+@pytest.mark.parametrize(
+    ("drop", "words"),
+    [
+        (0.0, "0"),
+        (1.66e-6, "1.7e-6"),
+        (-9.99e-5, "-1.0e-4"),
+        (0.000123, "0.00012"),
+        (0.0002, "0.00020"),
+        (0.0031, "0.0031"),
+        (0.01, "0.0100"),
+        (-0.4, "-0.4000"),
+        (12.5, "12.5000"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_a_drop_that_is_not_none_does_not_look_like_none(drop: float, words: str) -> None:
+    assert drop_words(drop) == words

@@ -67,7 +67,9 @@ def test_duration(seconds: float, shown: str) -> None:
 def test_losses_are_in_points_or_in_units_of_the_metric() -> None:
     assert fmt.lost("top1", 0.0031) == "0.31 pt"
     assert fmt.lost("top1", -0.0031) == "\u22120.31 pt"
-    assert fmt.lost("top1", -0.00001) == "0.00 pt"
+    assert fmt.lost("top1", 0.0) == "0.00 pt"
+    assert fmt.lost("top1", -0.00001) == "\u22120.001 pt"
+    assert fmt.lost("spearman", 4e-9) == "4.0e\u22127 pt"
     assert fmt.lost("cosine", 0.0021) == "0.0021"
     assert fmt.lost("mae", 12.345) == "12.35"
     assert fmt.lost("cosine", 0.00012) == "0.00012"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whet.core.evidence import OutputCheck, Quality, Trial, Verdict
+from whet.core.units import drop_words
 
 __all__ = ["is_stranger", "quality_clause", "quality_words", "within"]
 
@@ -27,8 +28,8 @@ def quality_words(quality: Quality) -> str:
     if q.same:
         return f"its answers are the original's on all {q.n} samples, but for rounding"
     words = (
-        f"{q.metric} drop {q.drop:.4f}, at most {q.bound:.4f} with {q.confidence:.0%} confidence"
-        f" on {q.n} samples; allowed {q.allowed:.4f}"
+        f"{q.metric} drop {drop_words(q.drop)}, at most {drop_words(q.bound)}"
+        f" with {q.confidence:.0%} confidence on {q.n} samples; allowed {drop_words(q.allowed)}"
     )
     if q.unseen is not None:
         words += f"; damage on fewer than {q.unseen:.2%} of the inputs may not show"
@@ -48,8 +49,8 @@ def _output_words(check: OutputCheck) -> str:
         return f"output '{check.name}' isn't finite on {check.broken} rows where the original's is"
     what = "differs from" if check.rule == "equality" else "is away from"
     return (
-        f"output '{check.name}' {what} the original's by {check.loss:.4f},"
-        f" at most {check.bound:.4f}; allowed {check.allowed:.4f}"
+        f"output '{check.name}' {what} the original's by {drop_words(check.loss)},"
+        f" at most {drop_words(check.bound)}; allowed {drop_words(check.allowed)}"
     )
 
 

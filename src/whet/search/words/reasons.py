@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from whet.core.contract import Contract
 from whet.core.evidence import Percentile, Quality, Ratio, Status, Trial, Verdict
+from whet.core.units import drop_words
 from whet.search.decisions.decide import NOISE, clauses, clearly_faster, keeps, slower_at
 from whet.search.decisions.endings import reason_of
 from whet.search.decisions.figures import answers_right, damage, speed
@@ -56,7 +57,8 @@ def _breaks_or_unproven(trial: Trial, contract: Contract) -> str:
 def _loss(q: Quality) -> str:
     plain = not any(c.verdict is Verdict.FAILED for c in q.outputs) and q.difference is None
     if plain:
-        return f"{q.metric} drops by {q.drop:.4f} on {q.n} samples, allowed {q.allowed:.4f}"
+        lost, allowed = drop_words(q.drop), drop_words(q.allowed)
+        return f"{q.metric} drops by {lost} on {q.n} samples, allowed {allowed}"
     return quality_words(q)
 
 
@@ -98,10 +100,11 @@ def _in_speed(trial: Trial, chosen: Trial, contract: Contract, baseline: Trial) 
     faster = "Faster" if _apart(chosen.speedup, trial.speedup) else "Perhaps faster"
     if trial.select is None:
         return f"{faster} ({both}), but its quality was not judged."
+    seen = trial.select
     return (
         f"{faster} ({both}), but its quality isn't safe enough to certify:"
-        f" {trial.select.metric} drop {trial.select.drop:.4f} (at most {trial.select.bound:.4f})"
-        f" on the select split, allowed {trial.select.allowed:.4f}."
+        f" {seen.metric} drop {drop_words(seen.drop)} (at most {drop_words(seen.bound)})"
+        f" on the select split, allowed {drop_words(seen.allowed)}."
     )
 
 
