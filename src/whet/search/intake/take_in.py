@@ -26,7 +26,7 @@ from whet.data.store import SampleStore
 from whet.measure.metrics import need_labels
 from whet.search.intake.content import export_digest, moved
 from whet.search.intake.given import Given
-from whet.search.intake.samples import decoded
+from whet.search.intake.samples import clean_samples, decoded
 from whet.search.ledger.workspace import (
     Workspace,
     arrivals,
@@ -109,6 +109,7 @@ def _taken(
         space = Workspace(content, ledger=ledger or shared_ledger(exported.graph.digest()))
         held.enter_context(space.held())
         space.clean()
+        clean_samples()
         settled = _settled(exported, arrival / "export", space.folder)
     task = settled.task or (described.task if described is not None else None)
     return Taken(settled, store, samples, task, space)

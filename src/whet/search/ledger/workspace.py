@@ -12,7 +12,8 @@ One search at a time works there. Folders that no search has used for a month go
 when another search begins, unless their lock is held.
 
 The ledger is shared by all searches of one graph, whatever their samples, so
-that each finds what the others measured.
+that each finds what the others measured. It is small and stays however old: it
+alone knows which certify samples were asked before.
 """
 
 from __future__ import annotations
@@ -30,12 +31,21 @@ from whet.measure.machine import fingerprint
 from whet.search.ledger.holding import hold
 from whet.search.ledger.identity import machine_digest
 
-__all__ = ["Workspace", "arrivals", "here", "make_folders", "shared_ledger", "unwritable"]
+__all__ = [
+    "GONE",
+    "OLD_S",
+    "Workspace",
+    "arrivals",
+    "here",
+    "make_folders",
+    "shared_ledger",
+    "unwritable",
+]
 
 
 _LOCK = "search.lock"
-_OLD_S = 30 * 86_400.0
-_GONE = ".gone-"
+OLD_S = 30 * 86_400.0
+GONE = ".gone-"  # begins the name of what is being removed
 
 
 class Workspace:
@@ -92,7 +102,7 @@ class Workspace:
         Args:
             now_s: seconds since the epoch; by default this moment.
         """
-        before_s = (time.time() if now_s is None else now_s) - _OLD_S
+        before_s = (time.time() if now_s is None else now_s) - OLD_S
         removed = 0
         for folder in self.folder.parent.iterdir():
             with contextlib.suppress(OSError):  # another search cleans too, or it isn't ours
@@ -112,7 +122,7 @@ class Workspace:
 
 
 def _removed(folder: Path, before_s: float) -> bool:
-    if folder.name.startswith(_GONE):  # its owner was killed while it cleaned
+    if folder.name.startswith(GONE):  # its owner was killed while it cleaned
         shutil.rmtree(folder, ignore_errors=True)
         return True
     lock = folder / _LOCK
@@ -123,7 +133,7 @@ def _removed(folder: Path, before_s: float) -> bool:
         return False
     try:
         # Renamed first: whoever is killed here must not leave half of a folder to go on with.
-        gone = folder.rename(folder.with_name(_GONE + folder.name))
+        gone = folder.rename(folder.with_name(GONE + folder.name))
         shutil.rmtree(gone, ignore_errors=True)
     finally:
         os.close(handle)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from whet.data.store import SampleStore
 from whet.data.text import TextTransform
 from whet.search.intake.given import Given
-from whet.search.intake.samples import decoded
+from whet.search.intake.samples import clean_samples, decoded
 from whet.search.stop import Stop
 
 Decode = Callable[..., tuple[SampleStore, str]]
@@ -104,3 +106,35 @@ def test_a_damaged_store_is_read_again(decode: Decode, tmp_path: Path) -> None:
     again, same = decode(str(file))
     assert same == digest
     assert first(again) == 1.0
+
+
+def test_stores_that_no_search_uses_go_after_a_month(decode: Decode, tmp_path: Path) -> None:
+    file, other = tmp_path / "x.npz", tmp_path / "y.npz"
+    np.savez(file, x=np.zeros((4, 3), np.float32))
+    np.savez(other, x=np.ones((4, 3), np.float32))
+    used, _ = decode(str(file))
+    old, _ = decode(str(other))
+    month_s = 31 * 86_400
+    now_s = time.time()
+    known = tmp_path / "cache" / "samples" / "known"
+    for path in (used.path, old.path, *known.iterdir()):
+        os.utime(path, (now_s - month_s,) * 2)
+    again, _ = decode(str(file))  # which takes it into use
+    assert again.path == used.path
+    killed = old.path.with_name(".gone-by-a-killed-search")
+    killed.mkdir()
+    assert clean_samples(now_s) == 2
+    assert used.path.is_dir()
+    assert not old.path.exists()
+    assert not killed.exists()
+    assert len(list(known.iterdir())) == 1
+    assert first(decode(str(other))[0]) == 1.0, "it is read again"
+    assert clean_samples(now_s) == 0
+    assert clean_samples(now_s + month_s) == 2
+
+
+def test_a_cache_without_samples_has_none_to_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHET_CACHE", str(tmp_path / "nowhere"))
+    assert clean_samples() == 0
