@@ -9,7 +9,7 @@ import msgspec
 
 from whet.core.settings import Precision, Settings
 
-__all__ = ["Recipe", "Step"]
+__all__ = ["Recipe", "Step", "digest_of"]
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,6 +21,12 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def brief(self) -> str:
         inside = ", ".join(f"{key}={value}" for key, value in self.options.items())
         return f"{self.name}({inside})" if inside else self.name
+
+
+def digest_of(steps: tuple[Step, ...]) -> str:
+    """16 hex digits that are equal exactly for equal lists of passes."""
+    canonical = msgspec.json.encode(steps, order="deterministic")
+    return hashlib.sha256(canonical).hexdigest()[:16]
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,8 +43,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def build_digest(self) -> str:
         """As `digest`, over the passes only: recipes that share their graph share it."""
-        canonical = msgspec.json.encode(self.steps, order="deterministic")
-        return hashlib.sha256(canonical).hexdigest()[:16]
+        return digest_of(self.steps)
 
     @property
     def untouched(self) -> bool:

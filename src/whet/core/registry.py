@@ -35,6 +35,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
         "quantize-dynamic": "whet.optimize.graph.quantize.dynamic:QuantizeDynamic",
         "quantize-weights": "whet.optimize.graph.quantize.weights:QuantizeWeights",
         "quantize-weights-ir": "whet.optimize.graph.quantize.weights:QuantizeWeightsIr",
+        "round-weights": "whet.optimize.graph.quantize.rounding:RoundWeights",
         "restore": "whet.optimize.graph.quantize.restore:Restore",
         "restore-ir": "whet.optimize.graph.quantize.restore:RestoreIr",
     },

@@ -27,6 +27,8 @@ _CALIBRATION_ROWS: Mapping[str, int] = {
 # A calibration row takes this many times what the untouched graph takes for one: its statistics
 # are collected operator by operator, and biases are corrected on some rows once more.
 _COLLECTING = 3.0
+# Rounding weights in advance takes about as long as calibrating on this many rows.
+_ROUNDING_ROWS = 400
 
 
 def usual_s(recipe: Recipe, trials: Iterable[Trial], *, repair_rows: int) -> float:
@@ -45,13 +47,16 @@ def usual_s(recipe: Recipe, trials: Iterable[Trial], *, repair_rows: int) -> flo
     row_s = _fastest_row_s(known)
 
     def calibration_s(of: Recipe) -> float:
-        return _COLLECTING * row_s * min(repair_rows, _calibration_rows(of))
+        rows = min(repair_rows, _calibration_rows(of)) + (_ROUNDING_ROWS if _rounds(of) else 0)
+        return _COLLECTING * row_s * rows
 
     own_s = calibration_s(recipe)
     took = [
         (t.recipe.runtime, t.seconds + max(0.0, own_s - calibration_s(t.recipe)))
         for t in known
         if bool(t.recipe.steps) == bool(recipe.steps) and t.status is Status.OK
+        # What rounding took says nothing of candidates without it.
+        if not _rounds(t.recipe) or _rounds(recipe)
     ]
     like = [s for runtime, s in took if runtime == recipe.runtime]
     if like:
@@ -95,9 +100,13 @@ def _fastest_row_s(trials: Iterable[Trial]) -> float:
 
 
 def _calibration_rows(recipe: Recipe) -> int:
-    rows = (
+    rows = [
         step.options.get("subset_size", _CALIBRATION_ROWS[step.name])
         for step in recipe.steps
         if step.name in _CALIBRATION_ROWS
-    )
+    ]
     return max(rows, default=0)
+
+
+def _rounds(recipe: Recipe) -> bool:
+    return any(step.name == "round-weights" for step in recipe.steps)

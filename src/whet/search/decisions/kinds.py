@@ -1,6 +1,6 @@
 """Candidates that only their calibration tells apart; pure.
 
-How ranges are estimated, on how many samples, and how biases are corrected
+How ranges are estimated, on how many samples, how weights are rounded and how biases are corrected
 decides the numbers in a quantised graph, not its layers and their precisions. Such
 candidates run at one speed; where their timings differ, the machine did. So
 between them quality decides, which is the same in every search, and their
@@ -27,6 +27,8 @@ __all__ = ["answer_kind", "engine_kind", "one_of_each_answer", "safest_of_each_k
 
 # Options of the quantisers that change numbers only.
 _CALIBRATION = frozenset({"subset_size", "ranges", "bias", "calibration", "percentile", "seed"})
+# Passes that do the same.
+_NUMBERS = frozenset({"round-weights"})
 
 
 def engine_kind(recipe: Recipe) -> str:
@@ -36,6 +38,7 @@ def engine_kind(recipe: Recipe) -> str:
             step, options={k: v for k, v in step.options.items() if k not in _CALIBRATION}
         )
         for step in recipe.steps
+        if step.name not in _NUMBERS
     )
     return msgspec.structs.replace(recipe, steps=steps).digest()
 

@@ -16,9 +16,10 @@ from statistics import NormalDist
 
 from whet.core.evidence import OutputCheck, Quality
 
-__all__ = ["LIKELY", "Outlook", "outlook"]
+__all__ = ["LIKELY", "SURE", "Outlook", "outlook"]
 
 LIKELY = 0.5  # chance of being certified from which on a candidate counts as promising
+SURE = 0.7  # and from which on nothing safer is looked for
 
 _NORMAL = NormalDist()
 _BALANCES = frozenset({"top1", "top5"})  # metrics whose drop is such a balance

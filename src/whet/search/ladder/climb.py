@@ -2,8 +2,8 @@
 
 Rung 1 runs the untouched graph on every runtime, rung 0 then says what is
 reachable (its int8 probe is a real candidate, quantised with a handful of
-samples), rung 2 quantises and, where that costs too much quality, searches
-the algorithm and restores the layers that hurt.
+samples), rung 2 quantises and, where that costs too much quality, rounds
+weights with care, searches the algorithm and restores the layers that hurt.
 
 With a latency limit the climb stops as soon as a candidate keeps the contract
 with slack; without one it goes on while anything promising is left.
@@ -36,6 +36,7 @@ from whet.search.ladder.polish import (
     rework,
 )
 from whet.search.ladder.refine import refine
+from whet.search.ladder.rounding import round_with_care
 from whet.search.ladder.trials import Trials
 from whet.search.ladder.waves import enough, good, share_allowed, short_of_room, wave
 from whet.search.setup import Setup
@@ -151,6 +152,8 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     if short_of_room(setup, trials):
         share = share_allowed(setup, trials)
         wave(trials, 2, rungs.weights_only(settings, share=share), stop=setup)
+    if not enough(setup, trials):
+        round_with_care(setup, trials)
     retune(setup, trials, axes, most=FEW)
     wave(trials, 2, rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):

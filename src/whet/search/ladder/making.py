@@ -37,6 +37,7 @@ def engine_for(setup: Setup, recipe: Recipe, left_s: float, cancel: threading.Ev
         settings=recipe.settings,
         cache=str(setup.cache),
         workdir=str(setup.workdir / "built" / recipe.build_digest()),
+        shelf=str(setup.workdir / "built"),
         threads=setup.threads,
         seed=setup.seed,
         sizes=setup.sizes,

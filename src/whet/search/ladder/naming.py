@@ -8,6 +8,8 @@ from whet.core.recipe import Recipe, Step
 
 __all__ = ["kind_of", "name_of"]
 
+# What a pass before the one that names the kind adds to the name.
+_BEFORE = {"round-weights": "rounded in advance", "tidy": "tidied", "fuse": "fused"}
 _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 
 
@@ -74,7 +76,13 @@ def _settings_apart(recipe: Recipe, other: Recipe) -> list[str]:
 def _options_apart(recipe: Recipe, other: Recipe) -> list[str]:
     own = {key: value for step in recipe.steps for key, value in step.options.items()}
     its = {key: value for step in other.steps for key, value in step.options.items()}
-    words = [f"{_plain(k)} {_short(v)}" for k, v in own.items() if its.get(k) != v]
+    passes = {step.name for step in other.steps}
+    words = [
+        _BEFORE[step.name]
+        for step in recipe.steps
+        if step.name in _BEFORE and step.name not in passes
+    ]
+    words += [f"{_plain(k)} {_short(v)}" for k, v in own.items() if its.get(k) != v]
     return words + [f"default {_plain(k)}" for k in its if k not in own]
 
 

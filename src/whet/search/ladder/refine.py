@@ -21,7 +21,7 @@ from whet.optimize.graph.quantize.sensitivity import Sensitivity
 from whet.optimize.graph.quantize.space import ranked_by, restored, suggest
 from whet.search.decisions.decide import expected_bound, promising
 from whet.search.decisions.figures import damage, is_untouched, query_ms, speed
-from whet.search.decisions.outlook import LIKELY
+from whet.search.decisions.outlook import LIKELY, SURE
 from whet.search.ladder.assay import layers_of
 from whet.search.ladder.trials import Trials
 from whet.search.setup import Setup
@@ -30,7 +30,6 @@ from whet.search.workers.jobs import SensitivityJob
 
 __all__ = ["refine"]
 
-_SURE = 0.7  # chance of being certified from which on nothing safer is looked for
 _GAIN = 1.05  # a candidate this much faster than the best that is safe is worth rescuing
 _SUGGESTIONS = 6
 _ASKS = 10
@@ -39,7 +38,7 @@ _RANKING = 3.0  # ranking the layers takes at least this many times what the can
 
 def refine(setup: Setup, trials: Trials) -> None:
     """Rescue the fastest quantised candidates whose quality isn't safe."""
-    base = _worth_rescuing(setup, trials, _SURE)
+    base = _worth_rescuing(setup, trials, SURE)
     if base is not None:
         _restore(setup, trials, base)
     if _worth_rescuing(setup, trials, LIKELY) is not None:
@@ -97,7 +96,7 @@ def _restore(setup: Setup, trials: Trials, base: Trial) -> None:
             return
         trial = trials.judge(trial)
         restore.tell(
-            quality_ok=promising(trial, setup.contract, n, least=_SURE),
+            quality_ok=promising(trial, setup.contract, n, least=SURE),
             drop=damage(trial),
             ms=query_ms(trial.latency),
             beaten=_beaten(setup, trials, trial),
@@ -108,7 +107,7 @@ def _beaten(setup: Setup, trials: Trials, trial: Trial) -> bool:
     """Whether something that is safe already was measured to be as fast."""
     others = [t for t in trials.all.values() if t.id != trial.id]
     measured = trial.speedup is not None
-    return measured and speed(trial) <= _fastest_safe(setup, others, _SURE)
+    return measured and speed(trial) <= _fastest_safe(setup, others, SURE)
 
 
 def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | None:
@@ -133,6 +132,7 @@ def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | Non
         repair=setup.repair.ref(),
         runtime=base.recipe.runtime,
         workdir=str(setup.workdir / "sensitivity" / base.recipe.build_digest()),
+        shelf=str(setup.workdir / "built"),
         threads=setup.threads,
         seed=setup.seed,
     )

@@ -24,6 +24,7 @@ from whet.data.transform import Transform
 from whet.errors import RequirementError
 from whet.optimize.graph.quantize.sensitivity import Sensitivity
 from whet.optimize.graph.traffic import Traffic
+from whet.search.workers.built import BuiltGraph, built, built_graph, keep
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +109,8 @@ class Exported(_Message, frozen=True):
 class MakeJob(_Message, frozen=True):
     """A recipe to carry out: passes over the graph, then the runtime's compiler.
 
-    ``sizes`` are those of symbols to count the new graph's memory traffic at.
+    ``workdir`` is the graph's own folder, ``shelf`` where those of all graphs stand; ``sizes``
+    are those of symbols to count the new graph's memory traffic at.
     """
 
     steps: tuple[Step, ...]
@@ -119,6 +121,7 @@ class MakeJob(_Message, frozen=True):
     settings: Settings
     cache: str
     workdir: str
+    shelf: str
     threads: int
     seed: int
     sizes: dict[str, int] = {}
@@ -145,6 +148,7 @@ class SensitivityJob(_Message, frozen=True):
     repair: StoreRef
     runtime: str
     workdir: str
+    shelf: str
     threads: int
     seed: int
 
@@ -204,7 +208,11 @@ def make_engine(job: MakeJob) -> Made:
     from whet.runtimes.registry import get
 
     from_torch = job.program is not None and job.runtime in {"torch", "inductor"}
-    made = _BuiltGraph(job.program, ()) if from_torch and job.program else _built(job)
+    if from_torch and job.program:
+        made = BuiltGraph(job.program, ())
+    else:
+        ctx = Context(Path(job.workdir), job.graph, open_ref(job.repair), job.threads, job.seed)
+        made = built(job.steps, job.graph, ctx, Path(job.shelf), job.sizes)
     graph = made.graph
     engine = EngineCache(Path(job.cache)).compiled(get(job.runtime), graph, job.settings)
     return Made(graph, str(engine), made.notes, traffic=made.traffic)
@@ -216,7 +224,7 @@ def sensitivity(job: SensitivityJob) -> Sensitivity:
     Raises:
         PassError: the graph can't be quantised like this.
     """
-    from whet.optimize.build import build, pass_of
+    from whet.optimize.build import pass_of
     from whet.optimize.graph.quantize.nncf import NncfOptions
     from whet.optimize.graph.quantize.restore import opener
     from whet.optimize.graph.quantize.sensitivity import group_damage
@@ -227,70 +235,12 @@ def sensitivity(job: SensitivityJob) -> Sensitivity:
         return msgspec.json.decode(done.read_bytes(), type=Sensitivity)
     folder.mkdir(parents=True, exist_ok=True)
     ctx = Context(folder, job.graph, open_ref(job.repair), job.threads, job.seed)
-    graph = build(job.before, job.graph, ctx).model
+    graph = built_graph(job.before, job.graph, ctx, Path(job.shelf)).graph
     quantiser = pass_of(job.quantiser)
     if not isinstance(quantiser, NncfOptions):
         raise RequirementError(
             f"The layers of '{job.quantiser.name}' can't be ranked.", "Quantise by NNCF."
         )
     found = group_damage(graph, quantiser, ctx, opener(job.runtime, job.threads))
-    _keep(done, found)
+    keep(done, found)
     return found
-
-
-class _BuiltGraph(_Message, frozen=True):
-    """What is kept beside a built graph, so that it isn't built twice."""
-
-    graph: Artifact
-    notes: tuple[Note, ...]
-    traffic: Traffic | None = None
-
-
-def _built(job: MakeJob) -> _BuiltGraph:
-    if not job.steps:
-        return _BuiltGraph(job.graph, ())
-    from whet.optimize.build import build
-
-    folder = Path(job.workdir)
-    done = folder / "built.json"
-    if done.exists():
-        return msgspec.json.decode(done.read_bytes(), type=_BuiltGraph)
-    folder.mkdir(parents=True, exist_ok=True)
-    ctx = Context(
-        workdir=folder,
-        reference=job.graph,
-        repair=open_ref(job.repair),
-        threads=job.threads,
-        seed=job.seed,
-    )
-    result = build(job.steps, job.graph, ctx)
-    if not result.changed:
-        raise RequirementError(
-            f"{_listed(job.steps)} found nothing to change in this graph.",
-            "Take the untouched graph.",
-        )
-    kept = _BuiltGraph(result.model, result.notes, _traffic(result.model, job.sizes))
-    _keep(done, kept)
-    return kept
-
-
-def _listed(steps: tuple[Step, ...]) -> str:
-    names = [f"'{step.name}'" for step in steps]
-    return f"The pass {names[0]}" if len(names) == 1 else f"The passes {' and '.join(names)}"
-
-
-def _keep(done: Path, value: msgspec.Struct) -> None:
-    """Written last and renamed: what was cut off is made again."""
-    beside = done.with_suffix(".part")
-    beside.write_bytes(msgspec.json.encode(value))
-    beside.replace(done)
-
-
-def _traffic(graph: Artifact, sizes: dict[str, int]) -> Traffic | None:
-    """Traffic of a built graph; ``None`` where it can't be counted, so that it is estimated."""
-    from whet.optimize.graph.traffic import traffic_of
-
-    try:
-        return traffic_of(graph, sizes)
-    except Exception:  # noqa: BLE001 - a figure on paper must not cost a candidate
-        return None

@@ -76,3 +76,16 @@ def test_in_a_hurry_int8_comes_before_further_settings() -> None:
     assert not hurried(float("inf"), probe_s=9.0, int8_s=9.5)
     # A slow network is in a hurry where a small one isn't.
     assert hurried(100.0, probe_s=20.0, int8_s=60.0)
+
+
+def test_rounding_takes_longer_and_says_nothing_of_candidates_without_it() -> None:
+    untouched = msgspec.structs.replace(
+        took("openvino", 3.0, steps=False), latency=latency(20.0 / 0.9)
+    )
+    plain = took("openvino", 20.0, steps=True)
+    rounded = Recipe((Step("round-weights"), *STEPS), "openvino", Settings())
+    slow = Trial(rounded.digest(), "rounded", rounded, 2, Status.OK, 70.0)
+    assert usual("openvino", untouched, plain, slow) == 20.0
+    first = usual_s(rounded, [untouched, plain], repair_rows=300)
+    assert first > usual("openvino", untouched, plain) + 10
+    assert usual_s(rounded, [untouched, plain, slow], repair_rows=300) >= 70.0

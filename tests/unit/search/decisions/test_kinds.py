@@ -60,6 +60,12 @@ def test_what_changes_the_work(other: Recipe) -> None:
     assert engine_kind(other) != engine_kind(recipe())
 
 
+def test_rounding_weights_in_advance_does_not_change_the_work() -> None:
+    plain = recipe()
+    rounded = msgspec.structs.replace(plain, steps=(Step("round-weights"), *plain.steps))
+    assert engine_kind(rounded) == engine_kind(plain)
+
+
 def test_quality_decides_between_those_of_one_kind() -> None:
     lucky = tried(recipe(subset_size=8), 2.4, quality(0.004))
     safe = tried(recipe(), 1.6, quality(0.001))

@@ -68,3 +68,10 @@ def test_names_never_repeat() -> None:
             name = name_of(recipe, taken)
             assert name not in taken
             taken[name] = recipe
+
+
+def test_a_pass_before_the_quantiser_is_named() -> None:
+    plain = Recipe((Step("quantize-nncf"),), "onnxruntime", Settings())
+    rounded = Recipe((Step("round-weights"), Step("quantize-nncf")), "onnxruntime", Settings())
+    taken = {"onnxruntime int8": plain}
+    assert name_of(rounded, taken) == "onnxruntime int8 (rounded in advance)"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from whet.core.artifact import Artifact
-from whet.core.recipe import Step
+from whet.core.recipe import Step, digest_of
 from whet.core.settings import Settings
 from whet.data.readers import open_samples
 from whet.data.store import write_store
@@ -21,7 +21,8 @@ TIDY = (Step("tidy"), Step("fuse"))
 
 def job(graph: Artifact, folder: Path, *steps: Step) -> MakeJob:
     rows = np.random.default_rng(0).random((8, 3, 8, 8), dtype=np.float32)
-    store = write_store(open_samples({"input": rows}), folder / "samples", limit=8, seed=0)
+    place = folder / "samples" / digest_of(steps)
+    store = write_store(open_samples({"input": rows}), place, limit=8, seed=0)
     return MakeJob(
         steps=steps,
         graph=graph,
@@ -30,7 +31,8 @@ def job(graph: Artifact, folder: Path, *steps: Step) -> MakeJob:
         runtime="onnxruntime",
         settings=Settings(),
         cache=str(folder / "cache"),
-        workdir=str(folder / "built"),
+        workdir=str(folder / "built" / digest_of(steps)),
+        shelf=str(folder / "built"),
         threads=1,
         seed=0,
     )
@@ -48,3 +50,16 @@ def test_passes_that_change_something_make_an_engine(tmp_path: Path) -> None:
     made = make_engine(job(graph, tmp_path, *TIDY))
     assert made.graph.size_bytes() < graph.size_bytes()
     assert Path(made.engine).exists()
+
+
+def test_candidates_that_begin_with_a_slow_pass_share_its_graph(tmp_path: Path) -> None:
+    graph, first = plain(tmp_path), Step("round-weights")
+    cast, fp16 = Step("cast", {"smallest": 1}), Step("cast", {"compute": True})
+    one = make_engine(job(graph, tmp_path, first, cast))
+    shared = tmp_path / "built" / digest_of((first,)) / "built.json"
+    written = shared.stat().st_mtime_ns
+    other = make_engine(job(graph, tmp_path, first, fp16))
+    assert shared.stat().st_mtime_ns == written
+    assert one.graph.path != other.graph.path
+    alone = make_engine(job(graph, tmp_path, first))
+    assert Path(alone.graph.path).is_relative_to(shared.parent)

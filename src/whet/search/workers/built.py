@@ -1,0 +1,102 @@
+"""The graph that a list of passes makes, built once; for worker processes.
+
+What is kept lies beside the graph. Candidates that begin with the same slow pass share its
+graph, built in a folder of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from whet.core.artifact import Artifact
+from whet.core.context import Context
+from whet.core.note import Note
+from whet.core.recipe import Step, digest_of
+from whet.errors import RequirementError
+from whet.optimize.graph.traffic import Traffic
+
+__all__ = ["BuiltGraph", "built", "built_graph", "keep"]
+
+_SLOW = frozenset({"round-weights"})  # takes up to a minute, and several quantisers may follow
+
+
+class BuiltGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept beside a built graph, so that it isn't built twice."""
+
+    graph: Artifact
+    notes: tuple[Note, ...]
+    traffic: Traffic | None = None
+
+
+def built(
+    steps: tuple[Step, ...], graph: Artifact, ctx: Context, shelf: Path, sizes: Mapping[str, int]
+) -> BuiltGraph:
+    """The graph with what is known of it.
+
+    Args:
+        steps: in order; none gives the graph itself.
+        graph: the untouched one.
+        ctx: its workdir is the graph's own folder.
+        shelf: where the folders of built graphs stand, each named by the digest of its steps.
+        sizes: of symbols to count the memory traffic at.
+
+    Raises:
+        PassError, OptionError: as the pass says; also where the passes change nothing, since
+            that engine is the untouched graph's.
+    """
+    if not steps:
+        return BuiltGraph(graph, ())
+    done = ctx.workdir / "built.json"
+    if done.exists():
+        return msgspec.json.decode(done.read_bytes(), type=BuiltGraph)
+    made = built_graph(steps, graph, ctx, shelf)
+    kept = BuiltGraph(made.graph, made.notes, _traffic(made.graph, sizes))
+    keep(done, kept)
+    return kept
+
+
+def built_graph(steps: tuple[Step, ...], graph: Artifact, ctx: Context, shelf: Path) -> BuiltGraph:
+    """As `built`, but only what comes of the slow first passes is kept."""
+    from whet.optimize.build import build
+
+    if not steps:
+        return BuiltGraph(graph, ())
+    ctx.workdir.mkdir(parents=True, exist_ok=True)
+    first = steps[:1]
+    if len(steps) > 1 and first[0].name in _SLOW:
+        start = built(first, graph, replace(ctx, workdir=shelf / digest_of(first)), shelf, {})
+        result = build(steps[1:], start.graph, ctx)
+        return BuiltGraph(result.model, (*start.notes, *result.notes))
+    result = build(steps, graph, ctx)
+    if not result.changed:
+        raise RequirementError(
+            f"{_listed(steps)} found nothing to change in this graph.",
+            "Take the untouched graph.",
+        )
+    return BuiltGraph(result.model, result.notes)
+
+
+def keep(done: Path, value: msgspec.Struct) -> None:
+    """Written last and renamed: what was cut off is made again."""
+    beside = done.with_suffix(".part")
+    beside.write_bytes(msgspec.json.encode(value))
+    beside.replace(done)
+
+
+def _listed(steps: tuple[Step, ...]) -> str:
+    names = [f"'{step.name}'" for step in steps]
+    return f"The pass {names[0]}" if len(names) == 1 else f"The passes {' and '.join(names)}"
+
+
+def _traffic(graph: Artifact, sizes: Mapping[str, int]) -> Traffic | None:
+    """Traffic of a built graph; ``None`` where it can't be counted, so that it is estimated."""
+    from whet.optimize.graph.traffic import traffic_of
+
+    try:
+        return traffic_of(graph, dict(sizes))
+    except Exception:  # noqa: BLE001 - a figure on paper must not cost a candidate
+        return None
