@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, final
 
@@ -105,7 +106,14 @@ class OpenVinoRuntime:
             load = functools.partial(_import_blob, engine, settings)
         loaded = load()
         model = loaded.model
-        check_ports(self.name, signature, *map(_ports, (model.inputs, model.outputs)))
+        inputs, outputs = (
+            _ports(nodes, {spec.name for spec in specs})
+            for nodes, specs in (
+                (model.inputs, signature.inputs),
+                (model.outputs, signature.outputs),
+            )
+        )
+        check_ports(self.name, signature, inputs, outputs)
         _check_precision(model, settings)
         padding = Padding(signature, settings.round_up) if settings.round_up else None
         return OpenVinoSession(
@@ -203,18 +211,24 @@ def _check_precision(compiled: openvino.CompiledModel, settings: Settings) -> No
         )
 
 
-def _ports(nodes: list[openvino.ConstOutput]) -> list[Port]:
-    """Ports under the name that the graph gave them; bf16 stands as the float32 we return."""
+def _ports(nodes: list[openvino.ConstOutput], wanted: Collection[str]) -> list[Port]:
+    """Ports under the names that the graph gave them; bf16 stands as the float32 we return.
+
+    A port has several names where an operator that does nothing was taken out: those
+    of the values on both sides of it. Those that are wanted count, each of them.
+    """
     ports = []
     for node in nodes:
-        name = min(node.get_names(), default="")
+        names = node.get_names()
+        known = sorted(names.intersection(wanted)) or [min(names, default="")]
         shape = node.get_partial_shape()
         sizes = (
             None
             if shape.rank.is_dynamic
             else tuple(d.get_length() if d.is_static else None for d in shape)
         )
-        ports.append(Port(name, _dtype(node.get_element_type().get_type_name()), sizes))
+        dtype = _dtype(node.get_element_type().get_type_name())
+        ports += [Port(name, dtype, sizes) for name in known]
     return ports
 
 

@@ -13,6 +13,7 @@ from whet.core.artifact import Artifact, Format
 from whet.core.settings import Precision, Settings
 from whet.core.spec import Signature, TensorSpec
 from whet.errors import EngineError, OptionError, UnsupportedOperatorError
+from whet.optimize.graph.io import write_onnx
 from whet.runtimes.cpu import cpu_flags
 from whet.runtimes.ov import OpenVinoRuntime
 from whet.runtimes.settings_space import precisions
@@ -105,6 +106,25 @@ def test_bfloat16_outputs_come_as_float32(tmp_path: Path) -> None:
     assert answer.dtype == np.float32
     np.testing.assert_allclose(answer, values, rtol=2**-7)
     assert ((answer.view(np.uint32) & 0xFFFF) == 0).all()
+
+
+@pytest.mark.parametrize("inner", ["a_inner", "z_inner"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_port_may_have_several_names(tmp_path: Path, inner: str, compiled: bool) -> None:
+    # OpenVINO takes the Identity out, and the port has the names of both of its sides.
+    body = (
+        f"g (float[n, 2, 4, 4] x) => (float[n, 3, 4, 4] y, float[n, 3, 4, 4] z) {{\n"
+        f"{inner} = Conv (x, w)\n y = Identity ({inner})\n z = Identity (y)\n}}"
+    )
+    w = np.random.default_rng(0).standard_normal((3, 2, 1, 1)).astype(np.float32)
+    graph = write_onnx(make_graph(body, {"w": w}), tmp_path, "graph")
+    engine = RUNTIME.compile(graph, Settings(), tmp_path) if compiled else graph.file
+    x = np.random.default_rng(1).standard_normal((2, 2, 4, 4)).astype(np.float32)
+    want = np.einsum("oi,nihw->nohw", w[:, :, 0, 0], x)
+    with RUNTIME.open(engine, graph, Settings()) as session:
+        found = session.run({"x": x})
+    for name in ("y", "z"):
+        np.testing.assert_allclose(found[name], want, rtol=1e-4, atol=1e-5)
 
 
 def test_an_unknown_operator_has_a_type_of_its_own(tmp_path: Path) -> None:
