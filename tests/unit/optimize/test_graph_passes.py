@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -157,6 +158,42 @@ def test_folding_never_changes_the_answer(
     assert sum(fold_affine(model).values()) == 1
     assert len(model.graph.node) == 1
     assert largest_difference(want, run_proto(model, inputs)) < 1e-5
+
+
+def _deep(layers: int) -> onnx.ModelProto:
+    """Convolutions with a scale, a shift and a rectifier behind each."""
+    draw = np.random.default_rng(0).standard_normal
+    weights = {f"w{i}": draw((2, 2, 1, 1)).astype(np.float32) for i in range(layers)}
+    weights |= {f"k{i}": draw((2, 1, 1)).astype(np.float32) for i in range(layers)}
+    lines = [
+        f"c{i} = Conv (r{i}, w{i})\n m{i} = Mul (c{i}, k{i})\n a{i} = Add (m{i}, k{i})\n"
+        f"r{i + 1} = Relu (a{i})"
+        for i in range(layers)
+    ]
+    head = f"g (float[n, 2, 3, 3] r0) => (float[n, 2, 3, 3] r{layers})"
+    return make_graph(f"{head} {{\n" + "\n".join(lines) + "\n}", weights)
+
+
+def test_folding_takes_what_follows_the_folded_and_leaves_nothing_behind() -> None:
+    model = _deep(3)
+    inputs = {"r0": np.random.default_rng(1).standard_normal((2, 2, 3, 3)).astype(np.float32)}
+    want = run_proto(model, inputs)
+    assert fold_affine(model) == Counter({"Conv + Mul": 3, "Conv + Add": 3})
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Relu"] * 3
+    assert len(model.graph.initializer) == 6
+    assert largest_difference(want, run_proto(model, inputs)) < 1e-5
+
+
+def test_folding_takes_time_in_proportion_to_the_layers() -> None:
+    def seconds(layers: int) -> float:
+        model = _deep(layers)
+        started = time.process_time()
+        assert sum(fold_affine(model).values()) == 2 * layers
+        return time.process_time() - started
+
+    seconds(10)
+    # 64 times as much where each fold looks at the whole graph.
+    assert seconds(400) < 20 * min(seconds(50) for _ in range(3))
 
 
 PICTURES = ImageTransform(size=(8, 8), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet._optional import require
-from whet.optimize.graph.names import fresh_name, subgraphs
+from whet.optimize.graph.names import subgraphs, unused_name, value_names
 
 if TYPE_CHECKING:
     import onnx
@@ -41,42 +41,95 @@ class _Map:
     shift: Floats
 
 
+class _Values:
+    """What is known of a graph's values, kept up to date while it is folded.
+
+    Attributes:
+        constants: the weights by name.
+        uses: how often each value is read, in the graphs inside and as an output too.
+        makers: the node behind each value.
+    """
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        self.constants = {tensor.name: tensor for tensor in graph.initializer}
+        self.uses = Counter(
+            name for part in subgraphs(graph) for node in part.node for name in node.input
+        )
+        self.uses.update(value.name for value in graph.output)
+        self.makers = {name: node for node in graph.node for name in node.output}
+        self._names = value_names(graph)
+        self._loose: set[str] = set()
+
+    def add(self, values: Floats, like: onnx.TensorProto, ending: str) -> str:
+        """A new weight of the type of ``like``; its name."""
+        onnx = require("onnx", "fold a graph")
+        name = unused_name(self._names, f"{like.name}_{ending}")
+        kind = onnx.helper.tensor_dtype_to_np_dtype(like.data_type)
+        self._graph.initializer.append(onnx.numpy_helper.from_array(values.astype(kind), name))
+        self.constants[name] = self._graph.initializer[-1]
+        self._names.add(name)
+        return name
+
+    def read(self, node: onnx.NodeProto, inputs: list[str]) -> None:
+        """Let a node read other values."""
+        self._loose.update(node.input)
+        self.uses.subtract(node.input)
+        self.uses.update(inputs)
+        node.input[:] = inputs
+
+    def drop(self, nodes: set[int]) -> None:
+        """Take out nodes by their places, and the weights that were read and no longer are."""
+        for place in sorted(nodes, reverse=True):
+            del self._graph.node[place]
+        for place in range(len(self._graph.initializer) - 1, -1, -1):
+            name = self._graph.initializer[place].name
+            if name in self._loose and not self.uses[name]:
+                del self._graph.initializer[place]
+
+
 def fold_affine(model: onnx.ModelProto) -> Counter[str]:
-    """Fold all that can be folded, in place; how many of each ``"Conv + Mul"``."""
+    """Fold all that can be folded, in place; how many of each ``"Conv + Mul"``.
+
+    One walk in the order of execution is enough: a map is folded into what stands before
+    it, so that only maps behind it can become foldable.
+    """
     done: Counter[str] = Counter()
-    while (folded := _fold_one(model.graph)) is not None:
-        done[folded] += 1
+    values = _Values(model.graph)
+    gone: set[int] = set()
+    for place, node in enumerate(model.graph.node):
+        linear = _linear(node, values)
+        if linear is not None:
+            done[f"{linear.op_type} + {node.op_type}"] += 1
+            gone.add(place)
+    values.drop(gone)
     return done
 
 
-def _fold_one(graph: onnx.GraphProto) -> str | None:
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    uses = Counter(name for part in subgraphs(graph) for node in part.node for name in node.input)
-    uses.update(value.name for value in graph.output)
-    makers = {name: node for node in graph.node for name in node.output}
-    for node in graph.node:
-        if node.op_type not in _AFFINE or node.domain or len([n for n in node.output if n]) != 1:
-            continue
-        source, constant = _operands(node, constants)
-        linear = makers.get(source)
-        if linear is None or linear.op_type not in _LINEAR or linear.domain or uses[source] != 1:
-            continue
-        weight = constants.get(linear.input[1])
-        bias_name = linear.input[2] if len(linear.input) > 2 else ""
-        if weight is None or (bias_name and bias_name not in constants) or not _is_plain(linear):
-            continue
-        channels, rank = _channels(linear, weight)
-        if bias_name and not _is_per_channel(constants[bias_name], channels):
-            continue
-        affine = _affine(node, constant, constants, channels, rank)
-        if affine is None:
-            continue
-        _rewrite(graph, linear, constants, affine)
-        linear.output[0] = node.output[0]
-        graph.node.remove(node)
-        _drop(graph, {*node.input, weight.name, bias_name} - {source, ""})
-        return f"{linear.op_type} + {node.op_type}"
-    return None
+def _linear(node: onnx.NodeProto, values: _Values) -> onnx.NodeProto | None:
+    """Fold a node into the one before it where that can be done; that one then stands for both."""
+    constants = values.constants
+    if node.op_type not in _AFFINE or node.domain or len([n for n in node.output if n]) != 1:
+        return None
+    source, constant = _operands(node, constants)
+    linear = values.makers.get(source)
+    if linear is None or linear.op_type not in _LINEAR or linear.domain or values.uses[source] != 1:
+        return None
+    weight = constants.get(linear.input[1])
+    bias_name = linear.input[2] if len(linear.input) > 2 else ""
+    if weight is None or (bias_name and bias_name not in constants) or not _is_plain(linear):
+        return None
+    channels, rank = _channels(linear, weight)
+    if bias_name and not _is_per_channel(constants[bias_name], channels):
+        return None
+    affine = _affine(node, constant, constants, channels, rank)
+    if affine is None:
+        return None
+    _rewrite(linear, values, affine)
+    values.read(node, [])
+    linear.output[0] = node.output[0]
+    values.makers[node.output[0]] = linear
+    return linear
 
 
 def _operands(
@@ -168,36 +221,16 @@ def _per_channel(value: Floats, channels: int, rank: int) -> Floats | None:
     return value.reshape(-1) if shape == (1, channels, *(1,) * (rank - 2)) else None
 
 
-def _rewrite(
-    graph: onnx.GraphProto,
-    linear: onnx.NodeProto,
-    constants: dict[str, onnx.TensorProto],
-    affine: _Map,
-) -> None:
-    onnx = require("onnx", "fold a graph")
-    tensor = constants[linear.input[1]]
+def _rewrite(linear: onnx.NodeProto, values: _Values, affine: _Map) -> None:
+    tensor = values.constants[linear.input[1]]
     weight = _array(tensor)
     axis = _channel_axis(linear)
     shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
-    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
     has_bias = len(linear.input) > 2 and bool(linear.input[2])
-    bias = _array(constants[linear.input[2]]).reshape(-1) if has_bias else np.zeros(1)
+    bias = _array(values.constants[linear.input[2]]).reshape(-1) if has_bias else np.zeros(1)
     # A weight that others use as well stays; the new one gets a name of its own.
+    folded = tensor.name
     if not np.all(affine.scale == 1):
-        name = fresh_name(graph, f"{tensor.name}_folded")
-        graph.initializer.append(
-            onnx.numpy_helper.from_array((weight * affine.scale.reshape(shape)).astype(kind), name)
-        )
-        linear.input[1] = name
-    name = fresh_name(graph, f"{tensor.name}_bias")
+        folded = values.add(weight * affine.scale.reshape(shape), tensor, "folded")
     moved = np.broadcast_to(bias, affine.scale.shape) * affine.scale + affine.shift
-    graph.initializer.append(onnx.numpy_helper.from_array(moved.astype(kind), name))
-    del linear.input[2:]
-    linear.input.append(name)
-
-
-def _drop(graph: onnx.GraphProto, names: set[str]) -> None:
-    used = {name for part in subgraphs(graph) for node in part.node for name in node.input}
-    used |= {value.name for value in graph.output}
-    for tensor in [t for t in graph.initializer if t.name in names - used]:
-        graph.initializer.remove(tensor)
+    values.read(linear, [linear.input[0], folded, values.add(moved, tensor, "bias")])

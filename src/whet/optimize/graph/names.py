@@ -16,6 +16,8 @@ __all__ = [
     "settle_sizes",
     "sort_nodes",
     "subgraphs",
+    "unused_name",
+    "value_names",
 ]
 
 
@@ -30,7 +32,8 @@ def subgraphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
                 yield from subgraphs(inner)
 
 
-def _value_names(graph: onnx.GraphProto) -> set[str]:
+def value_names(graph: onnx.GraphProto) -> set[str]:
+    """Names of all values of the graph and of the graphs inside it."""
     names: set[str] = set()
     for part in subgraphs(graph):
         names.update(value.name for value in (*part.input, *part.output, *part.value_info))
@@ -43,10 +46,11 @@ def _value_names(graph: onnx.GraphProto) -> set[str]:
 
 def fresh_name(graph: onnx.GraphProto, stem: str) -> str:
     """``stem``, or ``stem`` with a number, such that no value has that name yet."""
-    return _unused(_value_names(graph), stem)
+    return unused_name(value_names(graph), stem)
 
 
-def _unused(taken: set[str], stem: str) -> str:
+def unused_name(taken: set[str], stem: str) -> str:
+    """``stem``, or ``stem`` with a number, such that it isn't among those taken."""
     if stem not in taken:
         return stem
     return next(name for n in range(1, len(taken) + 2) if (name := f"{stem}_{n}") not in taken)
@@ -62,11 +66,11 @@ def rename_values(graph: onnx.GraphProto, wanted: Mapping[str, str]) -> None:
     wanted = {old: new for old, new in wanted.items() if old != new}
     if not wanted:
         return
-    taken = _value_names(graph)
+    taken = value_names(graph)
     moves = dict(wanted)
     for new in wanted.values():
         if new in taken and new not in wanted:
-            moves[new] = _unused(taken | set(moves.values()), f"{new}_inner")
+            moves[new] = unused_name(taken | set(moves.values()), f"{new}_inner")
     for part in subgraphs(graph):
         for value in (*part.input, *part.output, *part.value_info):
             value.name = moves.get(value.name, value.name)
