@@ -1,8 +1,10 @@
 """An ONNX file brought into the form that the passes expect.
 
 One symbol ``batch`` for the leading axis, shapes inferred, an opset that the
-quantisers know (13 or later), no weights among the inputs. What the graph
-computes stays the same, and that is checked by running both.
+quantisers know (13 or later), nodes in the order of execution, no weights among
+the inputs. What the graph computes stays the same, and that is checked by
+running both. A graph that computes in float16 computes in float32 from here on
+(`whet.optimize.graph.widen`), as a live module does.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ from whet.errors import (
 from whet.optimize.axes import BATCH, canonical_symbols, resized
 from whet.optimize.binding import match_names
 from whet.optimize.graph.io import read_onnx, signature_of, write_onnx
-from whet.optimize.graph.names import rename_symbols, rename_values
+from whet.optimize.graph.names import rename_symbols, rename_values, sort_nodes, subgraphs
 from whet.optimize.graph.runs import largest_difference, run_graph
+from whet.optimize.graph.widen import computes_in_half, widen
 from whet.optimize.intake.network import Network
+from whet.optimize.said import first_line
 
 if TYPE_CHECKING:
     import onnx
@@ -37,6 +41,8 @@ __all__ = ["adopt"]
 _OLDEST_OPSET = 13  # per-channel quantisation begins here
 _NEW_OPSET = 17
 _TOLERANCE = 1e-3
+# Float16 has 11 bits, and each of the original's operators rounds to them.
+_HALF_TOLERANCE = 3e-2
 
 
 def adopt(
@@ -60,6 +66,8 @@ def adopt(
         for old, new in zip(before.inputs, ordered, strict=True)
         if old.name != new.name
     }
+    for part in subgraphs(model.graph):
+        sort_nodes(part)
     model = _modern(network.name, model, notes)
     _drop_weight_inputs(model)
     _name_axes(model)
@@ -72,7 +80,11 @@ def adopt(
     _need_fit(signature_of(model), ordered)
     graph = write_onnx(model, folder, "network")
     back = {new: old for old, new in renamed.items()}
-    _compare(network, graph, resized(ordered, example, _small(graph.signature)), back)
+    arrays = resized(ordered, example, _small(graph.signature))
+    _compare(network, graph, arrays, back)
+    if computes_in_half(model):
+        model, graph, note = _widened(model, graph, arrays, folder)
+        notes.append(note)
     if graph.signature.batch_symbol is None:
         return _freed(model, graph, example, folder, notes)
     return graph, tuple(notes)
@@ -171,6 +183,33 @@ def _compare(
             f"'{network.name}' answers differently by {difference:.2g} after the conversion.",
             f"Export it again with opset {_NEW_OPSET} or later.",
         )
+
+
+def _widened(
+    model: onnx.ModelProto, half: Artifact, arrays: Arrays, folder: Path
+) -> tuple[onnx.ModelProto, Artifact, Note]:
+    """The graph in float32, if its answers are those of float16 but for the rounding."""
+    wide = widen(model)
+    said = "Float16 stands where it can't be widened"
+    if wide is not None:
+        wide = _with_shapes(wide)
+        trial = write_onnx(wide, folder, "wide")
+        try:
+            difference = largest_difference(run_graph(half, arrays), run_graph(trial, arrays))
+            said = f"In float32 its answers differ by {difference:.2g} of the values around"
+        except EngineError as error:
+            difference, said = float("inf"), f"In float32 it can't be run ({first_line(error)})"
+        finally:
+            for file in trial.files():
+                file.unlink(missing_ok=True)
+        if difference <= _HALF_TOLERANCE:
+            reason = (
+                "The graph computed in float16; it computes in float32 here, and its answers"
+                f" differ by at most {difference:.2g} of the values around."
+            )
+            return wide, write_onnx(wide, folder, "network"), Note("export", reason)
+    note = Note("export", f"{said}, so the graph goes on computing in float16.")
+    return model, half, note
 
 
 def _freed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +281,70 @@ def test_a_fixed_onnx_batch_stays_where_rows_would_mix(tmp_path: Path) -> None:
     )
     assert exported.graph.signature.inputs[0].shape == (1, 4)
     assert "fixes the batch to 1" in exported.notes[0].reason
+
+
+def _half(folder: Path, body: str, inputs: str = "float", outputs: str = "float") -> Exported:
+    """An ONNX file with float16 weights, adopted; its answers are asked for at four rows."""
+    generator = np.random.default_rng(0)
+    head = f"g ({inputs}[n, 4] x) => ({outputs}[n, 4] y)"
+    w = generator.standard_normal((4, 4)).astype(np.float16)
+    model = make_graph(f"{head} {{\n{body}\n}}", {"w": w} if "w)" in body else {})
+    onnx.save(model, str(folder / "half.onnx"))
+    kind = "float16" if inputs == "float16" else "float32"
+    x = generator.standard_normal((4, 4)).astype(kind)
+    specs = (TensorSpec("x", kind, ("batch", 4)),)
+    return export(load_network(folder / "half.onnx"), specs, {"x": x}, folder / "out")
+
+
+MIXED = (
+    "h = Cast <to = 10> (x)\n m = MatMul (h, w)\n f = Cast <to = 1> (m)\n"
+    "s = Softmax (f)\n g = Cast <to = 10> (s)\n n = MatMul (g, w)\n y = Cast <to = 1> (n)"
+)
+
+
+def test_float16_inside_is_widened_and_its_casts_are_gone(tmp_path: Path) -> None:
+    exported = _half(tmp_path, MIXED)
+    model = read_onnx(exported.graph)
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node] == ["MatMul", "Softmax", "MatMul"]
+    assert {tensor.data_type for tensor in model.graph.initializer} == {onnx.TensorProto.FLOAT}
+    assert "computes in float32 here" in exported.notes[-1].reason
+    w = onnx.numpy_helper.to_array(model.graph.initializer[0]).astype(np.float64)
+    x = np.random.default_rng(1).standard_normal((3, 4)).astype(np.float32)
+    soft = np.exp(x @ w)
+    want = soft / soft.sum(axis=1, keepdims=True) @ w
+    np.testing.assert_allclose(run_graph(exported.graph, {"x": x})["y"], want, rtol=1e-4, atol=1e-5)
+
+
+def test_float16_at_the_edges_stays(tmp_path: Path) -> None:
+    exported = _half(tmp_path, "m = MatMul (x, w)\n y = Relu (m)", "float16", "float16")
+    (x,), (y,) = exported.graph.signature.inputs, exported.graph.signature.outputs
+    assert (x.dtype, y.dtype) == ("float16", "float16")
+    kinds = [node.op_type for node in read_onnx(exported.graph).graph.node]
+    assert kinds == ["Cast", "MatMul", "Relu", "Cast"]
+
+
+def test_weights_that_are_only_stored_in_float16_stay(tmp_path: Path) -> None:
+    exported = _half(tmp_path, "f = Cast <to = 1> (w)\n y = MatMul (x, f)")
+    assert {t.data_type for t in read_onnx(exported.graph).graph.initializer} == {10}
+    assert exported.notes == ()
+
+
+def test_float16_stays_where_it_is_handed_on(tmp_path: Path) -> None:
+    body = "m = MatMul (x, w)\n y = Relu (m)"
+    exported = _half(tmp_path, body, "float16", "float16[n, 4] x, float16")
+    assert "goes on computing in float16" in exported.notes[-1].reason
+    assert read_onnx(exported.graph).graph.node[0].op_type == "MatMul"
+
+
+def test_float16_stays_where_the_answers_would_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["whet.optimize.adopt"], "_HALF_TOLERANCE", -1.0)
+    exported = _half(tmp_path, MIXED)
+    assert "In float32 its answers differ by" in exported.notes[-1].reason
+    assert read_onnx(exported.graph).graph.node[0].op_type == "Cast"
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["network.onnx"]
 
 
 def test_samples_of_another_shape_are_refused(tmp_path: Path) -> None:

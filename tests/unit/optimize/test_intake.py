@@ -14,6 +14,9 @@ from safetensors.torch import save_file
 from whet.core.artifact import Format
 from whet.core.spec import TensorSpec
 from whet.errors import NetworkError
+from whet.optimize.export import export
+from whet.optimize.graph.io import read_onnx
+from whet.optimize.graph.runs import run_graph
 from whet.optimize.intake import Kind, load_network
 from whet.optimize.intake.factory import is_factory
 from whet.testing.small_graphs import make_graph, plain
@@ -231,6 +234,30 @@ def test_an_onnx_file_with_data_beside_it(tmp_path: Path) -> None:
     assert network.graph.sidecars == ("g.bin",)
     (tmp_path / "g.bin").unlink()
     with pytest.raises(NetworkError, match=r"data file 'g.bin' .* is missing"):
+        load_network(tmp_path / "g.onnx")
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_nodes_in_any_order_are_taken_and_sorted(tmp_path: Path, beside: bool) -> None:
+    w = np.arange(400, dtype=np.float32)
+    model = make_graph(
+        "g (float[n, 400] x) => (float[n, 400] y) { a = Add (x, w)\n y = Relu (a) }", {"w": w}
+    )
+    model.graph.node.append(model.graph.node[0])
+    del model.graph.node[0]
+    extra = {"save_as_external_data": True, "location": "g.bin"} if beside else {}
+    onnx.save(model, str(tmp_path / "g.onnx"), **extra)
+    x = np.random.default_rng(0).standard_normal((2, 400)).astype(np.float32) * 300
+    specs = (TensorSpec("x", "float32", ("batch", 400)),)
+    graph = export(load_network(tmp_path / "g.onnx"), specs, {"x": x}, tmp_path / "out").graph
+    assert [node.op_type for node in read_onnx(graph).graph.node] == ["Add", "Relu"]
+    np.testing.assert_array_equal(run_graph(graph, {"x": x})["y"], np.maximum(x + w, 0))
+
+
+def test_an_order_that_cannot_be_mended_is_refused(tmp_path: Path) -> None:
+    model = make_graph("g (float[2] x) => (float[2] y) { a = Add (x, y)\n y = Relu (a) }", {})
+    onnx.save(model, str(tmp_path / "g.onnx"))
+    with pytest.raises(NetworkError, match="no valid ONNX model"):
         load_network(tmp_path / "g.onnx")
 
 

@@ -15,8 +15,8 @@ from whet._optional import require
 from whet.core.artifact import Artifact, Format
 from whet.errors import NetworkError
 from whet.optimize.axes import canonical_specs
-from whet.optimize.graph.io import signature_of
-from whet.optimize.graph.names import subgraphs
+from whet.optimize.graph.io import read_onnx, signature_of
+from whet.optimize.graph.names import sort_nodes, subgraphs
 from whet.optimize.intake.network import Kind, Network
 from whet.optimize.said import first_line
 
@@ -41,9 +41,10 @@ def load_onnx(path: Path) -> Network:
     try:
         onnx.checker.check_model(str(path) if sidecars else model)
     except (onnx.checker.ValidationError, ValueError, OSError) as error:
-        raise NetworkError(
-            f"'{path.name}' is no valid ONNX model: {first_line(error)}.", _REMEDY
-        ) from error
+        if not _is_valid_sorted(path):
+            raise NetworkError(
+                f"'{path.name}' is no valid ONNX model: {first_line(error)}.", _REMEDY
+            ) from error
     signature = signature_of(model)
     if not signature.inputs or not signature.outputs:
         raise NetworkError(
@@ -52,6 +53,19 @@ def load_onnx(path: Path) -> Network:
         )
     graph = Artifact(str(path.resolve()), Format.ONNX, signature, sidecars)
     return Network(path.stem, Kind.ONNX, graph=graph, inputs=canonical_specs(signature.inputs))
+
+
+def _is_valid_sorted(path: Path) -> bool:
+    """Whether nothing but the order of the nodes is wrong; runtimes sort them by themselves."""
+    onnx = require("onnx", "read an ONNX file")
+    model = read_onnx(path)
+    for graph in subgraphs(model.graph):
+        sort_nodes(graph)
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError):  # of the order too, where it is above 2 GB
+        return False
+    return True
 
 
 def _proto(path: Path) -> onnx.ModelProto:
