@@ -10,9 +10,11 @@ from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, PassError, PostconditionError
 from whet.optimize.graph.io import need_onnx, read_onnx, write_onnx
+from whet.optimize.graph.names import sort_nodes
 from whet.optimize.graph.quantize import layers
 from whet.optimize.graph.quantize._quiet import quiet_ort
 from whet.optimize.graph.quantize.onnxes import prepared
+from whet.optimize.graph.sound import ensure_sound
 
 __all__ = ["QuantizeDynamic"]
 
@@ -88,7 +90,10 @@ class QuantizeDynamic(Pass[Artifact, Artifact]):
                 ) from error
         for file in ready.files():
             file.unlink()
-        made = write_onnx(read_onnx(out), ctx.workdir, "model", model.signature)
+        quantised = read_onnx(out)
+        # The quantiser puts what widens a product behind a branch that reads it.
+        sort_nodes(quantised.graph)
+        made = write_onnx(quantised, ctx.workdir, "model", model.signature)
         return PassResult(made, True, (*notes, *lost))
 
     def ensures(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
@@ -98,3 +103,4 @@ class QuantizeDynamic(Pass[Artifact, Artifact]):
                 f"The pass '{self.name}' found no {' or '.join(self.op_types)} with weights.",
                 "Quantise statically, or leave this pass out.",
             )
+        ensure_sound(model, self.name)

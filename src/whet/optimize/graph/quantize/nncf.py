@@ -30,7 +30,10 @@ from whet.optimize.graph.ir import check_ir, need_ir, read_ir, write_ir
 from whet.optimize.graph.quantize import layers
 from whet.optimize.graph.quantize._quiet import quiet_nncf
 from whet.optimize.graph.quantize.calibration import Rows, need_rows
+from whet.optimize.graph.quantize.gemm import plain_gemms
+from whet.optimize.graph.quantize.mend import mend
 from whet.optimize.graph.quantize.onnxes import named
+from whet.optimize.graph.sound import ensure_sound
 
 __all__ = ["Bias", "HalfRange", "NncfOptions", "Preset", "QuantizeNncf", "QuantizeNncfIr", "Ranges"]
 
@@ -134,8 +137,9 @@ class QuantizeNncf(NncfOptions, Pass[Artifact, Artifact]):
         need_rows(model, ctx, self.name)
 
     def apply(self, model: Artifact, ctx: Context) -> PassResult[Artifact]:
-        graph = named(read_onnx(model))
+        graph = plain_gemms(named(read_onnx(model)))
         quantised, notes = quantised_onnx(graph, self, model, ctx)
+        mend(quantised, lambda: plain_gemms(named(read_onnx(model))))
         return PassResult(write_onnx(quantised, ctx.workdir, "model", model.signature), True, notes)
 
     def ensures(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
@@ -154,6 +158,7 @@ class QuantizeNncf(NncfOptions, Pass[Artifact, Artifact]):
                 f" '{unfolded[0]}'.",
                 "Leave this pass out for this network.",
             )
+        ensure_sound(model, self.name)
 
 
 @final

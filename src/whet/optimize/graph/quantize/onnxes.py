@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,13 @@ from whet.core.note import Note
 from whet.errors import PassError
 from whet.optimize.graph.io import read_onnx, write_onnx
 from whet.optimize.graph.quantize._quiet import quiet_ort
+from whet.optimize.graph.quantize.gemm import plain_gemms
 from whet.optimize.said import first_line
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["flat_scales", "named", "prepared"]
+__all__ = ["named", "prepared"]
 
 
 def named(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -36,27 +36,8 @@ def named(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def flat_scales(model: onnx.ModelProto) -> None:
-    """Give scales and zero points along one axis the one dimension that ONNX asks for; in place.
-
-    NNCF writes those of convolutions as (channels, 1, 1), which ONNX Runtime refuses.
-    """
-    onnx = require("onnx", "edit a quantised graph")
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        settings = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        if node.op_type != "DequantizeLinear" or settings.get("block_size", 0):
-            continue
-        for name in node.input[1:]:
-            tensor = tensors.get(name)
-            if tensor is not None and len(tensor.dims) > 1:
-                size = max(tensor.dims)
-                if size == math.prod(tensor.dims):
-                    tensor.dims[:] = [size]
-
-
 def prepared(model: Artifact, folder: Path) -> tuple[Artifact, tuple[Note, ...]]:
-    """What ONNX Runtime's quantiser wants before it starts: names, shapes, no dead code.
+    """What ONNX Runtime's quantiser wants before it starts: names, plain products, shapes, no dead code.
 
     Shape inference by symbols is given up where it fails (it doesn't know every
     operator); the quantiser then leaves alone what it has no shape for.
@@ -64,7 +45,7 @@ def prepared(model: Artifact, folder: Path) -> tuple[Artifact, tuple[Note, ...]]
     Returns:
         A file in ``folder`` that the caller removes, and a note where inference failed.
     """
-    source = write_onnx(named(read_onnx(model)), folder, "named", model.signature)
+    source = write_onnx(plain_gemms(named(read_onnx(model))), folder, "named", model.signature)
     ready = Artifact(str(folder / "prepared.onnx"), Format.ONNX, model.signature)
     notes: tuple[Note, ...] = ()
     with quiet_ort():

@@ -24,10 +24,12 @@ from whet.core.passes import Pass, PassResult, Stage
 from whet.core.spec import Arrays
 from whet.errors import OptionError, PassError, PostconditionError
 from whet.optimize.graph.io import need_onnx, read_onnx, write_onnx
+from whet.optimize.graph.names import sort_nodes
 from whet.optimize.graph.quantize import layers
 from whet.optimize.graph.quantize._quiet import quiet_ort
 from whet.optimize.graph.quantize.calibration import Rows, need_rows
 from whet.optimize.graph.quantize.onnxes import prepared
+from whet.optimize.graph.sound import ensure_sound
 
 __all__ = ["Activation", "Calibration", "QuantizeOrt"]
 
@@ -120,6 +122,7 @@ class QuantizeOrt(Pass[Artifact, Artifact]):
         for file in ready.files():
             file.unlink()
         graph = read_onnx(out)
+        sort_nodes(graph.graph)
         made = write_onnx(graph, ctx.workdir, "model", model.signature)
         wide = layers.left_wide(ops, layers.describe_onnx(graph), kept, "ONNX Runtime")
         return PassResult(made, True, (*notes, *lost, *wide))
@@ -172,6 +175,7 @@ class QuantizeOrt(Pass[Artifact, Artifact]):
                 f"The pass '{self.name}' found nothing to quantise in this graph.",
                 "Leave it out, or ignore fewer layers.",
             )
+        ensure_sound(model, self.name)
 
 
 class _Reader:

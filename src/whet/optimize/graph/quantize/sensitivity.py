@@ -31,6 +31,7 @@ from whet.optimize.graph.ir import read_ir, write_ir
 from whet.optimize.graph.quantize.bypass import groups_ir, groups_onnx, without_ir, without_onnx
 from whet.optimize.graph.quantize.calibration import Rows, need_rows
 from whet.optimize.graph.quantize.damage import Damage, measure
+from whet.optimize.graph.quantize.gemm import plain_gemms
 from whet.optimize.graph.quantize.groups import Group
 from whet.optimize.graph.quantize.nncf import Bias, NncfOptions, quantised_ir, quantised_onnx
 from whet.optimize.graph.quantize.onnxes import named
@@ -135,7 +136,7 @@ class _Variants:
             self._model, _ = quantised_ir(read_ir(graph), options, graph, ctx, fold=False)
             self.groups = groups_ir(self._model)
         else:
-            proto = named(read_onnx(graph))
+            proto = plain_gemms(named(read_onnx(graph)))
             self._model, _ = quantised_onnx(proto, options, graph, ctx, fold=False)
             self.groups = groups_onnx(self._model)
 

@@ -6,10 +6,11 @@ and where size is the limit; a convolution gains nothing in speed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
+from whet._optional import require
 from whet.core.artifact import Artifact
 from whet.core.context import Context
 from whet.core.note import Note
@@ -19,12 +20,20 @@ from whet.optimize.graph.io import need_onnx, read_onnx, write_onnx
 from whet.optimize.graph.ir import check_ir, need_ir, read_ir, write_ir
 from whet.optimize.graph.quantize import layers
 from whet.optimize.graph.quantize._quiet import quiet_nncf
-from whet.optimize.graph.quantize.onnxes import flat_scales, named
+from whet.optimize.graph.quantize.gemm import plain_gemms
+from whet.optimize.graph.quantize.mend import mend
+from whet.optimize.graph.quantize.onnxes import named
+from whet.optimize.graph.sound import ensure_sound
+from whet.optimize.said import first_line
+
+if TYPE_CHECKING:
+    import onnx
+    import openvino
 
 __all__ = ["QuantizeWeights", "QuantizeWeightsIr", "WeightOptions"]
 
-# Four-bit tensors and scales per block entered ONNX with this opset.
-_BLOCKS_OPSET = 21
+# Four-bit tensors and scales per block entered ONNX with this opset and version of the format.
+_BLOCKS_OPSET, _BLOCKS_IR = 21, 10
 
 
 @dataclass(frozen=True)
@@ -77,19 +86,21 @@ class QuantizeWeights(WeightOptions, Pass[Artifact, Artifact]):
         need_onnx(model, self.name)
 
     def apply(self, model: Artifact, ctx: Context) -> PassResult[Artifact]:
-        graph = named(read_onnx(model))
-        opset = graph.opset_import[0].version
-        if self.bits == 4 and opset < _BLOCKS_OPSET:
-            raise RequirementError(
-                f"The graph has opset {opset}; weights of 4 bits need {_BLOCKS_OPSET}.",
-                "Take 8 bits, or quantise the OpenVINO IR instead.",
-            )
+        graph = plain_gemms(named(read_onnx(model)))
+        if self.bits == 4:
+            graph = _with_blocks(graph)
         made, notes = _compressed(graph, self, layers.describe_onnx)
-        flat_scales(made)
+        mend(made, lambda: plain_gemms(named(read_onnx(model))))
         return PassResult(write_onnx(made, ctx.workdir, "model", model.signature), True, notes)
 
     def ensures(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
-        _need_some(layers.describe_onnx(read_onnx(model)), self.name)
+        graph = read_onnx(model)
+        _need_some(layers.describe_onnx(graph), self.name)
+        if self.bits == 4:
+            _need_four(
+                (t.data_type in {t.INT4, t.UINT4} for t in graph.graph.initializer), self.name
+            )
+        ensure_sound(model, self.name)
 
 
 @final
@@ -109,7 +120,41 @@ class QuantizeWeightsIr(WeightOptions, Pass[Artifact, Artifact]):
         return PassResult(write_ir(made, ctx.workdir, "model", model.signature), True, notes)
 
     def ensures(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
-        _need_some(layers.describe_ir(check_ir(model, self.name)), self.name)
+        graph = check_ir(model, self.name)
+        _need_some(layers.describe_ir(graph), self.name)
+        if self.bits == 4:
+            types = (op.get_element_type().get_type_name() for op in _constants(graph))
+            _need_four((name in {"i4", "u4"} for name in types), self.name)
+
+
+def _with_blocks(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph in an opset that has four-bit tensors."""
+    onnx = require("onnx", "quantise a graph")
+    opset = next((e.version for e in graph.opset_import if e.domain in {"", "ai.onnx"}), 0)
+    if opset < _BLOCKS_OPSET:
+        try:
+            graph = onnx.version_converter.convert_version(graph, _BLOCKS_OPSET)
+        except Exception as error:  # the converter is C++ and raises RuntimeError and its own
+            raise RequirementError(
+                f"The graph has opset {opset}; weights of 4 bits need {_BLOCKS_OPSET}, and it can't"
+                f" be converted: {first_line(error)}.",
+                "Take 8 bits, or quantise the OpenVINO IR instead.",
+            ) from error
+    graph.ir_version = max(graph.ir_version, _BLOCKS_IR)
+    return graph
+
+
+def _constants(graph: openvino.Model) -> list[openvino.Node]:
+    return [op for op in graph.get_ops() if op.get_type_name() == "Constant"]
+
+
+def _need_four(found: Iterable[bool], step: str) -> None:
+    if not any(found):
+        raise PostconditionError(
+            f"The pass '{step}' found no weights for 4 bits: NNCF gives them to matrix products"
+            " alone, and to none of this network's.",
+            "Take 8 bits, or another group size.",
+        )
 
 
 def _compressed(
