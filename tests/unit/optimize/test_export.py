@@ -296,6 +296,10 @@ def _half(folder: Path, body: str, inputs: str = "float", outputs: str = "float"
     return export(load_network(folder / "half.onnx"), specs, {"x": x}, folder / "out")
 
 
+def _kinds(exported: Exported) -> list[str]:
+    return [node.op_type for node in read_onnx(exported.graph).graph.node]
+
+
 MIXED = (
     "h = Cast <to = 10> (x)\n m = MatMul (h, w)\n f = Cast <to = 1> (m)\n"
     "s = Softmax (f)\n g = Cast <to = 10> (s)\n n = MatMul (g, w)\n y = Cast <to = 1> (n)"
@@ -317,11 +321,11 @@ def test_float16_inside_is_widened_and_its_casts_are_gone(tmp_path: Path) -> Non
 
 
 def test_float16_at_the_edges_stays(tmp_path: Path) -> None:
+    assert _kinds(_half(tmp_path, "y = Relu (x)", "float16", "float16")) == ["Cast", "Relu", "Cast"]
     exported = _half(tmp_path, "m = MatMul (x, w)\n y = Relu (m)", "float16", "float16")
     (x,), (y,) = exported.graph.signature.inputs, exported.graph.signature.outputs
     assert (x.dtype, y.dtype) == ("float16", "float16")
-    kinds = [node.op_type for node in read_onnx(exported.graph).graph.node]
-    assert kinds == ["Cast", "MatMul", "Relu", "Cast"]
+    assert _kinds(exported) == ["Cast", "MatMul", "Relu", "Cast"]
 
 
 def test_weights_that_are_only_stored_in_float16_stay(tmp_path: Path) -> None:

@@ -26,10 +26,11 @@ _TYPES = {"to", "dtype"}
 
 
 def computes_in_half(model: onnx.ModelProto) -> bool:
-    """Whether any value but a stored weight (that is widened before it is used) is float16."""
+    """Whether float16 is more than the form in which weights or inputs wait for a Cast."""
     half = _half()
     for graph in subgraphs(model.graph):
         stored = {tensor.name for tensor in graph.initializer if tensor.data_type == half}
+        stored |= {v.name for v in graph.input if v.type.tensor_type.elem_type == half}
         for node in graph.node:
             if node.op_type == "Constant" and any(a.t.data_type == half for a in node.attribute):
                 stored.update(node.output)
