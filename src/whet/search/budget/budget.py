@@ -13,24 +13,28 @@ from dataclasses import dataclass
 __all__ = ["START_S", "Budget", "closing_reserve_s", "packing_s", "race_s", "shortest_race_s"]
 
 START_S = 1.5
-"""What a process takes that opens an engine."""
+"""What a process takes that opens an engine, until trials say how long it takes here."""
 
 _LEAST_RACE_S = 10.0  # of a long budget
 _SHORTEST_RACE_S = 5.0
 _LEAST_RACE_SHARE = 0.1
 _RACE_RESERVE_SHARE = 0.2
 _CONTENDER_S = 20.0  # that the last race gives each contender, where no proof asks for more
-_RACE_SHARE = 0.6  # of what the last race takes, spent on queries; the rest starts its processes
+# Of what is kept for the last race, what its plan may take; the rest is for processes that start
+# slowly. It shrinks with the time that a process was seen to take.
+_STARTING_SHARE = 0.4
 _ANSWERING = 0.75  # of a race's own time; in the rest its contenders warm up
 # Layers, cold start and golden answers of the finalists, each in fresh processes. The first two
 # are left out where time is short (`whet.search.budget.extras`), so a short budget keeps less
 # for them.
 _PACKING_S = 12.0
 _PACKING_SHARE = 0.1
-_LEAST_PACKING_S = 3.0
+_LEAST_PACKING_S = 3.0  # half of it for processes
 
 
-def closing_reserve_s(answers_s: float, total_s: float | None, proof_s: float = 0.0) -> float:
+def closing_reserve_s(
+    answers_s: float, total_s: float | None, proof_s: float = 0.0, *, start_s: float = START_S
+) -> float:
     """What closing will take: answers to certify by, the last race, packing.
 
     The race gets a fifth of a short budget and 45 s of a long one, but never less
@@ -40,10 +44,11 @@ def closing_reserve_s(answers_s: float, total_s: float | None, proof_s: float = 
         answers_s: of the original and the finalists on the certify part.
         total_s: the whole budget; ``None`` for no limit.
         proof_s: for the queries that prove a limit (`whet.search.budget.tail_proof`).
+        start_s: what a process takes here (`whet.search.budget.pace.start_s`).
     """
     share = 45.0 if total_s is None else min(45.0, _RACE_RESERVE_SHARE * total_s)
     race = max(shortest_race_s(total_s), proof_s / _ANSWERING)
-    return answers_s + max(race / _RACE_SHARE, share) + packing_s(total_s)
+    return answers_s + max(race / _race_share(start_s), share) + packing_s(total_s, start_s=start_s)
 
 
 def shortest_race_s(total_s: float | None) -> float:
@@ -52,14 +57,25 @@ def shortest_race_s(total_s: float | None) -> float:
     return max(_SHORTEST_RACE_S, min(_LEAST_RACE_S, share))
 
 
-def packing_s(total_s: float | None) -> float:
-    """Seconds kept for packing: a tenth of the budget, between 3 and 12."""
+def packing_s(total_s: float | None, *, start_s: float = START_S) -> float:
+    """Seconds kept for packing: a tenth of the budget, between 3 (less where processes start
+    fast) and 12.
+    """
     share = _PACKING_S if total_s is None else _PACKING_SHARE * total_s
-    return max(_LEAST_PACKING_S, min(_PACKING_S, share))
+    return max(_LEAST_PACKING_S * (1 + start_s / START_S) / 2, min(_PACKING_S, share))
+
+
+def _race_share(start_s: float) -> float:
+    return 1 - _STARTING_SHARE * start_s / START_S
 
 
 def race_s(
-    left_s: float, contenders: int, proof_s: float = 0.0, *, total_s: float | None = None
+    left_s: float,
+    contenders: int,
+    proof_s: float = 0.0,
+    *,
+    total_s: float | None = None,
+    start_s: float = START_S,
 ) -> float:
     """Time for the last race: at most 20 s a contender or what its proof takes.
 
@@ -70,9 +86,11 @@ def race_s(
         contenders: how many run in it.
         proof_s: for the queries that prove a limit (`whet.search.budget.tail_proof`).
         total_s: the whole budget; ``None`` for no limit.
+        start_s: what a process takes here (`whet.search.budget.pace.start_s`).
     """
     most = max(_CONTENDER_S * contenders, proof_s / _ANSWERING)
-    return max(shortest_race_s(total_s), min(most, _RACE_SHARE * (left_s - packing_s(total_s))))
+    share_s = _race_share(start_s) * (left_s - packing_s(total_s, start_s=start_s))
+    return max(shortest_race_s(total_s), min(most, share_s))
 
 
 @dataclass(frozen=True)

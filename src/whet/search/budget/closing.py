@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from whet.core.contract import Contract
 from whet.core.evidence import Trial
 from whet.search.budget.budget import START_S, closing_reserve_s
+from whet.search.budget.pace import start_s
 from whet.search.budget.tail_proof import proof_s
 from whet.search.decisions.figures import is_untouched, row_ms
 from whet.search.decisions.order import FINALISTS
@@ -41,14 +42,17 @@ def closing_s(
         trials: so far; none at the start.
         total_s: the whole budget; ``None`` for no limit.
     """
-    timed = [(is_untouched(t), ms) for t in trials if (ms := row_ms(t)) is not None]
+    known = list(trials)
+    timed = [(is_untouched(t), ms) for t in known if (ms := row_ms(t)) is not None]
     rows_ms = expected_row_ms(
         original_ms,
         untouched_ms=[ms for untouched, ms in timed if untouched],
         others_ms=[ms for untouched, ms in timed if not untouched],
     )
     proof = proof_s(contract, [contract.batch * ms for ms in rows_ms], 1 + len(rows_ms))
-    return closing_reserve_s(answers_s(certify_rows, original_ms, rows_ms), total_s, proof)
+    start = start_s(known)
+    answers = answers_s(certify_rows, original_ms, rows_ms, start_s=start)
+    return closing_reserve_s(answers, total_s, proof, start_s=start)
 
 
 def expected_row_ms(
@@ -71,15 +75,19 @@ def expected_row_ms(
     return (untouched, *known, *(fastest for _ in range(min(1, FINALISTS - len(known)))))
 
 
-def answers_s(rows: int, original_ms: float, rows_ms: Sequence[float]) -> float:
+def answers_s(
+    rows: int, original_ms: float, rows_ms: Sequence[float], *, start_s: float = START_S
+) -> float:
     """Seconds until the original and all that may be chosen have answered.
 
     Args:
         rows: that each answers.
         original_ms: what the original takes for one.
         rows_ms: what each of the others does.
+        start_s: what a process of them takes; the original's, often torch, starts as slowly as
+            is usual.
     """
-    return rows * (original_ms + sum(rows_ms)) / 1e3 + START_S * (1 + len(rows_ms))
+    return rows * (original_ms + sum(rows_ms)) / 1e3 + START_S + start_s * len(rows_ms)
 
 
 def spare_s(left_s: float, rows: int, original_ms: float, untouched_ms: float | None) -> float:

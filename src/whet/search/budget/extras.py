@@ -28,16 +28,20 @@ _PROFILE_S = 1.0
 _WARM_S = 1.0
 
 
-def affords_torch(left_s: float, contenders: int, total_s: float | None) -> bool:
+def affords_torch(
+    left_s: float, contenders: int, total_s: float | None, *, start_s: float = START_S
+) -> bool:
     """Whether the last race has time for the original in torch, whose process starts slowly.
 
     Args:
         left_s: of the whole budget, before the last race.
         contenders: without it.
         total_s: the whole budget; ``None`` for no limit.
+        start_s: what a process of the others takes here (`whet.search.budget.pace.start_s`).
     """
-    starts_s = _RESTARTS * (_TORCH_START_S + contenders * START_S)
-    return race_s(left_s, contenders, total_s=total_s) >= starts_s / _STARTING
+    starts_s = _RESTARTS * (_TORCH_START_S + contenders * start_s)
+    race = race_s(left_s, contenders, total_s=total_s, start_s=start_s)
+    return race >= starts_s / _STARTING
 
 
 def layers_fit(left_s: float, finalists: int) -> bool:
@@ -63,16 +67,19 @@ def left_out(where: str) -> Note:
     return Note(where, "It was left out: the time budget was nearly spent.")
 
 
-def cut_short_notes(left_s: float, contenders: int, total_s: float | None) -> tuple[Note, ...]:
+def cut_short_notes(
+    left_s: float, contenders: int, total_s: float | None, *, start_s: float = START_S
+) -> tuple[Note, ...]:
     """That the last race was as short as it can be, where it was.
 
     Args:
         left_s: of the whole budget, before it.
         contenders: in it.
         total_s: the whole budget; ``None`` for no limit.
+        start_s: what a process takes here (`whet.search.budget.pace.start_s`).
     """
     least_s = shortest_race_s(total_s)
-    if race_s(left_s, contenders, total_s=total_s) > least_s:
+    if race_s(left_s, contenders, total_s=total_s, start_s=start_s) > least_s:
         return ()
     reason = (
         f"The time budget was nearly spent, so the last race was cut to its least, {least_s:.0f} s:"

@@ -6,15 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from whet.core.evidence import Status, Trial
 from whet.core.recipe import Recipe
+from whet.search.budget.budget import START_S
 from whet.search.decisions.figures import is_untouched, row_ms
 
-__all__ = ["hurried", "quick_to_build", "usual_s"]
+__all__ = ["hurried", "quick_to_build", "start_s", "usual_s"]
 
 # What a first trial is taken to need: Inductor compiles C++.
 _GUESS_S = {"inductor": 60.0}
 _ANY_GUESS_S = 10.0
 # What a pass adds to compiling and timing: a process that loads its framework and rewrites a graph.
 _PASS_S = 5.0
+# Processes that a trial starts at the least, one after another: one that compiles and two that are
+# timed. Counting two keeps half as much again for a restless machine.
+_STARTS = 2
 # Of the time left after rung 0, what the waves before the first int8 candidate leave to it.
 _LEFT_FOR_INT8 = 0.4
 
@@ -63,6 +67,16 @@ def usual_s(recipe: Recipe, trials: Iterable[Trial], *, repair_rows: int) -> flo
         return max(like)
     elsewhere = [s for runtime, s in took if recipe.steps and runtime not in _GUESS_S]
     return max((_guess_s(recipe, known, own_s), *elsewhere))
+
+
+def start_s(trials: Iterable[Trial]) -> float:
+    """Seconds that a process takes here which opens an engine, by the quickest untouched trial.
+
+    Never more than is usual, nor is it told apart from the queries of a slow network: it is a
+    bound from above. With no trial yet it is the usual.
+    """
+    took = (t.seconds for t in trials if is_untouched(t) and t.status is Status.OK)
+    return min(START_S, min((s for s in took if s > 0), default=START_S * _STARTS) / _STARTS)
 
 
 def quick_to_build(runtimes: Sequence[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from whet.core.evidence import Trial
 from whet.measure.clock import ClockPlan, Race
 from whet.search.budget.budget import race_s
 from whet.search.budget.extras import affords_torch, cut_short_notes, left_out
+from whet.search.budget.pace import start_s
 from whet.search.budget.patience import step_limit_s
 from whet.search.budget.tail_proof import proof_s
 from whet.search.decisions.figures import ALIKE, plainest, query_ms, speed
@@ -58,13 +59,14 @@ def race_in_full(setup: Setup, trials: Trials, finalists: Sequence[Trial]) -> Ra
     original = setup.references.original
     contenders = [contender_of(t, trials.made_for(t)) for t in finalists]
     left_s, total_s = trials.budget.left_s(time.monotonic()), trials.budget.total_s
+    start = start_s(trials.all.values())
     if original.runtime == "torch":
-        if affords_torch(left_s, len(contenders), total_s):
+        if affords_torch(left_s, len(contenders), total_s, start_s=start):
             contenders.append(original)
         else:
             note = left_out("eager PyTorch")
             trials.tell.remark(note.where, note.reason)
-    for note in cut_short_notes(left_s, len(contenders), total_s):
+    for note in cut_short_notes(left_s, len(contenders), total_s, start_s=start):
         trials.tell.remark(note.where, note.reason)
     medians_ms = [ms for t in finalists if (ms := query_ms(t.latency)) is not None]
     proof = proof_s(setup.contract, medians_ms, len(contenders))
@@ -73,9 +75,9 @@ def race_in_full(setup: Setup, trials: Trials, finalists: Sequence[Trial]) -> Ra
         concurrency=setup.contract.concurrency,
         percentile=setup.contract.percentile,
         seed=setup.seed + 1,
-        seconds=race_s(left_s, len(contenders), proof, total_s=total_s),
+        seconds=race_s(left_s, len(contenders), proof, total_s=total_s, start_s=start),
     )
-    usual_s = race_s(left_s, len(contenders), total_s=total_s)
+    usual_s = race_s(left_s, len(contenders), total_s=total_s, start_s=start)
     filled = _filled(plan, usual_s, len(contenders), min(medians_ms, default=1.0))
     rows = setup.contract.batch * setup.contract.concurrency
     limit_s = step_limit_s(rows, original_ms=setup.original_ms, left_s=left_s)

@@ -133,12 +133,22 @@ def _go_up(setup: Setup, trials: Trials, axes: Axes) -> None:
     if not short_of_room(setup, trials):  # else what follows is too large as well
         wave(trials, 1, rungs.reduced_precision(setup.runtimes, axes), share=TUNING)
         wave(trials, 1, rungs.fused(setup.kind, _settings_by_runtime(trials.untouched())))
-    _say_what_was_left_out(setup, trials)
     if not enough(setup, trials):
         _int8(setup, trials, axes)
     pad(setup, trials, [t for t in trials.all.values() if good(setup, t)])
     judge_the_fast(setup, trials)
     retune_the_original(setup, trials, axes)
+    _come_back(setup, trials, axes)
+    _say_what_was_left_out(setup, trials)
+
+
+def _come_back(setup: Setup, trials: Trials, axes: Axes) -> None:
+    """What didn't fit into its wave's share of the time, in what the waves after it left."""
+    first = trials.untouched()
+    wave(trials, 1, rungs.untouched_rest(first, axes), judge=False, stop=setup)
+    if not short_of_room(setup, trials):
+        wave(trials, 1, rungs.reduced_precision(setup.runtimes, axes), stop=setup)
+    wave(trials, 1, rungs.untouched_first(setup.runtimes, axes), judge=False, stop=setup)
 
 
 def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:

@@ -43,11 +43,15 @@ def test_a_short_budget_is_not_held_back_for_what_it_can_do_without() -> None:
 
 
 @pytest.mark.parametrize("proof_s", [0.0, 5.0, 90.0, 700.0])
-@pytest.mark.parametrize("total_s", [50.0, 60.0, 100.0, 600.0])
-def test_what_was_kept_suffices_for_the_race_that_is_run(total_s: float, proof_s: float) -> None:
-    left_s = closing_reserve_s(0.0, total_s, proof_s)
-    race = race_s(left_s, 3, proof_s, total_s=total_s)
-    assert race / 0.6 + packing_s(total_s) <= left_s + 1e-9
+@pytest.mark.parametrize("total_s", [20.0, 30.0, 50.0, 60.0, 100.0, 600.0])
+@pytest.mark.parametrize("start_s", [0.3, 0.6, 1.5])
+def test_what_was_kept_suffices_for_the_race_that_is_run(
+    total_s: float, proof_s: float, start_s: float
+) -> None:
+    left_s = closing_reserve_s(0.0, total_s, proof_s, start_s=start_s)
+    race = race_s(left_s, 3, proof_s, total_s=total_s, start_s=start_s)
+    spread = 1 - 0.4 * start_s / 1.5
+    assert race / spread + packing_s(total_s, start_s=start_s) <= left_s + 1e-9
     assert 0.75 * race >= proof_s - 1e-9
 
 

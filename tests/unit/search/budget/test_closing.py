@@ -52,13 +52,27 @@ def test_the_reserve_falls_as_fast_engines_are_found() -> None:
     )  # five rows in that time
 
 
+def test_processes_that_start_fast_leave_more_for_the_climb() -> None:
+    """30 s: before any trial half of it is kept; once one took 1.2 s, ten seconds suffice."""
+    quick = msgspec.structs.replace(trial("untouched", 1.0, untouched=True), seconds=1.2)
+    slow = msgspec.structs.replace(quick, seconds=12.0)
+    guess, seen, busy = (
+        closing_s(FASTEST, 100, 0.0, known, 30.0) for known in ((), (quick,), (slow,))
+    )
+    assert guess > 15.0
+    assert seen < 12.0
+    assert busy >= guess - 0.5  # 100 rows of 4.5 ms
+
+
 def test_a_tail_limit_keeps_time_for_its_proof() -> None:
     """662 queries of each of three contenders, of an engine that takes 50 ms."""
     known = (trial("untouched", 1.0, untouched=True, p99_ms=50.0 / 0.9),)
     tail, loose = (Contract(limit_ms=60.0, percentile=q) for q in (99.0, 50.0))
     free, needs = (closing_s(c, 100, 50.0, known, None) for c in (FASTEST, tail))
     queries_s = 662 * 0.050 * 3
-    assert needs - free == pytest.approx(queries_s / 0.75 / 0.6 - 45.0)
+    # Its trial took a second, so a process takes half of one, a third of what is usual.
+    share = 1 - 0.4 / 3
+    assert needs - free == pytest.approx(queries_s / 0.75 / share - 45.0)
     assert closing_s(loose, 100, 50.0, known, None) == free  # eleven queries are no burden
 
 

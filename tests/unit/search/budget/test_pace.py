@@ -9,7 +9,7 @@ from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
 from whet.optimize.graph.quantize.nncf import NncfOptions
 from whet.optimize.graph.quantize.ort import QuantizeOrt
-from whet.search.budget.pace import hurried, usual_s
+from whet.search.budget.pace import hurried, start_s, usual_s
 
 STEPS = (Step("quantize-nncf-ir"),)
 
@@ -21,6 +21,16 @@ def took(runtime: str, seconds: float, *, steps: bool, status: Status = Status.O
 
 def usual(runtime: str, *trials: Trial, steps: bool = True) -> float:
     return usual_s(Recipe(STEPS if steps else (), runtime, Settings()), trials, repair_rows=300)
+
+
+def test_a_process_takes_what_the_quickest_trial_shows_and_never_more_than_is_usual() -> None:
+    """Of a trial that starts three processes, half is a bound from above."""
+    quick, other = took("openvino", 1.2, steps=False), took("onnxruntime", 1.8, steps=False)
+    assert start_s((other, quick)) == 0.6
+    assert start_s(()) == 1.5
+    assert start_s((took("inductor", 40.0, steps=False),)) == 1.5
+    assert start_s((took("openvino", 0.4, steps=True),)) == 1.5
+    assert start_s((took("openvino", 0.4, steps=False, status=Status.CRASHED),)) == 1.5
 
 
 def test_the_longest_of_its_kind_so_far() -> None:
