@@ -193,5 +193,6 @@ def test_unlabelled_samples_are_judged_against_the_original(job: Job, caches: Pa
         budget_s=25.0,
         runtimes=("onnxruntime",),
     )
-    assert outcome.evidence.contract.metric == "agreement"
+    assert outcome.evidence.contract.metric == "closeness"
+    assert any("give --metric agreement" in n.reason for n in outcome.evidence.notes)
     assert not outcome.evidence.samples.labelled

@@ -28,6 +28,7 @@ METRICS = (
     "spearman",
     "mae",
     "agreement",
+    "closeness",
 )
 
 

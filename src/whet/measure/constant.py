@@ -45,7 +45,7 @@ _MARGINS = {
     "f1": _LABELLED,
     "mae": _LABELLED,
 }
-# A constant has no rank correlation; what a user's function sees is the user's affair.
+# A constant has no rank correlation, and costs all of the closeness; what a user's function sees is the user's affair.
 
 
 def guard_judged(

@@ -47,7 +47,7 @@ Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 
 _LEAST_ALLOWED = 0.01
-_SHARES = frozenset({"top1", "top5", "f1", "cosine", "spearman", "agreement"})
+_SHARES = frozenset({"top1", "top5", "f1", "cosine", "closeness", "spearman", "agreement"})
 _CHUNK = 256
 _CONSTANT = 1e-9  # variance below this share of the squared size is rounding
 

@@ -29,7 +29,7 @@ __all__ = [
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 
-UNLABELLED = ("cosine", "agreement")
+UNLABELLED = ("cosine", "agreement", "closeness")
 _CHUNK = 1024
 
 
@@ -57,7 +57,8 @@ def need_labels(metric: str, *, labelled: bool) -> None:
     if not labelled and metric not in {"auto", *UNLABELLED} and ":" not in metric:
         raise SamplesError(
             f"The metric '{metric}' needs labels and the samples have none.",
-            "Give labels, or take 'agreement' (classifiers) or 'cosine' (encoders).",
+            "Give labels, or take 'agreement' (classifiers), 'cosine' (encoders) or 'closeness'"
+            " (any numbers).",
         )
 
 
@@ -78,8 +79,10 @@ def resolve_metric(
         rows_per_sample: 2 for pairs.
         outputs: some outputs of the original, by name.
         task: what the network is for, where known: any word with "class" in it is a
-            classifier, any other an encoder or regressor. Without it, unlabelled rows count
-            as class scores unless all have length 1 (and aren't probabilities).
+            classifier, any other an encoder. Without it, unlabelled rows are class scores
+            only if they are probabilities and embeddings only if all have length 1; other
+            rows, and single numbers, may mean anything, so that each of them is held to the
+            original's.
         output: the output that is judged; the first by default.
 
     Raises:
@@ -90,8 +93,7 @@ def resolve_metric(
     if metric != "auto":
         return metric
     if labels is None:
-        paired = rows_per_sample > 1
-        return "agreement" if not paired and _class_scores(answers, task) else "cosine"
+        return "cosine" if rows_per_sample > 1 else _unlabelled(answers, task)
     if rows_per_sample == 2:
         return "spearman"
     width = _width(answers)
@@ -111,16 +113,19 @@ def _width(answers: Array) -> int:
     return int(np.prod(answers.shape[1:], dtype=np.int64))
 
 
-def _class_scores(answers: Array, task: str | None) -> bool:
-    squeezed = answers.reshape(len(answers), -1) if _is_rows(answers) else None
-    if squeezed is None or squeezed.shape[1] < 2:
-        return False
+def _unlabelled(answers: Array, task: str | None) -> str:
+    """What holds an output to the original's: by its task, else by what its values show."""
+    if _width(answers) < 2:
+        return "closeness"  # the cosine of single numbers is their sign
+    if not _is_rows(answers):
+        return "cosine"
     if task is not None:
-        return "class" in task.lower()
-    rows = squeezed[:_CHUNK].astype(np.float64)
+        return "agreement" if "class" in task.lower() else "cosine"
+    rows = answers.reshape(len(answers), -1)[:_CHUNK].astype(np.float64)
     if bool(np.all(rows >= 0)) and bool(np.all(np.abs(rows.sum(axis=1) - 1) < 1e-3)):
-        return True  # probabilities; those of a sure classifier have length 1 as well
-    return not bool(np.all(np.abs(np.linalg.norm(rows, axis=1) - 1) < 1e-3))
+        return "agreement"  # probabilities; those of a sure classifier have length 1 as well
+    unit = bool(np.all(np.abs(np.linalg.norm(rows, axis=1) - 1) < 1e-3))
+    return "cosine" if unit else "closeness"
 
 
 def _is_rows(answers: Array) -> bool:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from whet.core.contract import Drop, DropKind
 from whet.errors import OptionError, SamplesError
+from whet.measure.closeness import closeness_losses
 from whet.measure.custom import UserMetric
 from whet.measure.metrics import (
     class_labels,
@@ -78,7 +79,8 @@ class Answers:
         if self.labels is None:
             raise SamplesError(
                 f"The metric '{metric}' needs labels and the samples have none.",
-                "Give labels, or take 'agreement' (classifiers) or 'cosine' (encoders).",
+                "Give labels, or take 'agreement' (classifiers), 'cosine' (encoders) or"
+                " 'closeness' (any numbers).",
             )
         if len(self.labels) != self.samples:
             raise SamplesError(
@@ -181,6 +183,12 @@ def _cosines(reference: Array, candidate: Array) -> Floats:
     unlike = (masked & (reference != candidate)).reshape(len(reference), -1).any(axis=1)
     rows = cosine_rows(*(np.where(masked, 0, x) for x in (reference, candidate)))
     return np.where(unlike, 0.0, rows)
+
+
+def _closeness(a: Answers) -> Scored:
+    losses = closeness_losses(a.reference, a.candidate).reshape(a.samples, -1).mean(axis=1)
+    bounds = _mean(losses, a.confidence, None)
+    return Scored(1.0, float(1 - losses.mean()), bounds, SMALLEST, blind=True, destroyed=1.0)
 
 
 def _mae(a: Answers) -> Scored:
@@ -322,6 +330,7 @@ SCORERS: dict[str, Callable[[Answers], Scored]] = {
     "f1": _f1,
     "agreement": _agreement,
     "cosine": _cosine,
+    "closeness": _closeness,
     "mae": _mae,
     "spearman": _spearman,
 }

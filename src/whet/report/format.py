@@ -52,6 +52,7 @@ _LABELS = {
     "top5": "top-5",
     "f1": "F1",
     "cosine": "cosine to the original",
+    "closeness": "closeness to the original",
     "spearman": "Spearman",
     "mae": "mean absolute error",
     "agreement": "top-1 agreement",
@@ -210,7 +211,7 @@ def metric_value(metric: str, value: float) -> str:
     """A value of the metric: shares in percent, others as they are."""
     if metric in _SHARES:
         return f"{fixed(value * 100, 2)} %"
-    return fixed(value, 4) if metric == "cosine" else significant(value, 4)
+    return fixed(value, 4) if metric in {"cosine", "closeness"} else significant(value, 4)
 
 
 def lost(metric: str, drop: float) -> str:

@@ -19,6 +19,7 @@ from whet.measure.metrics import (
 rng = np.random.default_rng(0)
 LOGITS = rng.normal(size=(20, 5))
 UNIT = LOGITS / np.linalg.norm(LOGITS, axis=1, keepdims=True)
+PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
 SCALAR = rng.normal(size=(20, 1))
 CLASSES = rng.integers(0, 5, 20)
 SCORES = rng.uniform(0.3, 4.7, 20)
@@ -36,13 +37,15 @@ SCORES = rng.uniform(0.3, 4.7, 20)
         (SCALAR[:, 0], SCORES, 1, None, "mae"),
         (LOGITS, rng.normal(size=(20, 5)), 1, None, "mae"),
         (LOGITS, SCORES[:10], 2, None, "spearman"),
-        (LOGITS, None, 1, None, "agreement"),
+        (LOGITS, None, 1, None, "closeness"),
+        (PROBABILITIES, None, 1, None, "agreement"),
         (LOGITS, None, 1, "image-classification", "agreement"),
         (LOGITS, None, 1, "feature-extraction", "cosine"),
         (UNIT, None, 1, None, "cosine"),
         (UNIT, None, 1, "text-classification", "agreement"),
         (LOGITS, None, 2, None, "cosine"),
-        (SCALAR, None, 1, None, "cosine"),
+        (SCALAR, None, 1, None, "closeness"),
+        (SCALAR, None, 1, "feature-extraction", "closeness"),
         (rng.normal(size=(20, 7, 3)), None, 1, None, "cosine"),
     ],
 )
@@ -67,7 +70,7 @@ def test_auto_refuses_what_fits_nothing() -> None:
 def test_labelled_metric_without_labels_names_the_remedy() -> None:
     with pytest.raises(SamplesError, match=r"'top1' needs labels.*agreement"):
         resolve_metric("top1", labels=None, rows_per_sample=1, outputs={"o": LOGITS})
-    for metric in ("cosine", "agreement", "mine.py:score"):
+    for metric in ("cosine", "agreement", "closeness", "mine.py:score"):
         assert (
             resolve_metric(metric, labels=None, rows_per_sample=1, outputs={"o": LOGITS}) == metric
         )

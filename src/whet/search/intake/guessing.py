@@ -1,4 +1,4 @@
-"""Whether the original itself is any good: its score, and what guessing would score; pure.
+"""Whether the original itself is any good, and what is guessed of its output without labels; pure.
 
 A network that is no better than always naming the most frequent class can't lose
 quality, so every floor is kept by anything. That happens where weights were
@@ -15,13 +15,34 @@ from whet.core.evidence import Quality
 from whet.core.note import Note
 from whet.measure.statistics import binomial_lower
 
-__all__ = ["WARNING", "WHERE", "guess_share", "no_better_than_guessing", "original_notes"]
+__all__ = [
+    "WARNING",
+    "WHERE",
+    "guess_share",
+    "no_better_than_guessing",
+    "original_notes",
+    "unlabelled_notes",
+]
 
 WHERE = "original"
 WARNING = "chance"
+_METRIC = "metric"
 _CONFIDENCE = 0.95
 _TOP = {"top1": 1, "top5": 5}
 _NAMES = {"top1": "top-1", "top5": "top-5"}
+_TAKEN = {
+    "agreement": "'agreement' asks that the first choice be the original's.",
+    "cosine": (
+        "'cosine' asks that each answer point where the original's does; it sees no scale. If"
+        " the numbers themselves count, give --metric closeness."
+    ),
+    "closeness": (
+        "nothing says what the output means, so 'closeness' holds each of its numbers to the"
+        " original's, relative to how much that number varies. Integer arithmetic rarely keeps"
+        " 1 % of it: if only the first choice counts, give --metric agreement; for embeddings,"
+        " --metric cosine. Labels say most."
+    ),
+}
 
 
 def guess_share(metric: str, labels: NDArray[np.generic] | None, classes: int) -> float | None:
@@ -65,3 +86,16 @@ def original_notes(original: Quality, guess: float | None) -> tuple[Note, ...]:
         " weights (--weights), the labels (--label-offset) and the transform."
     )
     return (Note(WHERE, found), Note(WARNING, warning))
+
+
+def unlabelled_notes(asked: str, metric: str, *, labelled: bool) -> tuple[Note, ...]:
+    """How the output is judged where neither labels nor a metric say it.
+
+    Args:
+        asked: the contract's metric.
+        metric: the concrete one.
+        labelled: whether there are labels.
+    """
+    if labelled or asked != "auto":
+        return ()
+    return (Note(_METRIC, f"Without labels or a named metric, {_TAKEN[metric]}"),)

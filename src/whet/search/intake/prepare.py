@@ -26,7 +26,12 @@ from whet.measure.quality import judge
 from whet.optimize.graph.traffic import Traffic
 from whet.search.decisions.untouched import samples_to_look_at
 from whet.search.intake.given import Given
-from whet.search.intake.guessing import guess_share, no_better_than_guessing, original_notes
+from whet.search.intake.guessing import (
+    guess_share,
+    no_better_than_guessing,
+    original_notes,
+    unlabelled_notes,
+)
 from whet.search.intake.outputs import CLASS_METRICS, check_shapes
 from whet.search.intake.parts import parts_of
 from whet.search.intake.provable import provable_notes
@@ -73,6 +78,7 @@ def prepare(
     metric, scored = _metric(judges, references.outputs(look, stop.check), store, look)
     stop.check()
     original = _original(judges, references, scored, look, parts.select, stop)
+    chosen = unlabelled_notes(contract.metric, metric, labelled=store.labels is not None)
     say("measuring what this machine can do")
     machine = fingerprint(ceilings=True, cache=space.engines.parent)
     concrete = msgspec.structs.replace(contract, metric=metric, threads=threads)
@@ -106,7 +112,7 @@ def prepare(
         memory_bytes=memory_bytes,
         seed=given.seed,
         runtimes=_usable(runtimes, exported),
-        notes=exported.notes + original,
+        notes=exported.notes + chosen + original,
         function=given.metric,
     )
 

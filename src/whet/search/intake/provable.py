@@ -61,7 +61,7 @@ def provable_notes(
 
 def _destroyed(metric: str, reference: float) -> float:
     """What it costs if all answers are destroyed, in the metric's units; 0 where unknown."""
-    if metric in _RATES or metric == "cosine":
+    if metric in _RATES or metric in {"cosine", "closeness"}:
         return 1.0
     return abs(reference) if metric == "spearman" else 0.0
 

@@ -53,14 +53,14 @@ def test_the_reserve_falls_as_fast_engines_are_found() -> None:
 
 
 def test_processes_that_start_fast_leave_more_for_the_climb() -> None:
-    """30 s: before any trial half of it is kept; once one took 1.2 s, ten seconds suffice."""
+    """30 s: before any trial half of it is kept; once one took 1.2 s, twelve seconds suffice."""
     quick = msgspec.structs.replace(trial("untouched", 1.0, untouched=True), seconds=1.2)
     slow = msgspec.structs.replace(quick, seconds=12.0)
     guess, seen, busy = (
         closing_s(FASTEST, 100, 0.0, known, 30.0) for known in ((), (quick,), (slow,))
     )
     assert guess > 15.0
-    assert seen < 12.0
+    assert seen < 12.5
     assert busy >= guess - 0.5  # 100 rows of 4.5 ms
 
 

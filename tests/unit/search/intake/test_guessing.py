@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from whet.core.evidence import Quality, Verdict
-from whet.search.intake.guessing import guess_share, no_better_than_guessing, original_notes
+from whet.search.intake.guessing import (
+    guess_share,
+    no_better_than_guessing,
+    original_notes,
+    unlabelled_notes,
+)
 
 
 def scored(share: float, n: int, metric: str = "top1") -> Quality:
@@ -42,3 +47,17 @@ def test_a_random_network_is_told_and_a_trained_one_is_not() -> None:
 
 def test_a_score_is_only_told_where_labels_give_one() -> None:
     assert original_notes(scored(1.0, 64, "cosine"), None) == ()
+
+
+@pytest.mark.parametrize("metric", ["agreement", "cosine", "closeness"])
+def test_what_is_taken_without_labels_is_told(metric: str) -> None:
+    (note,) = unlabelled_notes("auto", metric, labelled=False)
+    assert f"'{metric}'" in note.reason
+    assert unlabelled_notes(metric, metric, labelled=False) == ()
+    assert unlabelled_notes("auto", "top1", labelled=True) == ()
+
+
+def test_a_classifier_that_nobody_announced_learns_what_to_name() -> None:
+    (note,) = unlabelled_notes("auto", "closeness", labelled=False)
+    assert "--metric agreement" in note.reason
+    assert "--metric cosine" in note.reason

@@ -1,0 +1,115 @@
+"""Outputs of which nobody said what they mean: each number is held to the original's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from whet.core.contract import Drop
+from whet.core.evidence import Quality, Verdict
+from whet.errors import SamplesError
+from whet.measure.closeness import closeness_losses
+from whet.measure.quality import judge
+
+Floats = NDArray[np.float64]
+N = 2000
+rng = np.random.default_rng(0)
+BOXES = rng.standard_normal((N, 4)) * [100, 20, 5, 1] + [300, 200, 0, 0]  # x, y, w, h
+
+
+def check(before: NDArray[np.generic], after: NDArray[np.generic], metric: str = "auto") -> Quality:
+    return judge(
+        metric,
+        {"y": before},
+        {"y": after},
+        None,
+        rows_per_sample=1,
+        max_drop=Drop(0.01),
+        confidence=0.95,
+        per_class=False,
+    )
+
+
+def test_boxes_that_are_five_percent_off_fail_although_their_order_stays() -> None:
+    found = check(BOXES, BOXES * 1.05)
+    assert check(BOXES, BOXES * 1.05, "agreement").drop == 0.0
+    assert found.metric == "closeness"
+    assert found.verdict is Verdict.FAILED
+    assert check(BOXES - BOXES.mean(axis=0), 1.05 * (BOXES - BOXES.mean(axis=0))).drop == (
+        pytest.approx(0.05)
+    )
+
+
+@pytest.mark.parametrize("column", range(4))
+def test_no_number_hides_behind_a_larger_one(column: int) -> None:
+    lost = BOXES.copy()
+    lost[:, column] = BOXES[:, column].mean()
+    found = check(BOXES, lost)
+    assert found.drop == pytest.approx(1.0)
+    assert found.verdict is Verdict.FAILED
+    noisy = BOXES + rng.standard_normal(BOXES.shape) * 0.3  # much for h alone
+    assert check(BOXES, noisy).verdict is Verdict.FAILED
+
+
+def test_rounding_of_sixteen_bits_passes() -> None:
+    assert check(BOXES, BOXES.astype(np.float16).astype(np.float64)).verdict is Verdict.PASSED
+    assert check(BOXES, BOXES).drop == 0.0
+
+
+def test_a_classifier_whose_decisions_stay_is_told_by_its_metric() -> None:
+    """Scores 6 % away, as int8 leaves them: kept for who names agreement, not for who says nothing."""
+    logits = np.eye(10)[rng.integers(0, 10, N)] * 8 + rng.standard_normal((N, 10))
+    int8 = logits + 0.06 * logits.std() * rng.standard_normal(logits.shape)
+    assert check(logits, int8).verdict is Verdict.FAILED
+    assert check(logits, int8, "agreement").verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.05, 0.0])
+def test_a_single_number_is_more_than_its_sign(sign: float) -> None:
+    one = rng.standard_normal((N, 1))
+    assert check(one, sign * one).verdict is Verdict.FAILED
+    assert check(one[:, 0], one[:, 0]).verdict is Verdict.PASSED
+
+
+def test_whole_numbers_count_as_different_or_not() -> None:
+    chosen = rng.integers(0, 9, N)
+    other = np.where(np.arange(N) < N // 50, chosen + 1, chosen)
+    assert closeness_losses(chosen, other).mean() == pytest.approx(0.02)
+    assert check(chosen, other).verdict is Verdict.FAILED
+
+
+def test_numbers_that_hardly_vary_are_measured_by_their_size_or_by_the_others() -> None:
+    two = np.stack([np.full(N, 7.0), np.zeros(N), rng.standard_normal(N)], axis=1)
+    first, second = two.copy(), two.copy()
+    first[:, 0] *= 1.03
+    second[:, 1] += 1e-4
+    assert closeness_losses(two, first).mean() == pytest.approx(0.03)
+    assert closeness_losses(two, second).mean() < 1e-3
+    assert closeness_losses(np.zeros((5, 1)), np.zeros((5, 1))).tolist() == [0.0] * 5
+
+
+def test_a_masked_number_stays_masked() -> None:
+    masked = BOXES.copy()
+    masked[::2, 0] = -np.inf
+    assert closeness_losses(masked, masked).max() == 0.0
+    bare = np.where(np.isinf(masked), 0.0, masked)
+    assert closeness_losses(masked, bare).mean() == pytest.approx(0.5)
+
+
+def test_other_shapes_are_refused() -> None:
+    with pytest.raises(SamplesError, match="number by number"):
+        closeness_losses(BOXES, BOXES[:, :2])
+
+
+@given(st.floats(0.001, 0.2), st.floats(1e-3, 1e3), st.floats(-100, 100))
+def test_units_and_offsets_of_a_number_make_no_difference(
+    error: float, unit: float, offset: float
+) -> None:
+    one = rng.standard_normal((300, 2)) * [1.0, unit] + [0.0, offset * unit]
+    noise = error * rng.standard_normal((300, 2)) * [0.0, unit]
+    spread = np.abs(one[:, 1] - one[:, 1].mean()).mean()
+    expected = np.abs(noise[:, 1]).mean() / spread
+    assert closeness_losses(one, one + noise).mean() == pytest.approx(expected, rel=1e-6)
