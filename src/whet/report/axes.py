@@ -42,6 +42,10 @@ class Log:
         share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
         return self.start + min(1.0, share) * (self.end - self.start)
 
+    def holds(self, value: float) -> bool:
+        """Whether a value lies on the axis; others are drawn at its end."""
+        return self.low <= value <= self.high
+
 
 @dataclass(frozen=True)
 class Linear:

@@ -178,18 +178,27 @@ def _mark(plot: Plot, point: Point) -> Html:
     x, y = plot.column(point), plot.row(point)
     parts: list[Html] = []
     if point.x.low_ms is not None and point.x.high_ms is not None:
-        parts.append(whisker(x, y, plot.x(point.x.low_ms), y))
-        parts.append(whisker(x, y, plot.x(point.x.high_ms), y))
+        parts += [
+            whisker(x, y, plot.x(end), y, cut=not plot.x.holds(end))
+            for end in (point.x.low_ms, point.x.high_ms)
+        ]
     if point.tail_ms is not None:
-        end = plot.x(point.tail_ms)
-        parts.append(el("line", x1=x, y1=y, x2=end, y2=y, class_="tail"))
-        parts.append(el("line", x1=end, y1=y - 5, x2=end, y2=y + 5, class_="tail"))
+        parts.append(_tail(x, y, plot.x(point.tail_ms), cut=not plot.x.holds(point.tail_ms)))
     if point.bound is not None and point not in plot.over:
         parts.append(whisker(x, y, x, plot.y(point.bound), cut=point.bound > plot.y.high))
     parts.append(mark("over" if point in plot.over else point.role, x, y))
     lane = " over" if point in plot.over else " unjudged" if point in plot.unjudged else ""
     group = el("g", el("title", _says(plot, point)), *parts, class_=f"m {point.role}{lane}")
     return el("a", group, href=point.href, tabindex=-1) if point.href else group
+
+
+def _tail(x: float, y: float, end: float, *, cut: bool) -> Html:
+    """A line to the contract's own percentile; an arrow where it lies beyond the plot."""
+    line = el("line", x1=x, y1=y, x2=end, y2=y, class_="tail")
+    if cut:
+        path = f"M{end - 5:.1f} {y - 5:.1f}L{end:.1f} {y:.1f}L{end - 5:.1f} {y + 5:.1f}"
+        return join(line, el("path", d=path, class_="tail"))
+    return join(line, el("line", x1=end, y1=y - 5, x2=end, y2=y + 5, class_="tail"))
 
 
 def _says(plot: Plot, point: Point) -> str:

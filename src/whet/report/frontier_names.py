@@ -78,13 +78,19 @@ def render_names(plot: Plot) -> Html:
         Box(n.x, n.y - _FONT, n.x + text_width(n.text, _FONT), n.y + 3) for n in bound_names(plot)
     ]
     frame = Box(plot.left + 2, plot.top + 1, plot.right, plot.foot)
-    placed = place(wanted, [*marks, *names], frame, size=_FONT, soft=_lines(plot))
+    placed = place(
+        wanted, [*marks, *names], frame, size=_FONT, soft=_lines(plot), shunned=_zero(plot)
+    )
     return join(*(_label(spot) for spot in placed))
 
 
+def _zero(plot: Plot) -> list[Box]:
+    return [Box(plot.left, plot.y(0.0) - 1, plot.right, plot.y(0.0) + 1)]
+
+
 def _lines(plot: Plot) -> list[Box]:
-    """What a label crosses only when it must: bounds, the zero line, stairs, whiskers."""
-    found = [Box(plot.left, plot.y(0.0) - 1, plot.right, plot.y(0.0) + 1)]
+    """What a label crosses only when it must: bounds, stairs, whiskers."""
+    found: list[Box] = []
     if plot.limit is not None:
         found.append(Box(plot.x(plot.limit) - 1, plot.top, plot.x(plot.limit) + 1, plot.foot))
     if plot.floor is not None:

@@ -92,6 +92,7 @@ def place(
     *,
     size: float = 12.0,
     soft: Sequence[Box] = (),
+    shunned: Sequence[Box] = (),
 ) -> list[Placed]:
     """Places for the labels, in the order given.
 
@@ -100,7 +101,8 @@ def place(
         obstacles: marks and other text that no label may touch.
         frame: labels stay inside of it.
         size: of the font, pixels.
-        soft: lines that a label crosses only when it must.
+        soft: lines that a label crosses rather than that it stands further out.
+        shunned: lines for which it rather stands further out.
     """
     placed: list[Placed] = []
     for label in labels:
@@ -108,7 +110,12 @@ def place(
         tries = [t for t in _tries(label, size) if t.box.inside(frame)]
         free = [t for t in tries if not _cost(t.box, [*obstacles, *taken])]
         if free:
-            placed.append(min(free, key=lambda t: (t.leader, _cost(t.box, soft) > 0)))
+            placed.append(
+                min(
+                    free,
+                    key=lambda t: (_cost(t.box, shunned) > 0, t.leader, _cost(t.box, soft) > 0),
+                )
+            )
         elif label.must and tries:
             placed.append(
                 min(tries, key=lambda t: 10 * _cost(t.box, taken) + _cost(t.box, obstacles))

@@ -1,8 +1,10 @@
 "use strict";
 // Makes column heads sort their table, and unfolds everything for printing. The page reads well without it.
 for (const table of document.querySelectorAll("table")) {
-  const body = table.tBodies[0];
-  if (!body || body.rows.length < 3) continue;
+  // A candidate is a body of its own: its figures, and a row that says why it lost.
+  const grouped = table.classList.contains("candidates");
+  const units = () => Array.from(grouped ? table.tBodies : table.tBodies[0].rows);
+  if (!table.tBodies[0] || units().length < 3) continue;
   if (table.classList.contains("takes")) continue; // its rows have different units
   table.tHead.querySelectorAll("th").forEach((head, column) => {
     if (head.classList.contains("bar")) return;
@@ -15,12 +17,12 @@ for (const table of document.querySelectorAll("table")) {
       table.tHead.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const numeric = head.classList.contains("num");
-      const key = (row) => {
-        const cell = row.cells[column];
+      const key = (unit) => {
+        const cell = (grouped ? unit.rows[0] : unit).cells[column];
         if (!numeric) return cell.textContent;
         return cell.dataset.v === undefined ? NaN : Number(cell.dataset.v);
       };
-      const rows = Array.from(body.rows);
+      const rows = units();
       rows.sort((a, b) => {
         const x = key(a), y = key(b);
         if (numeric) {
@@ -30,7 +32,7 @@ for (const table of document.querySelectorAll("table")) {
         }
         return down ? y.localeCompare(x) : x.localeCompare(y);
       });
-      body.append(...rows);
+      (grouped ? table : table.tBodies[0]).append(...rows);
     });
   });
 }

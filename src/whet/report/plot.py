@@ -17,6 +17,8 @@ from whet.report.facts import Facts
 __all__ = ["LANE", "Plot", "Point", "collect", "lay_out"]
 
 LANE = 26.0
+# Intervals stretch the latency axis by so much at most, and go on as an arrow beyond it.
+_STRETCH = 2.0
 # The axis shows so many times the allowed loss, unless nothing goes so deep.
 _DEEPEST = 3.2
 _FOOT = 46.0
@@ -173,7 +175,14 @@ def _loss_range(facts: Facts, points: tuple[Point, ...]) -> tuple[float, float]:
 
 
 def _latency_ends(facts: Facts, points: tuple[Point, ...]) -> list[float]:
-    ends = [v for p in points for v in (p.x.value_ms, p.x.low_ms, p.x.high_ms, p.tail_ms) if v]
+    """What the axis covers: all marks, the limit near them, and intervals that reach little further.
+
+    One restless contender's tail would else press all marks into a corner.
+    """
+    marks = [p.x.value_ms for p in points]
+    least, most = min(marks) / _STRETCH, max(marks) * _STRETCH
+    known = (v for p in points for v in (p.x.low_ms, p.x.high_ms, p.tail_ms) if v)
+    ends = [*marks, *(min(max(v, least), most) for v in known)]
     limit = facts.evidence.contract.limit_ms
     # A limit far outside of what was measured would leave the plot empty.
     if limit is not None and min(ends) / 20 < limit < max(ends) * 20:

@@ -1,4 +1,4 @@
-"""The candidates, one row each: what was measured, and why each one lost."""
+"""The candidates, a group of rows each: what was measured, and below it why each one lost."""
 
 from __future__ import annotations
 
@@ -61,20 +61,21 @@ def _table(facts: Facts, trials: Sequence[Trial], rows: dict[str, str], label: s
         ("peak memory", "num"),
         (f"{loss}, select", "num"),
         (f"{loss}, certify", "num"),
-        ("why it was not chosen", "text"),
     ]
     if q == "p50":
         heads.pop(2)
     if energy:
-        heads.insert(-3, ("energy", "num"))
+        heads.insert(-2, ("energy", "num"))
     head = el("tr", *(el("th", name, scope="col", class_=kind) for name, kind in heads))
-    body = [_row(facts, trial, rows.get(trial.id), energy, median=q != "p50") for trial in trials]
-    return a11y_table(label, el("thead", head), el("tbody", *body), class_="candidates")
+    bodies = [
+        _rows(facts, trial, rows.get(trial.id), energy, median=q != "p50") for trial in trials
+    ]
+    return a11y_table(label, el("thead", head), *bodies, class_="candidates")
 
 
-def _row(facts: Facts, trial: Trial, anchor: str | None, energy: bool, *, median: bool) -> Html:
-    cells = [
-        _name_cell(facts, trial),
+def _rows(facts: Facts, trial: Trial, anchor: str | None, energy: bool, *, median: bool) -> Html:
+    """A candidate's figures in a row, and below them, as wide as all of them, why it lost."""
+    figures = [
         _latency_cell(facts, trial.latency),
         *([_median_cell(trial.latency)] if median else []),
         _speed_cell(facts, trial),
@@ -83,8 +84,8 @@ def _row(facts: Facts, trial: Trial, anchor: str | None, energy: bool, *, median
         *([_energy_cell(trial.footprint)] if energy else []),
         _quality_cell(facts, trial, trial.select),
         _quality_cell(facts, trial, trial.certify),
-        el("td", _why(facts, trial), class_="why"),
     ]
+    why = el("td", el("div", _why(facts, trial)), class_="why", colspan=len(figures))
     kinds = [
         k
         for k, holds in [
@@ -93,7 +94,13 @@ def _row(facts: Facts, trial: Trial, anchor: str | None, energy: bool, *, median
         ]
         if holds
     ]
-    return el("tr", *cells, id=anchor, class_=" ".join(kinds) or None)
+    return el(
+        "tbody",
+        el("tr", _name_cell(facts, trial), *figures),
+        el("tr", why),
+        id=anchor,
+        class_=" ".join(kinds) or None,
+    )
 
 
 def _name_cell(facts: Facts, trial: Trial) -> Html:
@@ -115,7 +122,8 @@ def _name_cell(facts: Facts, trial: Trial) -> Html:
         el("span", trial.name, class_="candidate"),
         el("span", *_spaced(tags), class_="tags") if tags else None,
         el("span", made, class_="sub", title=recipe if _clipped(recipe) != recipe else None),
-        scope="row",
+        scope="rowgroup",
+        rowspan=2,
     )
 
 
@@ -230,6 +238,7 @@ def _quality_cell(facts: Facts, trial: Trial, quality: Quality | None) -> Html:
 def _why(facts: Facts, trial: Trial) -> Html:
     if trial.id == facts.evidence.chosen:
         return el("b", "Chosen." if facts.kept is Verdict.PASSED else "Chosen as the nearest.")
+    silent = el("span", "Why it was not chosen: ", class_="sr")
     if trial.lost:
-        return join(trial.lost)
-    return join("; ".join(note.reason for note in trial.notes) or fmt.DASH)
+        return join(silent, trial.lost)
+    return join(silent, "; ".join(note.reason for note in trial.notes) or fmt.DASH)

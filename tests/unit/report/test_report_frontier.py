@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from whet.core.contract import Drop
-from whet.core.evidence import Evidence
+from whet.core.evidence import Evidence, Percentile, Status
 from whet.report.facts import Facts
 from whet.report.frontier import render_frontier
+from whet.report.frontier_names import render_names
 from whet.report.layers import precision_class, render_layers
 from whet.report.plot import collect, lay_out
 
@@ -138,3 +139,38 @@ def test_one_axis_shows_one_percentile() -> None:
     assert "p99 limit 8 ms" in made
     assert "p90 is shown because p99 was not measured of every one" in made
     assert 'class="keeps"' not in made
+
+
+def test_a_restless_tail_presses_no_mark_into_a_corner() -> None:
+    """Marks at 20 to 50 µs, one interval up to 5 ms: the axis is theirs, the interval an arrow."""
+    made = []
+    for number, (trial, ms) in enumerate(zip(factory.trials(), (0.02, 0.03, 0.05), strict=False)):
+        high = 5.0 if number == 1 else ms * 1.1
+        points = tuple(Percentile(q, ms, ms * 0.9, high) for q in (50.0, 95.0, 99.0))
+        assert trial.latency is not None
+        found = msgspec.structs.replace(trial.latency, percentiles=points)
+        made.append(msgspec.structs.replace(trial, latency=found, status=Status.OK))
+    contract = msgspec.structs.replace(factory.CONTRACT, limit_ms=None)
+    evidence = factory.evidence(
+        contract=contract, trials=tuple(made), eager=None, chosen=made[0].id, baseline=made[0].id
+    )
+    plot = plot_of(evidence)
+    columns = sorted(plot.column(p) for p in plot.points)
+    assert len(columns) == 3
+    assert columns[-1] - columns[0] > 0.45 * (plot.right - plot.left)
+    assert not plot.x.holds(5.0)
+    drawn = render_frontier(Facts(evidence), {})
+    assert drawn is not None
+    arrows = re.findall(r'<path d="M[^"]*" class="whisker"', drawn)
+    assert arrows, "what goes on beyond the plot ends in an arrow"
+
+
+@pytest.mark.parametrize("make", [factory.evidence, factory.many, factory.one_trial])
+@pytest.mark.parametrize("width", [960, 380])
+def test_no_name_lies_across_the_zero_line(make: object, width: int) -> None:
+    plot = plot_of(make(), width)
+    zero = plot.y(0.0)
+    named = re.findall(r'y="([-\d.]+)"[^>]*class="name ', str(render_names(plot)))
+    assert named
+    for baseline in map(float, named):
+        assert not baseline - 9 < zero < baseline - 1, "the line would run through its letters"
