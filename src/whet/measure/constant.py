@@ -107,9 +107,9 @@ def _finite(rows: NDArray[np.generic]) -> Floats:
 
 
 def _mae(a: Answers, reference: float) -> float:
-    """The median of the labels at each place has the smallest mean error."""
-    labels = a.known("mae").astype(np.float64).reshape(a.samples, -1)
-    return float(np.abs(labels - np.median(labels, axis=0)).mean()) - reference
+    """The median of the labels has the smallest mean error."""
+    labels = a.known("mae").astype(np.float64)
+    return float(np.abs(labels - np.median(labels)).mean()) - reference
 
 
 def _agreement(a: Answers, reference: float) -> float:

@@ -98,9 +98,9 @@ def resolve_metric(
         return "spearman"
     width = _width(answers)
     whole = np.issubdtype(labels.dtype, np.integer) or bool(np.all(labels == np.floor(labels)))
-    if whole and labels.ndim == 1 and (width > 1 or set(np.unique(labels)) <= {0, 1}):
+    if whole and (width > 1 or set(np.unique(labels)) <= {0, 1}):
         return "top1"
-    if width == 1 or labels.shape == answers.shape:
+    if width == 1:
         return "mae"
     raise SamplesError(
         f"No metric fits labels of shape {labels.shape} ({labels.dtype}) and outputs of shape"

@@ -193,12 +193,11 @@ def _closeness(a: Answers) -> Scored:
 
 def _mae(a: Answers) -> Scored:
     labels = a.known("mae").astype(np.float64)
-    shape = (a.samples, -1)
     if labels.size != a.reference.size or a.reference.shape != a.candidate.shape:
         raise SamplesError(
-            f"Labels of shape {labels.shape} can't be compared with outputs of shapes"
+            f"One label a sample, {labels.size} in all, can't be compared with outputs of shapes"
             f" {a.reference.shape} and {a.candidate.shape}.",
-            "Give as many label values per sample as the network puts out.",
+            "Judge an output of one number a sample, or take 'closeness', which needs no labels.",
         )
     if not np.isfinite(a.reference).all():
         raise SamplesError(
@@ -206,8 +205,7 @@ def _mae(a: Answers) -> Scored:
             "Take another metric, such as 'cosine', or judge another output.",
         )
     before, after = (
-        np.abs(x.astype(np.float64).reshape(shape) - labels.reshape(shape)).mean(axis=1)
-        for x in (a.reference, a.candidate)
+        np.abs(x.astype(np.float64).reshape(a.samples) - labels) for x in (a.reference, a.candidate)
     )
     bounds = _mean_against(after - before, before, a, None)
     return Scored(float(before.mean()), float(after.mean()), bounds, SMALLEST, blind=True)

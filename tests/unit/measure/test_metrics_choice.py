@@ -35,7 +35,6 @@ SCORES = rng.uniform(0.3, 4.7, 20)
         (SCALAR, CLASSES, 1, None, "mae"),
         (SCALAR, SCORES, 1, None, "mae"),
         (SCALAR[:, 0], SCORES, 1, None, "mae"),
-        (LOGITS, rng.normal(size=(20, 5)), 1, None, "mae"),
         (LOGITS, SCORES[:10], 2, None, "spearman"),
         (LOGITS, None, 1, None, "closeness"),
         (PROBABILITIES, None, 1, None, "agreement"),

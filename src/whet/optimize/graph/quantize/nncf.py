@@ -86,7 +86,10 @@ class NncfOptions:
         smooth_quant_alpha: share of the outliers' weight that goes from the
             activations into the weights of matrix products (0-1); ``None`` is
             off. Needs the rules for attention; without them a note says that it was skipped.
-        smooth_quant_conv_alpha: the same for convolutions.
+        smooth_quant_conv_alpha: the same for convolutions. For recipes by hand; the search never
+            proposes it. NNCF smooths by the rules for attention alone, so it moves nothing in a
+            convolutional network, and in a transformer nothing but a patch embedding. That leaves
+            hybrids of both, whose layers that hurt are found and restored one by one.
         per_channel: one scale per output channel of a weight.
         half_range: which weights use 7 bits.
         ignored: names of operators to leave in float.
