@@ -15,6 +15,7 @@ __all__ = ["hurried", "quick_to_build", "start_s", "usual_s"]
 _GUESS_S = {"inductor": 60.0}
 _ANY_GUESS_S = 10.0
 # What a pass adds to compiling and timing: a process that loads its framework and rewrites a graph.
+# Half of it goes with the time that processes take here.
 _PASS_S = 5.0
 # Processes that a trial starts at the least, one after another: one that compiles and two that are
 # timed. Counting two keeps half as much again for a restless machine.
@@ -97,14 +98,15 @@ def hurried(left_s: float, *, probe_s: float, int8_s: float) -> bool:
     return _LEFT_FOR_INT8 * (left_s - probe_s) < int8_s
 
 
-def _guess_s(recipe: Recipe, known: Iterable[Trial], calibration_s: float) -> float:
+def _guess_s(recipe: Recipe, known: Sequence[Trial], calibration_s: float) -> float:
     plain = [
         t.seconds
         for t in known
         if is_untouched(t) and t.status is Status.OK and t.recipe.runtime == recipe.runtime
     ]
     if recipe.steps and plain and recipe.runtime not in _GUESS_S:
-        return min(plain) + _PASS_S + calibration_s
+        pass_s = _PASS_S * (1 + start_s(known) / START_S) / 2
+        return min(plain) + pass_s + calibration_s
     return _GUESS_S.get(recipe.runtime, _ANY_GUESS_S)
 
 

@@ -75,6 +75,8 @@ def test_a_first_pass_on_a_small_network_is_guessed_from_its_untouched_graph() -
     assert usual("openvino", untouched) == 9.0
     slow = msgspec.structs.replace(untouched, seconds=40.0)
     assert usual("openvino", slow) == 45.0
+    quick = msgspec.structs.replace(untouched, seconds=1.2)  # processes take 0.6 s of 1.5 here
+    assert usual("openvino", quick) == pytest.approx(1.2 + 3.5)
     assert usual("openvino", untouched, took("onnxruntime", 20.0, steps=True)) == 20.0
     assert usual("openvino", took("openvino", 4.0, steps=False, status=Status.CRASHED)) == 10.0
 
