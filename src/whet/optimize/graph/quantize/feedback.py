@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
+
+from whet._optional import require
 
 __all__ = ["MOST", "nearest", "output_error", "rounded", "scales_of"]
 
@@ -100,6 +101,7 @@ def _factor(moments: Floats) -> NDArray[np.float32]:
     The inverse itself isn't needed: with ``moments = R R^T``, R upper triangular, ``U = R^-1``.
     In single precision, which damping makes enough.
     """
+    linalg = require("scipy.linalg", "round weights with error feedback")
     mean = float(np.trace(moments)) / len(moments)
     damped = moments.astype(np.float32)
     damped.flat[:: len(damped) + 1] += _DAMPING * mean if mean > 0 else 1.0
