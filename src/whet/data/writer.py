@@ -136,7 +136,8 @@ class _Draft:
         rows = (
             None if keep is None else (keep[:, None] * reader.rows_per_sample + parts).reshape(-1)
         )
-        columns = tuple(column.finish(rows) for column in self._columns)
+        symbols: dict[bytes, str] = {}
+        columns = tuple(column.finish(rows, symbols) for column in self._columns)
         hashes = np.array(self._hashes, np.uint64)[kept]
         with writing(self._folder):
             np.save(self._folder / HASHES, hashes, allow_pickle=False)

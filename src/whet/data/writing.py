@@ -2,8 +2,9 @@
 
 Values are appended to one flat file an input; only sizes stay in memory (a few
 bytes a row). At the end the header is filled in: stacked if all rows had one
-shape, flat with offsets if they differed in one axis. Rows that a reservoir
-threw out again are dropped by copying the kept ones once.
+shape, flat with offsets if they differed in one axis, which the first row that
+differs shows. Rows that a reservoir threw out again are dropped by copying the
+kept ones once.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from numpy.typing import NDArray
 from whet.core.room import is_full
 from whet.core.spec import Arrays, Dim, TensorSpec
 from whet.data.layout import HEADER_BYTES, Column, npy_header, offsets_of
+from whet.data.shapes import differing, filled, free_axes, shape_remedy, values_beside
 from whet.errors import SamplesError, StorageError
 
 __all__ = ["ColumnWriter", "row_hash", "staged", "writing"]
 
 _COPY_BYTES = 4 << 20
-_MOST_AXES = 8
 
 
 @contextlib.contextmanager
@@ -75,10 +76,11 @@ def staged(where: Path) -> Iterator[Path]:
 class ColumnWriter:
     """Appends the rows of one input and checks each against the first.
 
+    Rows may differ in one axis: the length of texts and signals, wherever it stands.
+
     Args:
-        spec: of the reader; a symbol after the batch axis lets rows differ
-            there. Sequences (rows with one or two axes) may always differ in
-            their first axis.
+        spec: of the reader; where it has symbols after the batch axis, rows may
+            differ only there.
     """
 
     def __init__(self, folder: Path, number: int, spec: TensorSpec, pad: int) -> None:
@@ -87,12 +89,17 @@ class ColumnWriter:
         self._offsets_name = f"offsets-{number}.npy"
         self._dtype = np.dtype(spec.dtype)
         self._dims = spec.shape[1:]
-        self._axis = _free_axis(self._dims, spec)
-        self._fixed = tuple(dim for axis, dim in enumerate(self._dims) if axis != self._axis)
-        self._lengths: list[int] = []
+        self._free = free_axes(self._dims, spec)
+        self._axis = self._free[0] if len(self._free) == 1 and self._declared else None
+        self._first: tuple[int, ...] | None = None
+        self._sizes: list[int] = []  # in values
         with writing(folder):
             self._file: IO[bytes] = (folder / self._name).open("w+b")
             self._file.write(bytes(HEADER_BYTES))
+
+    @property
+    def _declared(self) -> bool:
+        return any(isinstance(dim, str) for dim in self._dims)
 
     def append(self, row: Arrays, name: str) -> None:
         """Add one row.
@@ -112,46 +119,53 @@ class ColumnWriter:
         _check_finite(array, self._spec.name, name)
         with writing(self._folder):
             self._file.write(np.ascontiguousarray(array).data)
-        self._lengths.append(1 if self._axis is None else array.shape[self._axis])
+        self._sizes.append(array.size)
 
-    def finish(self, keep: NDArray[np.int64] | None) -> Column:
+    def finish(self, keep: NDArray[np.int64] | None, symbols: dict[bytes, str]) -> Column:
         """Complete the files, with only the rows ``keep`` (ascending) if given.
+
+        Args:
+            keep: positions of rows.
+            symbols: names of the lengths of the inputs before this one. Inputs whose
+                rows are equally long share a name; a new one is added.
 
         Raises:
             StorageError: the disk is full.
         """
-        lengths = np.array(self._lengths, dtype=np.int64)
-        unit = int(np.prod([dim for dim in self._fixed if isinstance(dim, int)], dtype=np.int64))
+        sizes = np.array(self._sizes, dtype=np.int64)
         with writing(self._folder):
             if keep is not None:
-                self._compact(keep, offsets_of(lengths * unit) * self._dtype.itemsize)
-                lengths = lengths[keep]
-            declared = any(isinstance(dim, str) for dim in self._dims)
-            if self._axis is None or (not declared and bool((lengths == lengths[0]).all())):
-                return self._stacked(lengths)
-            return self._ragged(lengths, unit, self._axis)
+                self._compact(keep, offsets_of(sizes) * self._dtype.itemsize)
+                sizes = sizes[keep]
+            axis, same = self._axis, bool((sizes == sizes[0]).all())
+            if axis is None or (same and not self._declared):
+                return self._stacked(sizes)
+            return self._ragged(sizes, axis, symbols)
 
     def close(self) -> None:
         """Close the file; twice is allowed."""
         with contextlib.suppress(OSError):  # a full disk was already reported by the write
             self._file.close()
 
-    def _stacked(self, lengths: NDArray[np.int64]) -> Column:
-        dims = [
-            dim if axis != self._axis else int(lengths[0]) for axis, dim in enumerate(self._dims)
-        ]
-        shape = tuple(dim for dim in dims if isinstance(dim, int))
-        self._fill_header((lengths.size, *shape))
+    def _stacked(self, sizes: NDArray[np.int64]) -> Column:
+        shape = self._first or ()
+        if self._axis is not None:
+            length = int(sizes[0]) // values_beside(shape, self._axis)
+            shape = (*shape[: self._axis], length, *shape[self._axis + 1 :])
+        self._fill_header((sizes.size, *shape))
         spec = TensorSpec(self._spec.name, self._spec.dtype, ("batch", *shape))
         return Column(spec, self._name, pad=self._pad)
 
-    def _ragged(self, lengths: NDArray[np.int64], unit: int, axis: int) -> Column:
-        offsets = offsets_of(lengths * unit)
+    def _ragged(self, sizes: NDArray[np.int64], axis: int, symbols: dict[bytes, str]) -> Column:
+        offsets = offsets_of(sizes)
         self._fill_header((int(offsets[-1]),))
         np.save(self._folder / self._offsets_name, offsets, allow_pickle=False)
-        given = self._dims[axis]
-        symbol = given if isinstance(given, str) else "length"
-        dims = (*self._dims[:axis], symbol, *self._dims[axis + 1 :])
+        given: Dim = self._dims[axis]
+        shape: tuple[int, ...] = self._first or ()
+        lengths = (sizes // values_beside(shape, axis)).tobytes()
+        fresh = f"length_{len(symbols) + 1}" if symbols else "length"
+        symbol = given if isinstance(given, str) else symbols.setdefault(lengths, fresh)
+        dims: tuple[Dim, ...] = (*shape[:axis], symbol, *shape[axis + 1 :])
         spec = TensorSpec(self._spec.name, self._spec.dtype, ("batch", *dims))
         return Column(spec, self._name, self._offsets_name, axis, self._pad)
 
@@ -161,13 +175,17 @@ class ColumnWriter:
         self._file.close()
 
     def _check_shape(self, shape: tuple[int, ...], name: str) -> None:
-        fixed = tuple(size for axis, size in enumerate(shape) if axis != self._axis)
-        if len(shape) != len(self._dims) or fixed != self._fixed or 0 in shape:
+        """See that a row agrees with the first; learn the axis in which it doesn't."""
+        first = self._first or filled(self._dims, shape)
+        remedy = shape_remedy(shape, first, self._free, self._axis)
+        if remedy:
             raise SamplesError(
                 f"{name} gives shape {list(shape)} for '{self._spec.name}',"
-                f" the samples before it {list(self._dims)}.",
-                "All samples must have one shape; only sequences may differ in length.",
+                f" the samples before it {list(first)}.",
+                remedy,
             )
+        self._first = first
+        self._axis = next(iter(differing(shape, first)), self._axis)
 
     def _compact(self, keep: NDArray[np.int64], begins: NDArray[np.int64]) -> None:
         """Move kept rows to the front; rows only ever move forward, so one file suffices."""
@@ -191,18 +209,6 @@ def row_hash(rows: tuple[Arrays, ...]) -> int:
             total.update(f"{name}{row[name].shape}".encode())
             total.update(np.ascontiguousarray(row[name]).data)
     return int.from_bytes(total.digest(), "little")
-
-
-def _free_axis(dims: tuple[Dim, ...], spec: TensorSpec) -> int | None:
-    free = [axis for axis, dim in enumerate(dims) if isinstance(dim, str)]
-    if len(free) > 1 or len(dims) > _MOST_AXES:
-        raise SamplesError(
-            f"Rows of {spec} differ in {len(free)} axes.",
-            "They may differ in one axis, and have at most 8.",
-        )
-    if free:
-        return free[0]
-    return 0 if len(dims) in (1, 2) else None
 
 
 def _check_finite(array: NDArray[np.generic], spec: str, name: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from whet._optional import require
 from whet.core.artifact import Artifact
@@ -209,15 +209,12 @@ def _compare(
     with quiet():
         program = traced.program.module(check_guards=False)
     outputs = [spec.name for spec in graph.signature.outputs]
-    for sizes in _sizes(traced.inputs, example):
-        arrays = resized(traced.inputs, example, sizes)
-        if BATCH not in sizes:
-            rows = [i % len(example[traced.inputs[0].name]) for i in range(fixed_batch)]
-            arrays = {key: array.take(rows, axis=0) for key, array in arrays.items()}
-        tensors = [torch.from_numpy(arrays[s.name].copy()) for s in traced.inputs]
-        want = _answers(torch, module, tensors, outputs)
+    for choices in _sizes(traced.inputs, example):
+        sizes, arrays, want = _asked(
+            name, module, traced.inputs, example, choices, outputs, fixed_batch
+        )
         try:
-            own = _answers(torch, program, tensors, outputs)
+            own = _answers(torch, program, _tensors(torch, traced.inputs, arrays), outputs)
             have = run_graph(graph, arrays)
         except (EngineError, RuntimeError, AssertionError) as error:
             raise ExportError(
@@ -231,6 +228,34 @@ def _compare(
                 f" around at {_said(sizes)}.",
                 "Check for randomness, state, or constants that depend on the example in forward.",
             )
+
+
+def _asked(
+    name: str,
+    module: torch.nn.Module,
+    inputs: tuple[TensorSpec, ...],
+    example: Arrays,
+    choices: tuple[dict[str, int], ...],
+    outputs: list[str],
+    fixed_batch: int,
+) -> tuple[dict[str, int], Arrays, Arrays]:
+    """The first sizes that the network itself can take, its inputs there and its answers."""
+    torch = require("torch", "export a network")
+    cause: Exception | None = None
+    for sizes in choices:
+        arrays = resized(inputs, example, sizes)
+        if BATCH not in sizes:
+            rows = [i % len(example[inputs[0].name]) for i in range(fixed_batch)]
+            arrays = {key: array.take(rows, axis=0) for key, array in arrays.items()}
+        try:
+            return sizes, arrays, _answers(torch, module, _tensors(torch, inputs, arrays), outputs)
+        except Exception as error:  # noqa: BLE001 - a signal shorter than a kernel, in any words
+            cause = error
+    raise export_error(name, cause or ExportError(name)) from cause
+
+
+def _tensors(torch: Any, inputs: tuple[TensorSpec, ...], arrays: Arrays) -> list[torch.Tensor]:
+    return [torch.from_numpy(arrays[spec.name].copy()) for spec in inputs]
 
 
 def _answers(
@@ -249,8 +274,11 @@ def _said(sizes: dict[str, int]) -> str:
     return ", ".join(f"{symbol}={size}" for symbol, size in sizes.items()) or "the fixed sizes"
 
 
-def _sizes(inputs: tuple[TensorSpec, ...], example: Arrays) -> Iterator[dict[str, int]]:
-    """Two assignments of sizes: one row as given, and more rows with other lengths."""
+def _sizes(inputs: tuple[TensorSpec, ...], example: Arrays) -> Iterator[tuple[dict[str, int], ...]]:
+    """Two assignments of sizes: one row as given, and more rows with other lengths.
+
+    Half the length may be too short for the network, so there is another choice each time.
+    """
     names = symbols(inputs)
     given = {
         symbol: next(
@@ -258,6 +286,10 @@ def _sizes(inputs: tuple[TensorSpec, ...], example: Arrays) -> Iterator[dict[str
         )
         for symbol in names
     }
-    yield {symbol: 1 if symbol == BATCH else max(given[symbol], 2) for symbol in names}
+
+    def assigned(batch: int, part: float) -> dict[str, int]:
+        return {s: batch if s == BATCH else max(int(given[s] * part), 2) for s in names}
+
+    yield (assigned(1, 1.0),)
     if names:
-        yield {symbol: 3 if symbol == BATCH else max(given[symbol] // 2, 2) for symbol in names}
+        yield assigned(3, 0.5), assigned(3, 0.75), assigned(3, 1.0)

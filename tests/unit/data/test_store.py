@@ -83,6 +83,61 @@ def test_a_declared_symbol_may_stand_in_any_axis(tmp_path):
     assert got[0].tolist() == [[4, 4, 4, 4, 0]] * 2
 
 
+@pytest.mark.parametrize(
+    ("shape", "spec"),
+    [
+        (lambda n: (2, n), "[batch, 2, length]"),
+        (lambda n: (n, 2), "[batch, length, 2]"),
+        (lambda n: (1, 6, n), "[batch, 1, 6, length]"),
+        (lambda n: (2, n, 3, 5), "[batch, 2, length, 3, 5]"),
+    ],
+)
+@pytest.mark.parametrize("lengths", [(7, 9, 5, 7), (7, 7, 7, 5)])
+def test_the_axis_that_differs_is_learned_from_the_rows(tmp_path, shape, spec, lengths):
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=shape(n)).astype(np.float32) for n in lengths]
+    store = write_store(open_samples([(row, 0) for row in rows]), tmp_path / "s", limit=9, seed=0)
+    assert str(store.inputs[0]) == f"input: float32{spec}"
+    for batch, row in zip(store.batches(1), rows, strict=True):
+        assert (batch["input"] == row[None]).all()
+    both = store.rows(np.array([0, 3]))["input"]
+    assert both.shape == (2, *shape(7))
+    assert np.isclose(both[1].sum(), rows[3].sum(), atol=1e-4)  # what is filled up is 0
+
+
+def test_what_a_draw_left_out_makes_no_axis_dynamic(tmp_path):
+    def signals():
+        for i in range(12):
+            yield np.full((2, 4 if i else 9), i, np.float32), 0
+
+    kept = write_store(open_samples(signals), tmp_path / "s", limit=3, seed=0)
+    assert str(kept.inputs[0]) == "input: float32[batch, 2, 4]"
+    assert (kept.rows(np.arange(3))["input"].reshape(3, 8).std(axis=1) == 0).all()
+
+
+def test_of_several_declared_symbols_one_may_differ(tmp_path):
+    expect = (TensorSpec("x", "float32", ("batch", 3, "height", "width")),)
+
+    def stored(name, *shapes):
+        elements = [(np.ones(shape, np.float32), 0) for shape in shapes]
+        reader = open_samples(elements, expect=expect)
+        return str(write_store(reader, tmp_path / name, limit=9, seed=0).inputs[0])
+
+    assert stored("a", (3, 8, 8), (3, 8, 8)) == "x: float32[batch, 3, 8, 8]"
+    assert stored("b", (3, 8, 8), (3, 8, 6)) == "x: float32[batch, 3, 8, width]"
+    with pytest.raises(SamplesError, match=r"shape \[3, 6, 6\] .* may differ in one axis"):
+        stored("c", (3, 8, 8), (3, 6, 6))
+
+
+def test_only_lengths_that_are_always_equal_share_a_symbol(tmp_path):
+    def elements():
+        for n in (3, 5, 4):
+            yield {"a": np.ones((2, n)), "mask": np.ones(n), "b": np.ones((2, 9 - n))}, 0
+
+    store = write_store(open_samples(elements), tmp_path / "s", limit=9, seed=0)
+    assert [spec.shape[-1] for spec in store.inputs] == ["length", "length", "length_2"]
+
+
 def test_equal_sequences_are_stacked(tmp_path):
     store = write_store(
         open_samples([(np.ones(7, np.float32), 0)] * 3), tmp_path / "s", limit=9, seed=0
@@ -185,8 +240,12 @@ def test_a_short_generator_is_kept_whole(tmp_path):
         ([(np.array([1e300]), 0)], "an infinite value"),  # beyond float32
         ([(np.ones(2), 0), (np.ones((2, 2)), 0)], r"sample 1 gives shape \[2, 2\]"),
         ([(np.ones((3, 4, 4)), 0), (np.ones((1, 4, 4)), 0)], r"sample 1 gives shape \[1, 4, 4\]"),
-        ([(np.ones((3, 4)), 0), (np.ones((3, 5)), 0)], r"sample 1 gives shape \[3, 5\]"),
-        ([(np.ones(2), 0), (np.ones(0), 0)], r"shape \[0\]"),
+        ([(np.ones((3, 4)), 0), (np.ones((2, 5)), 0)], r"shape \[2, 5\].* may differ in one axis"),
+        (
+            [(np.ones((3, 4)), 0), (np.ones((3, 5)), 0), (np.ones((2, 4)), 0)],
+            r"sample 2 gives shape \[2, 4\] .* before it \[3, 4\]. Samples may differ in one axis",
+        ),
+        ([(np.ones(2), 0), (np.ones(0), 0)], r"shape \[0\].* holds nothing"),
         ([(np.ones(2), 0), (np.ones(2), -1)], "label of sample 1 is -1"),
         (
             [(np.ones(2), 0), (np.ones(2), 0.5)],

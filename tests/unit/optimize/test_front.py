@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from whet.core.spec import Arrays, TensorSpec
+from whet.data.readers import open_samples
+from whet.data.store import write_store
 from whet.data.transform import ImageTransform
 from whet.errors import ExportError, NetworkError, SamplesError
 from whet.optimize.front import export_front
@@ -157,3 +159,32 @@ def test_an_axis_that_can_only_be_fixed_is_refused_where_the_samples_vary(tmp_pa
         export_front(network, Lengths((spec,), arrays), None, tmp_path, seed=1)
     front = export_front(network, Rows((spec,), arrays), None, tmp_path / "equal", seed=1)
     assert front.graph.signature.inputs[0].shape == ("batch", 5, 2)
+
+
+class Signals(nn.Module):
+    """Any length that its first kernel covers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(2, 4, 30, stride=4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, wave: torch.Tensor) -> torch.Tensor:
+        return self.head(self.first(wave).relu().mean(2))
+
+
+def test_signals_with_channels_first_may_differ_in_length(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    waves = [generator.normal(size=(2, n)).astype(np.float32) for n in (40, 47, 33, 58, 40)]
+    reader = open_samples([(wave, 0) for wave in waves])
+    store = write_store(reader, tmp_path / "store", limit=9, seed=0)
+    torch.manual_seed(0)
+    module = Signals().eval()
+    # Half of these lengths is less than the kernel: the export must not be tried there.
+    front = export_front(load_network(module), store, None, tmp_path / "out", seed=1)
+    assert front.graph.signature.inputs[0].shape == ("batch", 2, "length")
+    for wave in waves:
+        with torch.inference_mode():
+            want = module(torch.from_numpy(wave[None])).numpy()
+        got = run_graph(front.graph, {"input": wave[None]})["output"]
+        np.testing.assert_allclose(got, want, atol=1e-5)
