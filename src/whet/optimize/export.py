@@ -8,6 +8,7 @@ brought into the form that the passes expect (`whet.optimize.adopt`).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +44,8 @@ __all__ = ["Exported", "export"]
 _OPSET = 20  # Gelu is one operator from here on; every runtime reads it
 # Of the largest value of each output. Reassociated float32 sums stay far below.
 _TOLERANCE = 1e-3
+# torch's tracer keeps its state in globals: of two exports at once, one fails or both do.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def export(
 ) -> Exported:
     """Write ``network.onnx`` (and ``network.pt2``) into a folder.
 
+    Threads of one process take turns.
+
     Args:
         network: as `load_network` gave it.
         inputs: what the samples hold, with the batch axis; symbols are the
@@ -90,6 +95,17 @@ def export(
     if network.kind is Kind.ONNX:
         graph, notes = adopt(network, inputs, example, folder)
         return Exported(graph, None, (*network.notes, *notes))
+    with _ONE_AT_A_TIME:
+        return _from_torch(network, inputs, example, folder, fixed_batch)
+
+
+def _from_torch(
+    network: Network,
+    inputs: tuple[TensorSpec, ...],
+    example: Arrays,
+    folder: Path,
+    fixed_batch: int,
+) -> Exported:
     module, ordered = bind_module(network, inputs)
     traced = _trace(network, module, ordered, example, fixed_batch)
     model = _translate(network.name, _graph_trace(network, traced, ordered, example, fixed_batch))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -370,3 +371,20 @@ def test_a_program_is_exported_again_with_free_axes(tmp_path: Path) -> None:
     with torch.inference_mode():
         want = module(torch.from_numpy(rows("input", count=5)["input"])).numpy()
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+def test_exports_in_several_threads_take_turns(tmp_path: Path) -> None:
+    specs = (TensorSpec("x", "float32", ("batch", 6)),)
+    x = {"x": np.random.default_rng(0).standard_normal((3, 6)).astype(np.float32)}
+    modules = [nn.Sequential(nn.Linear(6, 5), act(), nn.Linear(5, 2)) for act in (nn.ReLU, nn.Tanh)]
+
+    def work(place: int) -> Exported:
+        return export(load_network(modules[place]), specs, x, tmp_path / str(place))
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(work, range(2)))
+    for module, exported in zip(modules, found, strict=True):
+        with torch.no_grad():
+            want = module(torch.from_numpy(x["x"])).numpy()
+        (got,) = run_graph(exported.graph, x).values()
+        assert np.allclose(want, got, atol=1e-5)
