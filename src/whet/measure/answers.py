@@ -53,12 +53,13 @@ def write_outputs(
     start = 0
     for inputs in feed.batches(batch):
         size = len(next(iter(inputs.values())))
-        answers = run(_filled(inputs, batch) if fixed and size < batch else inputs)
+        given = batch if fixed else size
+        answers = run(_filled(inputs, batch) if size < given else inputs)
         for name, array in answers.items():
-            if array.ndim == 0 or len(array) < size:
+            if array.ndim == 0 or len(array) != given:
                 raise EngineError(
-                    f"Output '{name}' has shape {array.shape} for {size} rows: no batch axis.",
-                    "Judge networks whose outputs have one row per input row.",
+                    f"Output '{name}' has shape {array.shape} for {given} rows: no batch axis.",
+                    f"Leave it out with --ignore-output {name} when the network is optimised.",
                 )
             files.put(name, start, array[:size])
         start += size

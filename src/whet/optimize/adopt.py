@@ -9,6 +9,7 @@ running both. A graph that computes in float16 computes in float32 from here on
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,17 @@ from whet.errors import (
 from whet.optimize.axes import BATCH, canonical_symbols, resized
 from whet.optimize.binding import match_names
 from whet.optimize.graph.io import read_onnx, signature_of, write_onnx
-from whet.optimize.graph.names import rename_symbols, rename_values, sort_nodes, subgraphs
+from whet.optimize.graph.names import (
+    drop_outputs,
+    rename_symbols,
+    rename_values,
+    sort_nodes,
+    subgraphs,
+)
 from whet.optimize.graph.runs import largest_difference, run_graph
 from whet.optimize.graph.widen import computes_in_half, widen
 from whet.optimize.intake.network import Network
+from whet.optimize.rows import dropped_notes, rowless
 from whet.optimize.said import first_line
 
 if TYPE_CHECKING:
@@ -46,9 +54,23 @@ _HALF_TOLERANCE = 3e-2
 
 
 def adopt(
-    network: Network, inputs: tuple[TensorSpec, ...], example: Arrays, folder: Path
-) -> tuple[Artifact, tuple[Note, ...]]:
+    network: Network,
+    inputs: tuple[TensorSpec, ...],
+    example: Arrays,
+    folder: Path,
+    ignore: Collection[str] = (),
+) -> tuple[Artifact, tuple[Note, ...], tuple[str, ...]]:
     """Write the normalised copy and check it on the example.
+
+    Args:
+        network: read from an ONNX file.
+        inputs: what the samples hold.
+        example: one batch of them.
+        folder: to write into.
+        ignore: see `whet.optimize.export.export`.
+
+    Returns:
+        The graph, what to know about it, and the outputs that were left out.
 
     Raises:
         SamplesError: the samples don't fit the graph.
@@ -85,9 +107,14 @@ def adopt(
     if computes_in_half(model):
         model, graph, note = _widened(model, graph, arrays, folder)
         notes.append(note)
+    dropped = tuple(name for name in rowless(graph, example) if name in ignore) if ignore else ()
+    if dropped:
+        drop_outputs(model.graph, dropped)
+        graph = write_onnx(model, folder, "network")
+        notes += dropped_notes(dropped)
     if graph.signature.batch_symbol is None:
-        return _freed(model, graph, example, folder, notes)
-    return graph, tuple(notes)
+        return *_freed(model, graph, example, folder, notes), dropped
+    return graph, tuple(notes), dropped
 
 
 def _modern(name: str, model: onnx.ModelProto, notes: list[Note]) -> onnx.ModelProto:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from whet._optional import require
@@ -34,12 +35,17 @@ def match_names(stated: tuple[str, ...], inputs: tuple[TensorSpec, ...]) -> tupl
 
 
 def bind_module(
-    network: Network, inputs: tuple[TensorSpec, ...]
+    network: Network, inputs: tuple[TensorSpec, ...], *, without: Collection[str] = ()
 ) -> tuple[torch.nn.Module, tuple[TensorSpec, ...]]:
     """A module that takes tensors by position, and the inputs in that order.
 
     Inputs are given by name where ``forward`` knows the names, else by position
     where the number is right.
+
+    Args:
+        network: from torch.
+        inputs: what the samples hold.
+        without: outputs to leave out.
 
     Raises:
         NetworkError: neither is possible.
@@ -50,18 +56,18 @@ def bind_module(
         raise NetworkError(f"'{network.name}' holds no module.", "Load it before the export.")
     if network.inputs:
         ordered = match_names(tuple(spec.name for spec in network.inputs), inputs)
-        return wrappers.Called(module, [spec.name for spec in ordered]), ordered
+        return wrappers.Called(module, [spec.name for spec in ordered], (), without), ordered
     parameters = inspect.signature(module.forward).parameters.values()
     named = {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
     known = [q.name for q in parameters if q.kind in named]
     by_name = {spec.name: spec for spec in inputs}
     if set(network.parameters) <= set(by_name) <= set(known):
         ordered = tuple(by_name[name] for name in known if name in by_name)
-        return wrappers.Called(module, (), [spec.name for spec in ordered]), ordered
+        return wrappers.Called(module, (), [spec.name for spec in ordered], without), ordered
     takes_any = any(q.kind is inspect.Parameter.VAR_POSITIONAL for q in parameters)
     single = len(inputs) == 1 and len(network.parameters) == 1
     if takes_any or single:
-        return wrappers.Called(module, [spec.name for spec in inputs]), inputs
+        return wrappers.Called(module, [spec.name for spec in inputs], (), without), inputs
     raise NetworkError(
         f"The network takes {', '.join(network.parameters) or 'nothing'},"
         f" but the samples hold {', '.join(by_name)}.",

@@ -9,7 +9,7 @@ brought into the form that the passes expect (`whet.optimize.adopt`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from whet.optimize.graph.runs import largest_difference, run_graph
 from whet.optimize.intake.network import Kind, Network
 from whet.optimize.quiet import quiet
 from whet.optimize.recurrent import any_length
+from whet.optimize.rows import dropped_notes, rowless_outputs
 from whet.optimize.said import first_line
 from whet.optimize.saving import save_program
 from whet.optimize.tracing import Traced, symbols, trace
@@ -57,11 +58,13 @@ class Exported:
         program: the torch program with the same signature, called with tensors
             by position in the signature's order; ``None`` for ONNX sources.
         notes: what the reader of a result should know.
+        dropped: outputs that were to be ignored and have no row for each row of the inputs.
     """
 
     graph: Artifact
     program: Artifact | None
     notes: tuple[Note, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 def export(
@@ -71,6 +74,7 @@ def export(
     where: Path | Context,
     *,
     fixed_batch: int = 1,
+    ignore: Collection[str] = (),
 ) -> Exported:
     """Write ``network.onnx`` (and ``network.pt2``) into a folder.
 
@@ -83,6 +87,8 @@ def export(
         example: one batch of real samples, by input name.
         where: the folder, or a context whose ``workdir`` it is.
         fixed_batch: batch to fall back to where it can't be dynamic.
+        ignore: outputs that nobody compares. Such of them as have no row for each row of the
+            inputs (a state, a loss) are left out of the graph.
 
     Raises:
         ExportError: with the first cause in one sentence.
@@ -93,10 +99,10 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     inputs = canonical_specs(inputs)
     if network.kind is Kind.ONNX:
-        graph, notes = adopt(network, inputs, example, folder)
-        return Exported(graph, None, (*network.notes, *notes))
+        graph, notes, dropped = adopt(network, inputs, example, folder, ignore)
+        return Exported(graph, None, (*network.notes, *notes), dropped)
     with _ONE_AT_A_TIME:
-        return _from_torch(network, inputs, example, folder, fixed_batch)
+        return _from_torch(network, inputs, example, folder, fixed_batch, ignore)
 
 
 def _from_torch(
@@ -105,15 +111,21 @@ def _from_torch(
     example: Arrays,
     folder: Path,
     fixed_batch: int,
+    ignore: Collection[str],
 ) -> Exported:
     module, ordered = bind_module(network, inputs)
+    dropped = rowless_outputs(module, ordered, example, ignore)
+    if dropped:
+        module, _ = bind_module(network, inputs, without=dropped)
     traced = _trace(network, module, ordered, example, fixed_batch)
-    model = _translate(network.name, _graph_trace(network, traced, ordered, example, fixed_batch))
+    shape = _graph_trace(network, traced, ordered, example, fixed_batch) if not dropped else traced
+    model = _translate(network.name, shape)
     signature = _finish(model, network, traced)
     graph = write_onnx(model, folder, "network", signature)
     program = save_program(traced.program, signature, folder)
     _compare(network.name, module, graph, traced, example, fixed_batch)
-    return Exported(graph, program, (*network.notes, *_renamed(network, ordered), *traced.notes))
+    notes = (*_renamed(network, ordered), *traced.notes, *dropped_notes(dropped))
+    return Exported(graph, program, (*network.notes, *notes), dropped)
 
 
 def _renamed(network: Network, inputs: tuple[TensorSpec, ...]) -> tuple[Note, ...]:

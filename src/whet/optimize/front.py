@@ -7,7 +7,7 @@ as every other contender; ONNX files get the arithmetic folded in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +28,7 @@ from whet.optimize.export import Exported, export
 from whet.optimize.graph.facts import GraphFacts, facts
 from whet.optimize.graph.fold import FoldTransform, slopes_and_shifts
 from whet.optimize.intake.network import Kind, Network
+from whet.optimize.rows import need_rows
 from whet.optimize.tracing import symbols
 
 __all__ = ["Front", "Samples", "export_front"]
@@ -56,6 +57,7 @@ class Front:
         facts: of one row, at the samples' median sizes.
         kind: ``"cnn"`` or ``"transformer"``.
         notes: of the export.
+        dropped: outputs that were to be ignored and were left out.
     """
 
     graph: Artifact
@@ -63,45 +65,66 @@ class Front:
     facts: GraphFacts
     kind: str
     notes: tuple[Note, ...]
+    dropped: tuple[str, ...] = ()
 
 
 def export_front(
-    network: Network, store: Samples, transform: Transform | None, workdir: Path, seed: int
+    network: Network,
+    store: Samples,
+    transform: Transform | None,
+    workdir: Path,
+    seed: int,
+    ignore: Collection[str] = (),
 ) -> Front:
     """Export a network so that it takes what a store holds.
 
+    Args:
+        network: as `load_network` gave it.
+        store: the samples.
+        transform: that made them.
+        workdir: to write into.
+        seed: of the rows that it is tried on.
+        ignore: outputs that nobody compares; see `whet.optimize.export.export`.
+
     Raises:
-        NetworkError, ExportError: with the cause in one sentence.
+        NetworkError, ExportError: with the cause in one sentence; also where an output has no
+            row for each row of the inputs, or the rows depend on each other.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     rows = np.random.default_rng(seed).permutation(len(store))[:_EXAMPLE_ROWS]
     example = store.rows(np.sort(rows))
     if isinstance(transform, ImageTransform):
-        exported = _with_pictures(network, transform, example, workdir)
+        exported = _with_pictures(network, transform, example, workdir, ignore)
     else:
-        exported = export(network, store.inputs, example, workdir)
+        exported = export(network, store.inputs, example, workdir, ignore=ignore)
     seen = _sizes_seen(store)
     _need_all_sizes(store.inputs, exported.graph.signature, seen)
+    need_rows(network.name, exported.graph, example, ignore)
     counted = facts(exported.graph, _median_sizes(seen))
     fresh = tuple(note for note in exported.notes if note not in network.notes)
-    return Front(exported.graph, exported.program, counted, counted.kind, fresh)
+    return Front(exported.graph, exported.program, counted, counted.kind, fresh, exported.dropped)
 
 
 def _with_pictures(
-    network: Network, transform: ImageTransform, example: Arrays, workdir: Path
+    network: Network,
+    transform: ImageTransform,
+    example: Arrays,
+    workdir: Path,
+    ignore: Collection[str],
 ) -> Exported:
     _need_fit(network, transform)
     if network.kind is Kind.TORCH:
-        return export(_wrapped(network, transform), (transform.raw_spec(),), example, workdir)
+        wrapped = _wrapped(network, transform)
+        return export(wrapped, (transform.raw_spec(),), example, workdir, ignore=ignore)
     pictures = example[transform.input].astype(np.uint8, copy=False)
     floats: Arrays = {transform.input: transform.arithmetic(pictures)}
-    plain = export(network, (transform.network_spec(),), floats, workdir)
+    plain = export(network, (transform.network_spec(),), floats, workdir, ignore=ignore)
     ctx = Context(workdir=workdir, reference=plain.graph)
     try:
         folded = run(FoldTransform.of(transform), plain.graph, ctx)
     except RequirementError as error:
         raise NetworkError(error.message, error.remedy) from error
-    return Exported(folded.model, None, (*plain.notes, *folded.notes))
+    return Exported(folded.model, None, (*plain.notes, *folded.notes), plain.dropped)
 
 
 def _need_fit(network: Network, transform: ImageTransform) -> None:

@@ -31,7 +31,7 @@ from whet.optimize.recurrent import any_length, length_notes
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Traced", "symbols", "trace"]
+__all__ = ["Traced", "answers_of", "symbols", "trace"]
 
 _LARGEST_BATCH = 1 << 16
 
@@ -157,26 +157,23 @@ def _output_names(
     """Names of the outputs, from one run; this is also the first sight of a broken network."""
     wrappers = require("whet.optimize.intake.modules", "export a network")
     try:
-        value = _run(module, inputs, example)
+        value = answers_of(module, inputs, example)
     except Exception as error:  # whatever the user's code raises
         if BATCH not in symbols(inputs):
             raise _blamed(name, module, inputs, example, error) from error
         # A network with its batch written into the code runs at that batch only.
         fewer = resized(inputs, example, {BATCH: fixed_batch})
         try:
-            value = _run(module, inputs, fewer)
+            value = answers_of(module, inputs, fewer)
         except Exception as again:
             raise _blamed(name, module, inputs, fewer, again) from again
-    pairs = wrappers.named_outputs(value)
-    if not pairs:
+    names = tuple(wrappers.unique_outputs(value))
+    if not names:
         raise ExportError(
             f"'{name}' gives a {type(value).__name__} without tensors.",
             "Return tensors from forward.",
         )
-    names: list[str] = []
-    for stem, _ in pairs:
-        names.append(stem if stem not in names else f"{stem}_{len(names)}")
-    return tuple(names)
+    return names
 
 
 def _blamed(
@@ -190,7 +187,8 @@ def _blamed(
     return misfit_error(name, module, inputs, example, error) or export_error(name, error)
 
 
-def _run(module: torch.nn.Module, inputs: tuple[TensorSpec, ...], example: Arrays) -> object:
+def answers_of(module: torch.nn.Module, inputs: tuple[TensorSpec, ...], example: Arrays) -> object:
+    """What a module gives for an example, names and all; raises what the module raises."""
     torch = require("torch", "export a network")
     wrappers = require("whet.optimize.intake.modules", "export a network")
     with quiet(), torch.inference_mode():

@@ -72,6 +72,13 @@ def test_outputs_without_rows_are_refused(tmp_path: Path) -> None:
         write_outputs(lambda _: {"y": np.float32(1.0)}, Rows([1]), tmp_path, 1, fixed=False)  # type: ignore[dict-item]
 
 
+@pytest.mark.parametrize("rows", [1, 5])
+def test_outputs_with_other_rows_are_refused_with_the_flag(tmp_path: Path, rows: int) -> None:
+    with pytest.raises(EngineError, match=r"'y' has shape \(\d, 2\) for 3 rows") as caught:
+        write_outputs(lambda _: {"y": np.ones((rows, 2))}, Rows([1] * 3), tmp_path, 3, fixed=False)
+    assert "--ignore-output y" in caught.value.remedy
+
+
 @pytest.mark.parametrize("damage", ["missing", "truncated", "rows"])
 def test_damaged_answers_are_refused(tmp_path: Path, damage: str) -> None:
     write_outputs(run, Rows([2] * 3), tmp_path, 1, fixed=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import onnx
 
 __all__ = [
+    "drop_outputs",
     "fresh_name",
     "rename_symbols",
     "rename_values",
@@ -100,6 +101,27 @@ def settle_sizes(graph: onnx.GraphProto) -> None:
             for dim in value.type.tensor_type.shape.dim:
                 if dim.dim_param.isdecimal():
                     dim.dim_value = int(dim.dim_param)
+
+
+def drop_outputs(graph: onnx.GraphProto, names: Collection[str]) -> None:
+    """Take outputs out of a graph, and every node and weight that only they needed, in place."""
+    for value in [value for value in graph.output if value.name in names]:
+        graph.output.remove(value)
+    wanted = {value.name for value in graph.output}
+    kept: list[onnx.NodeProto] = []
+    sort_nodes(graph)
+    for node in reversed(graph.node):
+        if wanted.intersection(node.output):
+            wanted |= _reads(node)
+            kept.append(node)
+    made = {name for node in kept for name in node.output} | {value.name for value in graph.input}
+    nodes = kept[::-1]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in wanted]:
+        graph.initializer.remove(tensor)
+    for value in [value for value in graph.value_info if value.name not in made]:
+        graph.value_info.remove(value)
 
 
 def sort_nodes(graph: onnx.GraphProto) -> None:

@@ -27,7 +27,7 @@ _OWN_FILE = re.compile(r"Load model from \S+ failed:\s*(Fatal error: )?")
 _TINY = 1e-12
 _REMEDY = "Write what it names with operators of ONNX's own, or leave it out of the network."
 
-__all__ = ["largest_difference", "run_graph", "run_proto", "synthetic"]
+__all__ = ["largest_difference", "run_graph", "run_graph_on", "run_proto", "synthetic"]
 
 
 def run_graph(graph: Artifact, inputs: Mapping[str, NDArray[np.generic]]) -> Arrays:
@@ -36,7 +36,17 @@ def run_graph(graph: Artifact, inputs: Mapping[str, NDArray[np.generic]]) -> Arr
     Raises:
         EngineError: the graph can't be loaded or run.
     """
-    return _run(graph.file, inputs)
+    (found,) = _run(graph.file, [inputs])
+    return found
+
+
+def run_graph_on(graph: Artifact, batches: Iterable[Arrays]) -> list[Arrays]:
+    """As `run_graph`, for several batches with one loading.
+
+    Raises:
+        EngineError: the graph can't be loaded or run.
+    """
+    return _run(graph.file, batches)
 
 
 def run_proto(
@@ -49,14 +59,15 @@ def run_proto(
     Raises:
         EngineError: the graph can't be loaded or run.
     """
-    return _run(model.SerializeToString(), inputs, outputs)
+    (found,) = _run(model.SerializeToString(), [inputs], outputs)
+    return found
 
 
 def _run(
     source: Path | bytes,
-    inputs: Mapping[str, NDArray[np.generic]],
+    batches: Iterable[Mapping[str, NDArray[np.generic]]],
     outputs: Iterable[str] | None = None,
-) -> Arrays:
+) -> list[Arrays]:
     ort = require("onnxruntime", "run a graph")
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -71,11 +82,11 @@ def _run(
             providers=["CPUExecutionProvider"],
         )
         names = list(outputs or (value.name for value in session.get_outputs()))
-        found = session.run(names, dict(inputs))
+        found = [session.run(names, dict(inputs)) for inputs in batches]
     except Exception as error:  # its errors share no public base class
         said = RuntimeError(_OWN_FILE.sub("", str(error)))
         raise engine_error("onnxruntime", "run the graph", said, _REMEDY) from error
-    return dict(zip(names, found, strict=True))
+    return [dict(zip(names, answers, strict=True)) for answers in found]
 
 
 def synthetic(signature: Signature, sizes: Mapping[str, int], seed: int = 0) -> Arrays:

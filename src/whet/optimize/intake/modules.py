@@ -6,11 +6,19 @@ that need it (through `whet._optional.require`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 
-__all__ = ["Called", "Logits", "Pooled", "WithArithmetic", "WrittenOut", "named_outputs"]
+__all__ = [
+    "Called",
+    "Logits",
+    "Pooled",
+    "WithArithmetic",
+    "WrittenOut",
+    "named_outputs",
+    "unique_outputs",
+]
 
 
 # torch is not typed for our checker (see pyproject), so its base class is "Any" to it.
@@ -21,10 +29,15 @@ class Called(torch.nn.Module):  # type: ignore[misc]
         module: whatever takes tensors.
         positional: names of those that it takes by position, in order.
         keywords: names of those that it takes by name.
+        without: outputs, named as `unique_outputs` does, that are left out.
     """
 
     def __init__(
-        self, module: torch.nn.Module, positional: Sequence[str], keywords: Sequence[str] = ()
+        self,
+        module: torch.nn.Module,
+        positional: Sequence[str],
+        keywords: Sequence[str] = (),
+        without: Collection[str] = (),
     ) -> None:
         super().__init__()
         # Only this wrapper: a module read from a program refuses to change its mode.
@@ -32,6 +45,7 @@ class Called(torch.nn.Module):  # type: ignore[misc]
         self.module = module
         self.positional = tuple(positional)
         self.keywords = tuple(keywords)
+        self.without = frozenset(without)
 
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """One tensor, or a tuple of them."""
@@ -39,10 +53,14 @@ class Called(torch.nn.Module):  # type: ignore[misc]
         return found[0] if len(found) == 1 else tuple(found)
 
     def raw(self, *tensors: torch.Tensor) -> object:
-        """What the module itself gives, names and all."""
+        """What the module itself gives, names and all, but for what is left out."""
         cut = len(self.positional)
         named = dict(zip(self.keywords, tensors[cut:], strict=True))
-        return self.module(*tensors[:cut], **named)
+        value = self.module(*tensors[:cut], **named)
+        if not self.without:
+            return value
+        pairs = unique_outputs(value).items()
+        return {name: tensor for name, tensor in pairs if name not in self.without}
 
 
 def named_outputs(value: object, name: str = "output") -> list[tuple[str, torch.Tensor]]:
@@ -62,6 +80,14 @@ def named_outputs(value: object, name: str = "output") -> list[tuple[str, torch.
             found += named_outputs(inner, name if number == 0 else f"{name}_{number}")
         return found
     return []
+
+
+def unique_outputs(value: object) -> dict[str, torch.Tensor]:
+    """As `named_outputs`, with a number after a name that was there already."""
+    found: dict[str, torch.Tensor] = {}
+    for name, tensor in named_outputs(value):
+        found[name if name not in found else f"{name}_{len(found)}"] = tensor
+    return found
 
 
 class Logits(torch.nn.Module):  # type: ignore[misc]  # see Called

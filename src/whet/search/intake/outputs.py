@@ -19,7 +19,11 @@ CLASS_METRICS = frozenset({"top1", "top5", "f1"})
 
 
 def check_shapes(
-    contract: Contract, signature: Signature, store: SampleStore, task: str | None
+    contract: Contract,
+    signature: Signature,
+    store: SampleStore,
+    task: str | None,
+    dropped: tuple[str, ...] = (),
 ) -> None:
     """See before anything is run that the judged output suits metric and labels.
 
@@ -30,6 +34,7 @@ def check_shapes(
         signature: of the original's graph.
         store: all samples.
         task: what the network is for, where that is known.
+        dropped: outputs that were to be ignored and were left out of the graph.
 
     Raises:
         NetworkError: a tensor of a kind that no bundle holds.
@@ -37,7 +42,7 @@ def check_shapes(
         SamplesError: labels are out of range, or of another kind than the metric takes.
     """
     _check_dtypes(signature)
-    check_outputs(contract, (spec.name for spec in signature.outputs))
+    check_outputs(contract, (spec.name for spec in signature.outputs), dropped)
     _check_batch(contract, signature)
     rows = 2 * store.rows_per_sample
     blank = {
@@ -88,12 +93,15 @@ def _check_batch(contract: Contract, signature: Signature) -> None:
         )
 
 
-def check_outputs(contract: Contract, outputs: Iterable[str]) -> None:
+def check_outputs(
+    contract: Contract, outputs: Iterable[str], dropped: tuple[str, ...] = ()
+) -> None:
     """See that a contract names outputs that the network gives.
 
     Args:
         contract: what the user asks.
         outputs: names of the original's outputs, in its order.
+        dropped: those that it had besides.
 
     Raises:
         ContractError: an output is named that isn't there, or the judged one is to be ignored.
@@ -101,7 +109,8 @@ def check_outputs(contract: Contract, outputs: Iterable[str]) -> None:
     names = list(outputs)
     judged = contract.output if contract.output is not None else names[0]
     known = ", ".join(f"'{name}'" for name in names)
-    asked = [("output", judged), *(("ignore_outputs", name) for name in contract.ignore_outputs)]
+    ignored = [name for name in contract.ignore_outputs if name not in dropped]
+    asked = [("output", judged), *(("ignore_outputs", name) for name in ignored)]
     issues = [
         Issue(where, f"there is no output '{name}'.", f"Name one of {known}.")
         for where, name in asked

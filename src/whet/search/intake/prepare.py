@@ -65,7 +65,7 @@ def prepare(
     runtimes = chosen_runtimes(given.runtimes)
     threads = threads_for(contract)
     exported, store, space = taken.exported, taken.store, taken.space
-    check_shapes(contract, exported.graph.signature, store, taken.task)
+    check_shapes(contract, exported.graph.signature, store, taken.task, exported.dropped)
     parts = parts_of(store, given, space)
     memory_bytes, cores = worker_memory_bytes(), cores_for(threads)
     references = References(exported, space.folder / "reference", cores, memory_bytes)

@@ -102,7 +102,7 @@ def _taken(
         need_labels(contract.metric, labelled=store.labels is not None)
         check_enough(store.samples, store.groups)
         say("exporting the network")
-        exported = _export(given, store, arrival / "export", stop)
+        exported = _export(given, contract, store, arrival / "export", stop)
         content = hashlib.sha256(
             f"{export_digest(exported)} {samples} {given.seed}".encode()
         ).hexdigest()
@@ -147,7 +147,9 @@ def _describes_itself(source: str) -> bool:
     return path.is_dir() or path.suffix.lower() in {".onnx", ".pt2"}
 
 
-def _export(given: Given, store: SampleStore, workdir: Path, stop: Stop) -> Exported:
+def _export(
+    given: Given, contract: Contract, store: SampleStore, workdir: Path, stop: Stop
+) -> Exported:
     job = ExportJob(
         source=given.network if isinstance(given.network, str) else "",
         weights=given.weights,
@@ -155,6 +157,7 @@ def _export(given: Given, store: SampleStore, workdir: Path, stop: Stop) -> Expo
         transform=store.transform,
         workdir=str(workdir),
         seed=given.seed,
+        ignore=contract.ignore_outputs,
     )
     if not isinstance(given.network, str):
         return export_source(given.network, job)

@@ -75,7 +75,7 @@ class Described(_Message, frozen=True):
 
 
 class ExportJob(_Message, frozen=True):
-    """A network on disk and samples of its inputs."""
+    """A network on disk and samples of its inputs; ``ignore`` names outputs nobody compares."""
 
     source: str
     weights: str | None
@@ -83,13 +83,15 @@ class ExportJob(_Message, frozen=True):
     transform: Transform | None
     workdir: str
     seed: int
+    ignore: tuple[str, ...] = ()
 
 
 class Exported(_Message, frozen=True):
     """The network as files: the graph, and the program where it came from torch.
 
     ``macs``, ``bytes_moved`` and ``wide_bytes`` are those of one row, counted at ``sizes``
-    of the symbols; ``weight_bytes`` is the size of the weights.
+    of the symbols; ``weight_bytes`` is the size of the weights; ``dropped`` are outputs that
+    were to be ignored and were left out.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Exported(_Message, frozen=True):
     wide_bytes: int = 0
     weight_bytes: int = 0
     sizes: dict[str, int] = {}
+    dropped: tuple[str, ...] = ()
 
 
 class MakeJob(_Message, frozen=True):
@@ -180,7 +183,8 @@ def export_source(source: str | torch.nn.Module, job: ExportJob) -> Exported:
     from whet.optimize.intake import load_network
 
     network = load_network(source, weights=job.weights)
-    front = export_front(network, open_ref(job.feed), job.transform, Path(job.workdir), job.seed)
+    store, folder = open_ref(job.feed), Path(job.workdir)
+    front = export_front(network, store, job.transform, folder, job.seed, job.ignore)
     return Exported(
         name=network.name,
         graph=front.graph,
@@ -194,6 +198,7 @@ def export_source(source: str | torch.nn.Module, job: ExportJob) -> Exported:
         wide_bytes=front.facts.wide_bytes,
         weight_bytes=front.facts.weight_bytes,
         sizes=front.facts.sizes,
+        dropped=front.dropped,
     )
 
 

@@ -189,3 +189,9 @@ def test_a_contract_names_outputs_that_there_are() -> None:
     assert "'a', 'b'" in caught.value.issues[0].remedy
     with pytest.raises(ContractError, match="'a' is the output that is judged"):
         check_outputs(Contract(ignore_outputs=("a",)), ("a", "b"))
+
+
+def test_an_ignored_output_may_have_been_left_out_of_the_graph() -> None:
+    check_outputs(Contract(ignore_outputs=("state", "a")), ("b", "a"), ("state",))
+    with pytest.raises(ContractError, match="there is no output 'other'"):
+        check_outputs(Contract(ignore_outputs=("other",)), ("b", "a"), ("state",))
