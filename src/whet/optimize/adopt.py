@@ -92,7 +92,13 @@ def adopt(
         sort_nodes(part)
     model = _modern(network.name, model, notes)
     _drop_weight_inputs(model)
-    _name_axes(model)
+    _name_axes(
+        model,
+        [
+            TensorSpec(old.name, new.dtype, new.shape)
+            for old, new in zip(before.inputs, ordered, strict=True)
+        ],
+    )
     rename_values(model.graph, renamed)
     notes += [
         Note("export", f"The input '{a}' is called '{b}' here, as in the samples.")
@@ -141,7 +147,7 @@ def _drop_weight_inputs(model: onnx.ModelProto) -> None:
         model.graph.input.remove(value)
 
 
-def _name_axes(model: onnx.ModelProto) -> None:
+def _name_axes(model: onnx.ModelProto, samples: list[TensorSpec]) -> None:
     signature = signature_of(model)
     specs = {spec.name: spec for spec in (*signature.inputs, *signature.outputs)}
     for value in (*model.graph.input, *model.graph.output):
@@ -149,7 +155,7 @@ def _name_axes(model: onnx.ModelProto) -> None:
             symbol = specs[value.name].shape[axis]
             if isinstance(symbol, str):
                 dim.dim_param = symbol
-    names = canonical_symbols(signature.inputs)
+    names = canonical_symbols(signature.inputs, samples)
     rename_symbols(model.graph, names)
     if BATCH in names.values():
         # A leading axis of an output that has no size is the batch as well.

@@ -21,9 +21,9 @@ from whet.core.context import Context, Feed
 from whet.core.note import Note
 from whet.core.passes import run
 from whet.core.spec import Arrays, Signature, TensorSpec
-from whet.data.transform import ImageTransform, Transform
+from whet.data.transform import ImageTransform, TextTransform, Transform
 from whet.errors import ExportError, NetworkError, RequirementError
-from whet.optimize.axes import BATCH
+from whet.optimize.axes import BATCH, told_apart
 from whet.optimize.export import Exported, export
 from whet.optimize.graph.facts import GraphFacts, facts
 from whet.optimize.graph.fold import FoldTransform, slopes_and_shifts
@@ -93,14 +93,18 @@ def export_front(
     workdir.mkdir(parents=True, exist_ok=True)
     rows = np.random.default_rng(seed).permutation(len(store))[:_EXAMPLE_ROWS]
     example = store.rows(np.sort(rows))
+    # A tokenizer's arrays are of one length by themselves.
+    joined = isinstance(transform, TextTransform)
+    inputs = store.inputs if joined else told_apart(store.inputs, store.batches(1))
     if isinstance(transform, ImageTransform):
         exported = _with_pictures(network, transform, example, workdir, ignore)
     else:
-        exported = export(network, store.inputs, example, workdir, ignore=ignore)
-    seen = _sizes_seen(store)
-    _need_all_sizes(store.inputs, exported.graph.signature, seen)
+        exported = export(network, inputs, example, workdir, ignore=ignore)
+    seen = _sizes_seen(store, inputs)
+    _need_all_sizes(inputs, exported.graph.signature, seen)
     need_rows(network.name, exported.graph, example, ignore)
-    counted = facts(exported.graph, _median_sizes(seen))
+    sizes = _graph_sizes(exported.graph.signature, inputs, _median_sizes(seen))
+    counted = facts(exported.graph, sizes)
     fresh = tuple(note for note in exported.notes if note not in network.notes)
     return Front(exported.graph, exported.program, counted, counted.kind, fresh, exported.dropped)
 
@@ -163,11 +167,11 @@ def _wrapped(network: Network, transform: ImageTransform) -> Network:
     )
 
 
-def _sizes_seen(store: Samples) -> dict[str, list[int]]:
-    """The size of every symbol in some rows."""
-    seen: dict[str, list[int]] = {name: [] for name in symbols(store.inputs)}
+def _sizes_seen(store: Samples, inputs: tuple[TensorSpec, ...]) -> dict[str, list[int]]:
+    """The size of every symbol of the inputs in some rows."""
+    seen: dict[str, list[int]] = {name: [] for name in symbols(inputs)}
     for row in store.batches(1, _SIZED_ROWS):
-        for spec in store.inputs:
+        for spec in inputs:
             for axis, dim in enumerate(spec.shape):
                 if isinstance(dim, str):
                     seen[dim].append(row[spec.name].shape[axis])
@@ -178,6 +182,20 @@ def _median_sizes(seen: Mapping[str, list[int]]) -> dict[str, int]:
     """Batch 1, and the median of every other symbol."""
     sizes = {name: int(np.median(found)) for name, found in seen.items() if found}
     return {**sizes, BATCH: 1}
+
+
+def _graph_sizes(
+    graph: Signature, inputs: tuple[TensorSpec, ...], sizes: Mapping[str, int]
+) -> dict[str, int]:
+    """The samples' sizes under the graph's own symbols."""
+    known = {spec.name: spec.shape for spec in inputs}
+    found: dict[str, int] = {}
+    for spec in graph.inputs:
+        for dim, have in zip(spec.shape, known.get(spec.name, ()), strict=False):
+            size = sizes.get(have) if isinstance(have, str) else have
+            if isinstance(dim, str) and size is not None:
+                found[dim] = size
+    return found
 
 
 def _need_all_sizes(

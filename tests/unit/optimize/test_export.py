@@ -23,7 +23,7 @@ from whet.optimize.intake import load_network
 from whet.testing.small_graphs import make_graph
 
 IDS = (
-    TensorSpec("input_ids", "int64", ("batch", "sequence")),
+    TensorSpec("input_ids", "int64", ("batch", "length")),
     TensorSpec("attention_mask", "int64", ("n", "length")),
 )
 

@@ -44,6 +44,65 @@ class Rows:
             yield self.rows(np.arange(start, min(start + size, len(self))))
 
 
+@dataclass(frozen=True)
+class Ragged:
+    """Token rows of different lengths, padded where they come together."""
+
+    inputs: tuple[TensorSpec, ...]
+    lengths: dict[str, list[int]]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.lengths.values())))
+
+    def rows(self, indices: NDArray[np.integer]) -> Arrays:
+        found: Arrays = {}
+        for name, lengths in self.lengths.items():
+            array = np.zeros((len(indices), max(lengths[i] for i in indices)), np.int64)
+            for row, place in enumerate(indices):
+                array[row, : lengths[place]] = 1 + (np.arange(lengths[place]) + place) % 9
+            found[name] = array
+        return found
+
+    def batches(self, size: int, limit: int | None = None) -> Iterator[Arrays]:
+        for start in range(0, min(len(self), limit or len(self)), size):
+            yield self.rows(np.arange(start, min(start + size, len(self))))
+
+
+class Towers(nn.Module):
+    """Two texts, each pooled by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(10, 6)
+
+    def forward(self, src: torch.Tensor, tgt: torch.Tensor) -> torch.Tensor:
+        return self.embedding(src).mean(1) * self.embedding(tgt).mean(1)
+
+
+def test_two_lengths_that_differ_in_the_samples_are_two_symbols(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Towers().eval()
+    specs = tuple(TensorSpec(name, "int64", ("batch", "length")) for name in ("src", "tgt"))
+    store = Ragged(specs, {"src": [3, 5, 4, 9, 5, 5], "tgt": [2, 2, 7, 3, 4, 2]})
+    front = export_front(load_network(module), store, None, tmp_path, seed=1)
+    assert [str(spec) for spec in front.graph.signature.inputs] == [
+        "src: int64[batch, sequence]",
+        "tgt: int64[batch, sequence_2]",
+    ]
+    assert front.facts.sizes == {"batch": 1, "sequence": 5, "sequence_2": 2}
+    for row in store.batches(1):
+        with torch.inference_mode():
+            want = module(*(torch.from_numpy(row[name]) for name in ("src", "tgt"))).numpy()
+        np.testing.assert_allclose(run_graph(front.graph, row)["output"], want, atol=1e-5)
+
+
+def test_lengths_that_agree_in_all_samples_are_one_symbol(tmp_path: Path) -> None:
+    specs = tuple(TensorSpec(name, "int64", ("batch", "length")) for name in ("src", "tgt"))
+    store = Ragged(specs, {"src": [3, 5, 4, 9], "tgt": [3, 5, 4, 9]})
+    front = export_front(load_network(Towers().eval()), store, None, tmp_path, seed=1)
+    assert {spec.shape for spec in front.graph.signature.inputs} == {("batch", "sequence")}
+
+
 def pictures() -> Rows:
     raw = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
     return Rows((PICTURES.raw_spec(),), {"input": raw})
