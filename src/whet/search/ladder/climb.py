@@ -23,7 +23,7 @@ from whet.search.decisions.feasibility import assess
 from whet.search.decisions.figures import answers_right, is_untouched, plainest, query_ms
 from whet.search.decisions.footing import arithmetic_of
 from whet.search.decisions.untouched import best_untouched
-from whet.search.ladder import rungs
+from whet.search.ladder import int8_rungs, rungs
 from whet.search.ladder.polish import (
     ALL,
     FEW,
@@ -84,7 +84,7 @@ def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
     settings = _settings_by_runtime(trials.untouched())
     found = untried(
         trials.all.values(),
-        rungs.int8_first(setup.kind, setup.runtimes, settings, axes.flags),
+        int8_rungs.int8_first(setup.kind, setup.runtimes, settings, axes.flags),
         trials.skipped,
         stopped=trials.stop.asked.is_set(),
     )
@@ -109,7 +109,8 @@ def _look(setup: Setup, trials: Trials, axes: Axes) -> None:
     _need_one(first, trials)
     right = [t for t in first if answers_right(t)] or first
     probe, whole = (
-        find(setup.kind, right, axes.flags) for find in (rungs.int8_probe, rungs.int8_soonest)
+        find(setup.kind, right, axes.flags)
+        for find in (int8_rungs.int8_probe, int8_rungs.int8_soonest)
     )
     if probe and hurried(
         trials.climbing_s(),
@@ -155,17 +156,17 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     """Rung 2: a recipe per runtime, settings, other algorithms, and rescue where it is needed."""
     settings, flags = _settings_by_runtime(trials.untouched()), axes.flags
     first: list[Trial] = []
-    for recipe in rungs.int8_first(setup.kind, setup.runtimes, settings, flags):
+    for recipe in int8_rungs.int8_first(setup.kind, setup.runtimes, settings, flags):
         first += wave(trials, 2, (recipe,), stop=setup)
         # For text this gains more than any other runtime would, and takes seconds.
         pad(setup, trials, [t for t in first if good(setup, t)])
     if short_of_room(setup, trials):
         share = share_allowed(setup, trials)
-        wave(trials, 2, rungs.weights_only(settings, share=share), stop=setup)
+        wave(trials, 2, int8_rungs.weights_only(settings, share=share), stop=setup)
     if not enough(setup, trials):
         round_with_care(setup, trials)
     retune(setup, trials, axes, most=FEW)
-    wave(trials, 2, rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
+    wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
         refine(setup, trials)
     rework(setup, trials)

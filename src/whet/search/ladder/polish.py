@@ -14,7 +14,7 @@ from whet.runtimes.axes import Axes
 from whet.runtimes.registry import get
 from whet.search.decisions.figures import answers_right, is_untouched, plainest, speed
 from whet.search.decisions.worth import keeps_room
-from whet.search.ladder import rungs
+from whet.search.ladder import variations
 from whet.search.ladder.lengths import masked_symbols, round_ups
 from whet.search.ladder.trials import Trials
 from whet.search.ladder.waves import good, short_of_room, wave
@@ -46,7 +46,7 @@ def pad(setup: Setup, trials: Trials, bases: Sequence[Trial]) -> None:
         best = max(able, key=speed)
         if not best.recipe.settings.round_up:
             choices = round_ups(_masked_sizes(setup))
-            wave(trials, best.rung, rungs.padded(best, choices), stop=setup)
+            wave(trials, best.rung, variations.padded(best, choices), stop=setup)
 
 
 def _masked_sizes(setup: Setup) -> dict[str, list[int]]:
@@ -65,11 +65,11 @@ def rework(setup: Setup, trials: Trials) -> None:
     if not safe:
         return
     best = plainest(safe, within=LEVEL)
-    wave(trials, 2, rungs.reworked(setup.kind, best), share=TUNING, stop=setup)
+    wave(trials, 2, variations.reworked(setup.kind, best), share=TUNING, stop=setup)
     own = [t for t in trials.untouched() if t.recipe.runtime == best.recipe.runtime]
     # Refused where there is nothing to tidy; then there isn't before quantising either.
     for base in ([plainest(own, within=LEVEL)] if own else []) + [best]:
-        if not wave(trials, 2, rungs.tidied(base), share=TUNING, stop=setup):
+        if not wave(trials, 2, variations.tidied(base), share=TUNING, stop=setup):
             break
 
 
@@ -79,7 +79,7 @@ def retune(setup: Setup, trials: Trials, axes: Axes, *, most: int) -> None:
     if safe:
         best = plainest(safe, within=LEVEL)
         pad(setup, trials, safe)
-        wave(trials, best.rung, rungs.retuned(best, axes, most=most), share=TUNING, stop=setup)
+        wave(trials, best.rung, variations.retuned(best, axes, most=most), share=TUNING, stop=setup)
 
 
 def retune_the_original(setup: Setup, trials: Trials, axes: Axes) -> None:
@@ -87,7 +87,7 @@ def retune_the_original(setup: Setup, trials: Trials, axes: Axes) -> None:
     right = [t for t in trials.untouched() if answers_right(t)]
     if right:
         best = plainest(right, within=LEVEL)
-        recipes = rungs.retuned(best, axes, most=ALL)
+        recipes = variations.retuned(best, axes, most=ALL)
         wave(trials, 1, recipes, judge=False, share=TUNING, stop=setup)
 
 

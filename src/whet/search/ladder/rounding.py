@@ -13,7 +13,7 @@ from whet.core.recipe import Recipe
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import speed
 from whet.search.decisions.outlook import SURE
-from whet.search.ladder import rungs
+from whet.search.ladder import variations
 from whet.search.ladder.trials import Trials
 from whet.search.ladder.waves import wave
 from whet.search.setup import Setup
@@ -42,4 +42,4 @@ def worth_rounding(trials: Iterable[Trial], sure: Callable[[Trial], bool]) -> tu
     ran = sorted((t for t in trials if t.status is Status.OK), key=speed, reverse=True)
     fast_enough = _GAIN * max((speed(t) for t in ran if sure(t)), default=0.0)
     judged = (t for t in ran if t.select is not None and speed(t) > fast_enough)
-    return next((recipes for t in judged if (recipes := tuple(rungs.rounded(t)))), ())
+    return next((recipes for t in judged if (recipes := tuple(variations.rounded(t)))), ())

@@ -9,7 +9,7 @@ from trial_factory import quality, trial
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
-from whet.search.ladder import rungs
+from whet.search.ladder import variations
 from whet.search.ladder.rounding import worth_rounding
 
 IR = Step("convert-ir")
@@ -37,18 +37,18 @@ def test_what_is_hardly_faster_than_what_is_sure_is_left_as_it_is() -> None:
 
 def test_one_that_cannot_be_rounded_gives_way_to_the_next() -> None:
     smooth, plain = int8("smooth", 3.0, smooth_quant_alpha=0.5), int8("plain", 2.5)
-    assert worth_rounding([smooth, plain], lambda _: False) == tuple(rungs.rounded(plain))
+    assert worth_rounding([smooth, plain], lambda _: False) == tuple(variations.rounded(plain))
 
 
 @pytest.mark.parametrize(
     "options", [{"per_channel": False}, {"smooth_quant_alpha": 0.5}], ids=["whole", "smoothed"]
 )
 def test_another_grid_than_the_quantisers_is_no_use(options: dict[str, object]) -> None:
-    assert not tuple(rungs.rounded(int8("int8", 2.0, **options)))
+    assert not tuple(variations.rounded(int8("int8", 2.0, **options)))
 
 
 def test_rounding_comes_first_and_biases_stay() -> None:
-    made = tuple(rungs.rounded(int8("int8", 2.0, half_range="none", bias="full")))
+    made = tuple(variations.rounded(int8("int8", 2.0, half_range="none", bias="full")))
     assert [[s.name for s in r.steps] for r in made] == [
         ["round-weights", "convert-ir", "quantize-nncf-ir"]
     ] * 2
@@ -57,5 +57,5 @@ def test_rounding_comes_first_and_biases_stay() -> None:
         for preset in ("mixed", "performance")
     ]
     again = msgspec.structs.replace(int8("int8", 2.0), recipe=made[0])
-    assert not tuple(rungs.rounded(again))
-    assert not tuple(rungs.rounded(trial("fp32", 1.0, untouched=True)))
+    assert not tuple(variations.rounded(again))
+    assert not tuple(variations.rounded(trial("fp32", 1.0, untouched=True)))

@@ -1,0 +1,121 @@
+"""Which quantised recipes the ladder proposes: the probe of rung 0, and rung 2; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from whet.core.evidence import Trial
+from whet.core.recipe import Recipe
+from whet.core.settings import Settings
+from whet.optimize.graph.quantize.space import first_recipes, weights_recipe
+from whet.search.decisions.figures import speed
+from whet.search.ladder.rungs import FLOAT_BITS, of_graphs
+
+__all__ = ["int8_first", "int8_probe", "int8_rest", "int8_soonest", "weights_only"]
+
+# Of quantised runtimes, only those this near to the best get more algorithms tried.
+_NEAR = 0.85
+
+# Quick timings above this share of the fastest don't tell runtimes apart.
+_LEVEL = 0.95
+
+# Samples for the probe of rung 0: enough for its speed, which is all that is asked of it.
+_PROBE_SAMPLES = 8
+
+
+def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
+    """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples.
+
+    Arguments as in `int8_soonest`.
+    """
+    return tuple(
+        Recipe(
+            tuple(
+                msgspec.structs.replace(
+                    step, options={**step.options, "subset_size": _PROBE_SAMPLES}
+                )
+                if step.name.startswith("quantize")
+                else step
+                for step in whole.steps
+            ),
+            whole.runtime,
+            whole.settings,
+        )
+        for whole in int8_soonest(kind, first, flags)
+    )
+
+
+def int8_soonest(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
+    """The int8 candidate that promises most, where there is time for one only.
+
+    Of the runtimes that have int8, the one that ran the untouched graph fastest is asked.
+
+    Args:
+        kind: ``"cnn"`` or ``"transformer"``.
+        first: untouched trials that ran; of those about equally fast, the earlier one counts.
+        flags: what the CPU can do.
+    """
+    able = [
+        (t, recipes[0])
+        for t in first
+        if (recipes := first_recipes(kind, t.recipe.runtime, flags=flags))
+    ]
+    if not able:
+        return ()
+    most = max(speed(t) for t, _ in able)
+    trial, steps = next(pair for pair in able if speed(pair[0]) >= _LEVEL * most)
+    return (Recipe(steps, trial.recipe.runtime, trial.recipe.settings),)
+
+
+def int8_first(
+    kind: str, runtimes: Sequence[str], best: dict[str, Settings], flags: frozenset[str]
+) -> tuple[Recipe, ...]:
+    """Rung 2, first wave: on each runtime the quantisation recipe that wins most often.
+
+    Args:
+        kind: ``"cnn"`` or ``"transformer"``.
+        runtimes: those that may be used.
+        best: the fastest lossless settings of each runtime that ran at rung 1.
+        flags: what the CPU can do; some need no head-room in the sums.
+    """
+    return tuple(
+        Recipe(steps, runtime, best[runtime])
+        for runtime in runtimes
+        if runtime in best
+        for steps in first_recipes(kind, runtime, flags=flags)[:1]
+    )
+
+
+def int8_rest(
+    kind: str, first: Iterable[Trial], best: dict[str, Settings], flags: frozenset[str]
+) -> Iterator[Recipe]:
+    """Rung 2, later wave: other algorithms on the runtimes whose first int8 was near the best."""
+    ranked = sorted((t for t in first if speed(t) > 0), key=speed, reverse=True)
+    near = [t for t in ranked if speed(t) >= _NEAR * speed(ranked[0])]
+    queues = [
+        [
+            Recipe(steps, t.recipe.runtime, best[t.recipe.runtime])
+            for steps in first_recipes(kind, t.recipe.runtime, flags=flags)[1:]
+        ]
+        for t in near
+    ]
+    for place in range(max((len(q) for q in queues), default=0)):
+        for queue in queues:
+            if place < len(queue):
+                yield queue[place]
+    # Weight-only pays where a network is bound by reading its weights, or for its size alone.
+    if "openvino" in best:
+        yield Recipe(weights_recipe("openvino"), "openvino", best["openvino"])
+
+
+def weights_only(best: dict[str, Settings], *, share: float) -> Iterator[Recipe]:
+    """Rung 2, where room is short and int8 as a whole didn't do: the weights alone, 8 bits then 4.
+
+    Arguments as in `lighter`.
+    """
+    for bits in (8, 4):
+        for runtime in of_graphs(best):
+            if share >= bits / FLOAT_BITS:
+                yield Recipe(weights_recipe(runtime, bits=bits), runtime, best[runtime])

@@ -1,0 +1,103 @@
+"""Recipes beside that of one candidate: a pass or a setting changed; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from whet.core.evidence import Trial
+from whet.core.recipe import Recipe, Step
+from whet.runtimes.axes import Axes
+from whet.runtimes.neighbours import neighbours
+from whet.search.ladder.rungs import FUSE, GRAPHS, MORE
+
+__all__ = ["padded", "retuned", "reworked", "rounded", "tidied"]
+
+_TIDY = (Step("tidy"), Step("fuse"))
+_PER_CHANNEL = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"})
+
+_ROUND = Step("round-weights")
+_ROUNDED = frozenset({"quantize-nncf", "quantize-nncf-ir"})
+
+
+def padded(trial: Trial, choices: Iterable[dict[str, int]]) -> Iterator[Recipe]:
+    """A trial's own recipe with sizes rounded up; quality is judged."""
+    recipe = trial.recipe
+    for choice in choices:
+        settings = msgspec.structs.replace(recipe.settings, round_up=choice)
+        yield Recipe(recipe.steps, recipe.runtime, settings)
+
+
+def rounded(trial: Trial) -> Iterator[Recipe]:
+    """Rung 2: a candidate quantised by NNCF, its weights rounded before by what they do together.
+
+    Biases stay as they are: the rounding leaves the means of the outputs where they were. With
+    zero points, activations that have both signs are rounded more finely; where they cost speed,
+    the clock says so.
+    """
+    recipe = trial.recipe
+    step = next((s for s in recipe.steps if s.name in _ROUNDED), None)
+    if step is None or any(s.name == _ROUND.name for s in recipe.steps):
+        return
+    own = step.options
+    # Either puts the weights on another grid than the one they were rounded to.
+    if not own.get("per_channel", True) or any(key.startswith("smooth_quant") for key in own):
+        return
+    for preset in dict.fromkeys(("mixed", own.get("preset", "performance"))):
+        options = {**own, "bias": "none", "preset": preset}
+        quantised = (
+            msgspec.structs.replace(s, options=options) if s is step else s for s in recipe.steps
+        )
+        yield Recipe((_ROUND, *quantised), recipe.runtime, recipe.settings)
+
+
+def tidied(trial: Trial) -> Iterator[Recipe]:
+    """A candidate's own passes on a tidied graph with affine maps folded into its weights.
+
+    Exporters of today leave little to do there, and the passes refuse a graph that
+    they would not change; older files gain, above all where they are quantised after.
+    """
+    recipe = trial.recipe
+    if recipe.runtime in GRAPHS and not any(step in recipe.steps for step in _TIDY):
+        yield Recipe((*_TIDY, *recipe.steps), recipe.runtime, recipe.settings)
+
+
+def reworked(kind: str, trial: Trial) -> Iterator[Recipe]:
+    """Rung 2, late: a quantised candidate that is good, with one pass or option changed.
+
+    Fused operators leave less between the integer kernels of ONNX Runtime; one scale
+    for a whole tensor instead of one per channel is cheaper on some of its kernels.
+    """
+    recipe = trial.recipe
+    names = {step.name for step in recipe.steps}
+    if names.isdisjoint(_PER_CHANNEL):
+        return
+    if kind == "transformer" and recipe.runtime == "onnxruntime" and "fuse" not in names:
+        yield Recipe((FUSE, *recipe.steps), recipe.runtime, recipe.settings)
+    whole = tuple(
+        msgspec.structs.replace(step, options={**step.options, "per_channel": False})
+        if step.name in _PER_CHANNEL
+        else step
+        for step in recipe.steps
+    )
+    if whole != recipe.steps:
+        yield Recipe(whole, recipe.runtime, recipe.settings)
+
+
+def retuned(trial: Trial, axes: Axes, *, most: int) -> Iterator[Recipe]:
+    """Other settings for a candidate that is good already: those beside its own.
+
+    Of a quantised graph, what is left in float may be computed in bf16, and threads,
+    streams and static shapes weigh differently once the arithmetic is cheap. An
+    untouched graph stays one.
+
+    Args:
+        trial: that did well.
+        axes: of this machine.
+        most: settings to try.
+    """
+    recipe = trial.recipe
+    near = neighbours(recipe.runtime, recipe.settings, axes, lossless=recipe.untouched)
+    for settings in near[: min(most, MORE.get(recipe.runtime, most))]:
+        yield Recipe(recipe.steps, recipe.runtime, settings)

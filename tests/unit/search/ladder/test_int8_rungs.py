@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from trial_factory import trial
+
+from whet.core.evidence import Trial
+from whet.core.recipe import Recipe
+from whet.core.settings import Settings
+from whet.runtimes.axes import Axes
+from whet.search.ladder import int8_rungs, rungs
+
+FLAGS = frozenset({"avx512_vnni", "avx512_bf16"})
+AXES = Axes(cores=2, fixed={"batch": 1}, flags=FLAGS, concurrency=1)
+PLAIN = Settings(threads=2, fixed={"batch": 1})
+
+
+def ran(runtime: str, speedup: float, recipe: Recipe | None = None) -> Trial:
+    recipe = recipe if recipe is not None else Recipe((), runtime, PLAIN)
+    return msgspec.structs.replace(trial(runtime, speedup), id=recipe.digest(), recipe=recipe)
+
+
+def test_the_probe_is_the_first_recipe_with_a_handful_of_samples() -> None:
+    (probe,) = int8_rungs.int8_probe("cnn", [ran("openvino", 1.0)], FLAGS)
+    (first,) = int8_rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, FLAGS)
+    assert [s.name for s in probe.steps] == [s.name for s in first.steps]
+    assert probe.steps[-1].options["subset_size"] == 8
+
+
+@pytest.mark.parametrize(
+    ("speeds", "asked"),
+    [
+        ({"openvino": 1.0, "onnxruntime": 1.4}, "onnxruntime"),
+        ({"openvino": 1.0, "onnxruntime": 0.7}, "openvino"),
+        ({"openvino": 1.0, "onnxruntime": 1.02}, "openvino"),
+        ({"inductor": 9.0, "openvino": 1.0}, "openvino"),
+    ],
+)
+def test_the_probe_asks_the_runtime_that_is_fastest_of_those_with_int8(
+    speeds: dict[str, float], asked: str
+) -> None:
+    first = [ran(runtime, speed) for runtime, speed in speeds.items()]
+    (probe,) = int8_rungs.int8_probe("cnn", first, FLAGS)
+    assert probe.runtime == asked
+    assert probe.steps
+
+
+def test_there_is_no_probe_without_a_runtime_that_has_int8() -> None:
+    assert int8_rungs.int8_probe("cnn", [], FLAGS) == ()
+    assert int8_rungs.int8_probe("cnn", [ran("inductor", 1.0)], FLAGS) == ()
+
+
+def test_other_algorithms_only_on_runtimes_that_are_near() -> None:
+    best = {"openvino": PLAIN, "onnxruntime": PLAIN}
+    tried = [
+        ran(r.runtime, 3.0 if r.runtime == "openvino" else 1.5, r)
+        for r in int8_rungs.int8_first("cnn", ("openvino", "onnxruntime"), best, AXES.flags)
+    ]
+    rest = list(int8_rungs.int8_rest("cnn", tried, best, AXES.flags))
+    assert {r.runtime for r in rest} == {"openvino"}
+    assert rest[-1].steps[-1].name == "quantize-weights-ir"
+    assert not {r.digest() for r in rest} & {t.id for t in tried}
+
+
+@pytest.mark.parametrize(
+    ("share", "halved", "bits"),
+    [(1.0, True, {8, 4}), (0.3, False, {8, 4}), (0.2, False, {4}), (0.1, False, set())],
+)
+def test_no_fewer_bits_than_the_limit_asks_for_are_tried(
+    share: float, halved: bool, bits: set[int]
+) -> None:
+    best = {"openvino": PLAIN, "onnxruntime": PLAIN}
+    found = list(int8_rungs.weights_only(best, share=share))
+    assert bool(list(rungs.lighter(best, share=share))) is halved
+    assert {r.steps[-1].options.get("bits", 8) for r in found} == bits
+    assert {r.runtime for r in found} == (set(best) if bits else set())
+    wide = [r.steps[-1].options.get("bits", 8) for r in found]
+    assert wide == sorted(wide, reverse=True)
+
+
+def test_where_there_is_time_for_one_it_is_the_whole_recipe_on_the_fastest_runtime() -> None:
+    first = [ran("openvino", 0.5), ran("onnxruntime", 1.0)]
+    (soonest,) = int8_rungs.int8_soonest("cnn", first, FLAGS)
+    assert soonest.runtime == "onnxruntime"
+    # The same recipe that its rung tries first, so it isn't tried twice.
+    settings = {t.recipe.runtime: t.recipe.settings for t in first}
+    assert soonest in int8_rungs.int8_first("cnn", ("openvino", "onnxruntime"), settings, FLAGS)
+    assert int8_rungs.int8_soonest("cnn", [ran("inductor", 1.0)], FLAGS) == ()

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from trial_factory import trial
+
+from whet.core.evidence import Trial
+from whet.core.recipe import Recipe
+from whet.core.settings import Precision, Settings
+from whet.runtimes.axes import Axes
+from whet.search.ladder import int8_rungs, variations
+
+FLAGS = frozenset({"avx512_vnni", "avx512_bf16"})
+AXES = Axes(cores=2, fixed={"batch": 1}, flags=FLAGS, concurrency=1)
+PLAIN = Settings(threads=2, fixed={"batch": 1})
+
+
+def ran(runtime: str, speedup: float, recipe: Recipe | None = None) -> Trial:
+    recipe = recipe if recipe is not None else Recipe((), runtime, PLAIN)
+    return msgspec.structs.replace(trial(runtime, speedup), id=recipe.digest(), recipe=recipe)
+
+
+def test_retuning_keeps_the_passes_and_stays_beside_the_settings() -> None:
+    recipe = int8_rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, FLAGS)[0]
+    found = list(variations.retuned(ran("openvino", 3.0, recipe), AXES, most=4))
+    assert all(r.steps == recipe.steps for r in found)
+    assert [r.settings for r in found[:3]] == [
+        msgspec.structs.replace(PLAIN, precision=Precision.BF16),
+        msgspec.structs.replace(PLAIN, threads=1),
+        msgspec.structs.replace(PLAIN, pin=True),
+    ]
+    every = list(variations.retuned(ran("openvino", 3.0, recipe), AXES, most=99))
+    assert every[: len(found)] == found
+    assert len(every) > len(found)
+
+
+def test_an_original_that_is_retuned_stays_one() -> None:
+    found = list(variations.retuned(ran("openvino", 1.0), AXES, most=99))
+    assert found
+    assert all(r.untouched for r in found)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("kind", ["cnn", "transformer"])
+def test_what_is_good_is_reworked_one_change_at_a_time(kind: str, runtime: str) -> None:
+    recipe = int8_rungs.int8_first(kind, (runtime,), {runtime: PLAIN}, FLAGS)[0]
+    found = [r.steps for r in variations.reworked(kind, ran(runtime, 3.0, recipe))]
+    whole = [steps for steps in found if steps[-1].options.get("per_channel") is False]
+    assert [steps[:-1] for steps in whole] == [recipe.steps[:-1]]
+    fused = [steps for steps in found if steps[0].name == "fuse"]
+    assert [steps[1:] for steps in fused] == (
+        [recipe.steps] if (kind, runtime) == ("transformer", "onnxruntime") else []
+    )
+    assert len(found) == len(whole) + len(fused)
+    again = [ran(runtime, 3.0, Recipe(s, runtime, PLAIN)) for s in whole]
+    assert all(s.steps[0].name == "fuse" for t in again for s in variations.reworked(kind, t))
+
+
+def test_nothing_is_reworked_in_a_graph_that_is_not_quantised() -> None:
+    assert list(variations.reworked("transformer", ran("onnxruntime", 3.0))) == []
+
+
+def test_a_graph_is_tidied_once_before_its_own_passes() -> None:
+    recipe = int8_rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, FLAGS)[0]
+    (found,) = variations.tidied(ran("openvino", 3.0, recipe))
+    assert [s.name for s in found.steps] == ["tidy", "fuse", *(s.name for s in recipe.steps)]
+    assert list(variations.tidied(ran("openvino", 3.0, found))) == []
+    assert list(variations.tidied(ran("inductor", 3.0))) == []
+
+
+def test_padding_changes_nothing_but_the_sizes() -> None:
+    base = ran("openvino", 2.0)
+    found = list(variations.padded(base, ({"sequence": 8}, {"sequence": 16})))
+    assert [r.settings.round_up for r in found] == [{"sequence": 8}, {"sequence": 16}]
+    for recipe in found:
+        plain = msgspec.structs.replace(recipe.settings, round_up={})
+        assert msgspec.structs.replace(recipe, settings=plain) == base.recipe
+        assert not recipe.untouched
+
+
+def test_what_is_padded_stays_padded_when_it_is_tuned() -> None:
+    settings = msgspec.structs.replace(PLAIN, round_up={"sequence": 8})
+    base = ran("openvino", 2.0, Recipe((), "openvino", settings))
+    found = list(variations.retuned(base, AXES, most=4))
+    assert found
+    assert all(r.settings.round_up == {"sequence": 8} for r in found)
