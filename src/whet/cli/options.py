@@ -54,6 +54,12 @@ def add_transform(parser: argparse.ArgumentParser) -> None:
     image = parser.add_argument_group("pictures", "how they become inputs; recorded in the bundle")
     image.add_argument("--image-size", metavar="N or HxW", help="height and width after the crop")
     image.add_argument("--resize-short", type=int, metavar="N", help="short side before the crop")
+    image.add_argument(
+        "--stretch",
+        action="store_true",
+        default=None,
+        help="resize to the image size whatever the aspect; no crop",
+    )
     image.add_argument("--mean", metavar="R,G,B", help="per channel, for values in 0-1 (default 0)")
     image.add_argument("--std", metavar="R,G,B", help="per channel (default 1)")
     image.add_argument("--channels", choices=("RGB", "BGR", "L"), help="default RGB")
@@ -76,7 +82,15 @@ def transform_of(args: argparse.Namespace) -> Transform | None:
         OptionError: options of both kinds, or of one without its main option.
     """
     image = _given(
-        args, "resize_short", "mean", "std", "channels", "layout", "resample", "input_name"
+        args,
+        "resize_short",
+        "stretch",
+        "mean",
+        "std",
+        "channels",
+        "layout",
+        "resample",
+        "input_name",
     )
     text = _given(args, "max_length", "text_inputs", "pad_id")
     if args.image_size is not None and args.tokenizer is not None:
@@ -105,6 +119,7 @@ def _image(args: argparse.Namespace) -> Transform:
     return ImageTransform(
         size=_size(args.image_size),
         resize_short=args.resize_short,
+        stretch=bool(args.stretch),
         mean=_numbers("--mean", args.mean, (0.0,) * depth),
         std=_numbers("--std", args.std, (1.0,) * depth),
         channels=channels,

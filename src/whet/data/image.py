@@ -8,7 +8,7 @@ in float64 and rounded once, which makes it the exact reference for the fold.
 
 Decoding follows what training pipelines do: the short side goes to
 ``resize_short`` with the long side rounded down, then a centre crop whose
-offset is rounded half to even. Orientation tags (EXIF) are ignored, because
+offset is rounded half to even (or down). Orientation tags (EXIF) are ignored, because
 the usual training loaders ignore them too; set ``orient`` to honour them.
 Alpha is dropped, palettes and CMYK become RGB, 16-bit grey keeps its high byte.
 
@@ -44,6 +44,7 @@ MAX_PIXELS = 89_000_000  # just below the size at which Pillow itself begins to 
 _MAX_SIDE = 8192
 
 Channels = Literal["RGB", "BGR", "L"]
+CropOffset = Literal["rounded", "floor"]
 Resample = Literal["bilinear", "bicubic", "nearest"]
 
 
@@ -58,6 +59,8 @@ class ImageTransform(
         resize_short: the short side is resized to this before the crop;
             ``None`` crops the picture as it is.
         stretch: resize to ``size`` without keeping the aspect; no crop.
+        crop_offset: half pixels of the crop's place go to the even side as in torchvision,
+            or down as in Hugging Face's processors.
         resample: filter of the resize.
         scale, mean, std: the arithmetic ``(x * scale - mean) / std``; one mean
             and std a channel.
@@ -76,11 +79,12 @@ class ImageTransform(
     input: str = "input"
     resize_short: int | None = None
     stretch: bool = False
+    crop_offset: CropOffset = "rounded"
     resample: Resample = "bilinear"
     scale: float = 1 / 255
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     channels: Channels = "RGB"
-    reducing_gap: float = 2.0
+    reducing_gap: float = 3.0
     orient: bool = False
 
     def __post_init__(self) -> None:
@@ -100,6 +104,7 @@ class ImageTransform(
                 "resample",
                 "bilinear, bicubic or nearest",
             ),
+            (self.crop_offset in ("rounded", "floor"), "crop_offset", "rounded or floor"),
             (self.channels in ("RGB", "BGR", "L"), "channels", "RGB, BGR or L"),
             (self.layout in ("NCHW", "NHWC"), "layout", "NCHW or NHWC"),
             (
@@ -264,7 +269,8 @@ class ImageTransform(
                 f"The picture is {full_h}x{full_w} (height x width), the crop {crop_h}x{crop_w}.",
                 f"Set resize_short to at least {max(self.size)} in the transform.",
             )
-        left, top = round((full_w - crop_w) / 2), round((full_h - crop_h) / 2)
+        place = math.floor if self.crop_offset == "floor" else round
+        left, top = place((full_w - crop_w) / 2), place((full_h - crop_h) / 2)
         width, height = picture.size
         if (width, height) == (full_w, full_h):
             part = picture.crop((left, top, left + crop_w, top + crop_h))

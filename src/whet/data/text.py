@@ -40,6 +40,8 @@ class TextTransform(
         inputs: which of ``input_ids``, ``attention_mask``, ``token_type_ids``
             the network takes.
         pad_id: token that fills up ``input_ids``; the other inputs get 0.
+        prefix: put before each text (of a pair, before both).
+        lower: texts are lower-cased, the prefix too.
 
     Raises:
         OptionError: a field is out of its bounds.
@@ -49,6 +51,8 @@ class TextTransform(
     max_length: int
     inputs: tuple[str, ...] = ("input_ids", "attention_mask")
     pad_id: int = 0
+    prefix: str = ""
+    lower: bool = False
 
     def __post_init__(self) -> None:
         distinct = len(set(self.inputs)) == len(self.inputs)
@@ -64,6 +68,7 @@ class TextTransform(
                 "inputs",
                 f"input_ids and, once each, others of {', '.join(_FIELDS)}",
             ),
+            (len(self.prefix) <= MAX_CHARACTERS, "prefix", f"at most {MAX_CHARACTERS} characters"),
             (0 <= self.pad_id < 1 << 31, "pad_id", "a token id, 0 or more"),
         )
         for holds, field, wanted in checks:
@@ -139,7 +144,7 @@ class TextEncoder:
         for text in texts:
             _check_text(text)
         try:
-            encodings = self._tokenizer.encode_batch(list(texts))
+            encodings = self._tokenizer.encode_batch([self._asked(text) for text in texts])
         except Exception as error:  # the library raises bare exceptions
             raise SamplesError(
                 f"The tokenizer refused a text ({error}).", "Give plain Unicode text."
@@ -154,6 +159,15 @@ class TextEncoder:
         if any(row["input_ids"].size == 0 for row in found):
             raise SamplesError("A text has no token.", "Leave empty texts out.")
         return found
+
+    def _asked(self, text: Text) -> Text:
+        if isinstance(text, tuple):
+            return self._said(text[0]), self._said(text[1])
+        return self._said(text)
+
+    def _said(self, text: str) -> str:
+        whole = self.transform.prefix + text
+        return whole.lower() if self.transform.lower else whole
 
 
 def _check_text(text: Text) -> None:

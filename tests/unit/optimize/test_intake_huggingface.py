@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,94 @@ def test_an_encoder_exports_and_fuses(encoder: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
+def beside(encoder: Path, folder: Path, **files: object) -> Path:
+    """A copy of a directory with more files in it, or others in their place."""
+    shutil.copytree(encoder, folder)
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+PROMPTS = {"prompts": {"query": "w1 w2: ", "other": "w3"}, "default_prompt_name": "query"}
+
+
+@pytest.mark.parametrize(
+    ("files", "asked"),
+    [
+        ({}, "W3 w4"),
+        ({"config_sentence_transformers": PROMPTS}, "w1 w2: W3 w4"),
+        ({"config_sentence_transformers": {**PROMPTS, "default_prompt_name": None}}, "W3 w4"),
+        ({"sentence_bert_config": {"max_seq_length": 20, "do_lower_case": True}}, "w3 w4"),
+    ],
+)
+def test_an_encoder_is_asked_as_its_files_say(
+    encoder: Path, tmp_path: Path, files: dict[str, object], asked: str
+) -> None:
+    folder = beside(encoder, tmp_path / "copy", **files)
+    transform = describe_directory(folder).transform
+    assert isinstance(transform, TextTransform)
+    from tokenizers import Tokenizer
+
+    want = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(asked).ids
+    assert transform.encoder().encode(["W3 w4"])["input_ids"][0].tolist() == want
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"tokenizer_config": {"padding_side": "left"}}, "padding_side is left"),
+        (
+            {"tokenizer_config": {"padding_side": "left", "truncation_side": "left"}},
+            "truncation_side and padding_side is left",
+        ),
+        (
+            {
+                "config_sentence_transformers": PROMPTS,
+                "1_Pooling/config": {"pooling_mode_mean_tokens": True, "include_prompt": False},
+            },
+            "leaves the prompt out",
+        ),
+    ],
+)
+def test_what_cannot_be_done_to_texts_is_a_note(
+    encoder: Path, tmp_path: Path, files: dict[str, object], said: str
+) -> None:
+    found = describe_directory(beside(encoder, tmp_path / "copy", **files))
+    assert found.transform is None
+    assert [said in note.reason for note in found.notes if note.where == "transform"] == [True]
+
+
+def test_the_embedding_is_that_of_sentence_transformers(encoder: Path, tmp_path: Path) -> None:
+    library = pytest.importorskip("sentence_transformers")
+    from transformers import PreTrainedTokenizerFast
+
+    folder = beside(
+        encoder,
+        tmp_path / "copy",
+        config_sentence_transformers=PROMPTS,
+        sentence_bert_config={"max_seq_length": 20, "do_lower_case": True},
+        modules=[
+            {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for n, (kind, path) in enumerate(
+                (("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize"))
+            )
+        ],
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"), pad_token="[PAD]", unk_token="[UNK]"
+    ).save_pretrained(folder)
+    texts = ["W3 w4 w9", "w5"]
+    want = library.SentenceTransformer(str(folder), device="cpu").encode(texts)
+    network = load_network(folder)
+    assert isinstance(network.transform, TextTransform)
+    assert network.module is not None
+    inputs = network.transform.encoder().encode(texts)
+    with torch.inference_mode():
+        rows = [torch.from_numpy(inputs[name]) for name in network.parameters]
+        got = network.module(*rows).numpy()
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
 def test_a_text_classifier_with_one_segment(tmp_path: Path) -> None:
     from transformers import RobertaConfig, RobertaForSequenceClassification
 
@@ -166,6 +255,7 @@ def test_a_picture_classifier_brings_its_transform(tmp_path: Path) -> None:
         input="pixel_values",
         size=(32, 32),
         resize_short=40,
+        crop_offset="floor",
         resample="bicubic",
         mean=(0.5, 0.4, 0.3),
         std=(0.2, 0.3, 0.4),

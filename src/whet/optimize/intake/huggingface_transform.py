@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from whet.core.note import Note
 from whet.data.transform import ImageTransform, TextTransform
@@ -21,23 +22,71 @@ def text_transform(folder: Path, layout: Layout) -> tuple[TextTransform | None, 
         return None, (
             Note("transform", "There is no tokenizer.json, so samples must be token ids."),
         )
+    settings = _Settings.of(folder)
+    if settings.unusual:
+        reason = (
+            f"{settings.unusual}, which the transform has no form for: samples must be token ids."
+        )
+        return None, (Note("transform", reason),)
     positions = integer(layout.config, "max_position_embeddings", 512)
     pad = integer(layout.config, "pad_token_id", 0)
     if layout.config.get("model_type") in {"roberta", "xlm-roberta", "camembert", "mpnet"}:
         positions -= pad + 1  # their positions are counted from behind the padding's
-    limits = [positions]
-    for file, key in (
-        ("sentence_bert_config.json", "max_seq_length"),
-        ("tokenizer_config.json", "model_max_length"),
-    ):
-        if (folder / file).is_file():
-            value = read_json(folder / file).get(key)
-            if isinstance(value, int | float) and 0 < value < 1e6:
-                limits.append(int(value))
     transform = TextTransform(
-        tokenizer=str(tokenizer), max_length=min(limits), inputs=layout.inputs, pad_id=pad
+        tokenizer=str(tokenizer),
+        max_length=min((positions, *settings.limits)),
+        inputs=layout.inputs,
+        pad_id=pad,
+        prefix=settings.prefix,
+        lower=settings.lower,
     )
     return transform, ()
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What the files beside a tokenizer say.
+
+    Attributes:
+        limits: of the length in tokens.
+        prefix: what sentence-transformers puts before each text by itself.
+        lower: texts are lower-cased before the tokenizer sees them.
+        unusual: what can't be done here; empty where all can.
+    """
+
+    limits: tuple[int, ...]
+    prefix: str
+    lower: bool
+    unusual: str
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        sentence, tokenizer, prompts = (
+            read_json(folder / name) if (folder / name).is_file() else {}
+            for name in (
+                "sentence_bert_config.json",
+                "tokenizer_config.json",
+                "config_sentence_transformers.json",
+            )
+        )
+        lengths = sentence.get("max_seq_length"), tokenizer.get("model_max_length")
+        named = prompts.get("prompts")
+        prefix = named.get(prompts.get("default_prompt_name")) if isinstance(named, dict) else None
+        sides = [key for key in ("truncation_side", "padding_side") if tokenizer.get(key) == "left"]
+        unusual = f"The tokenizer's {' and '.join(sides)} is left" if sides else ""
+        if prefix and not _pools_prompt(folder):
+            unusual = "Its pooling leaves the prompt out"
+        return cls(
+            tuple(int(n) for n in lengths if isinstance(n, int | float) and 0 < n < 1e6),
+            prefix if isinstance(prefix, str) else "",
+            bool(sentence.get("do_lower_case")),
+            unusual,
+        )
+
+
+def _pools_prompt(folder: Path) -> bool:
+    poolings = folder.glob("*_Pooling/config.json")
+    return all(read_json(file).get("include_prompt", True) for file in poolings)
 
 
 _RESAMPLE: dict[int, Literal["nearest", "bilinear", "bicubic"]] = {
@@ -45,6 +94,12 @@ _RESAMPLE: dict[int, Literal["nearest", "bilinear", "bicubic"]] = {
     2: "bilinear",
     3: "bicubic",
 }
+# Processors that do the common steps and nothing else, by their names without "ImageProcessor";
+# what others do besides (Levit resizes to more than it is told, EfficientNet shifts) isn't in
+# their fields. Each is held to the real one by a test.
+_COMMON = frozenset(
+    {"Beit", "Bit", "CLIP", "DeiT", "MobileNetV1", "MobileNetV2", "Pvt", "Segformer", "ViT"}
+)
 # Preprocessors that do more to a picture than the common steps.
 _UNUSUAL = ("do_flip_channel_order", "do_pad", "do_reduce_labels", "do_thumbnail", "crop_pct")
 
@@ -55,6 +110,13 @@ def image_transform(folder: Path, layout: Layout) -> tuple[ImageTransform | None
     if not path.is_file():
         return None, (Note("transform", "There is no preprocessor_config.json."),)
     config = read_json(path)
+    processor = _processor(config)
+    if processor is not None and processor not in _COMMON:
+        reason = (
+            f"What {processor}ImageProcessor does to a picture isn't known here: samples must be"
+            " pixel_values, or name a transform."
+        )
+        return None, (Note("transform", reason),)
     unusual = [key for key in _UNUSUAL if config.get(key)]
     if unusual:
         reason = f"The preprocessor uses {', '.join(unusual)}, which the transform has no form for."
@@ -63,6 +125,16 @@ def image_transform(folder: Path, layout: Layout) -> tuple[ImageTransform | None
         return _image(config, layout), ()
     except (OptionError, TypeError, ValueError, KeyError) as error:
         return None, (Note("transform", f"The preprocessor can't be taken over: {error}"),)
+
+
+def _processor(config: Mapping[str, object]) -> str | None:
+    """The family of the processor that is named, which older files call a feature extractor."""
+    named = config.get("image_processor_type") or config.get("feature_extractor_type")
+    if not isinstance(named, str):
+        return None
+    for ending in ("Fast", "Pil", "ImageProcessor", "FeatureExtractor"):
+        named = named.removesuffix(ending)
+    return named
 
 
 def _image(config: Mapping[str, object], layout: Layout) -> ImageTransform:
@@ -86,6 +158,7 @@ def _image(config: Mapping[str, object], layout: Layout) -> ImageTransform:
         size=final,
         resize_short=short,
         stretch=stretch,
+        crop_offset="floor",  # theirs; torchvision's is rounded
         resample=_RESAMPLE[integer(config, "resample", 2)],
         scale=_number(config.get("rescale_factor", 1 / 255)) if rescale else 1.0,
         mean=_triple(config.get("image_mean"), channels, 0.0) if normalise else (0.0,) * channels,

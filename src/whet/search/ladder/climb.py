@@ -160,11 +160,11 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
         first += wave(trials, 2, (recipe,), stop=setup)
         # For text this gains more than any other runtime would, and takes seconds.
         pad(setup, trials, [t for t in first if good(setup, t)])
+    if not enough(setup, trials):
+        round_with_care(setup, trials)
     if short_of_room(setup, trials):
         share = share_allowed(setup, trials)
         wave(trials, 2, int8_rungs.weights_only(settings, share=share), stop=setup)
-    if not enough(setup, trials):
-        round_with_care(setup, trials)
     retune(setup, trials, axes, most=FEW)
     wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
