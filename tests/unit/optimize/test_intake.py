@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -302,3 +304,82 @@ def test_a_damaged_program_is_refused(tmp_path: Path) -> None:
         with pytest.raises(NetworkError) as caught:
             load_network(tmp_path / "p.pt2")
         assert "\n" not in str(caught.value)
+
+
+class Locked(torch.nn.Linear):
+    """Holds what can't be copied."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+        self.lock = threading.Lock()
+
+
+def weight_normed() -> torch.nn.Module:
+    layer = torch.nn.utils.weight_norm(torch.nn.Linear(3, 2))
+    layer(torch.zeros(1, 3)).sum().backward()
+    return layer
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("make", [Locked, weight_normed])
+def test_what_cannot_be_copied_is_taken_in_evaluation_mode(
+    make: Callable[[], torch.nn.Module],
+) -> None:
+    module = make()
+    with pytest.raises(NetworkError, match="in training mode and can't be copied") as caught:
+        load_network(module)
+    assert caught.value.remedy.startswith("Call .eval() on it first")
+    assert module.training
+    assert load_network(module.eval()).module is module
+
+
+def test_what_cannot_be_copied_has_to_be_moved_by_its_owner() -> None:
+    with pytest.raises(NetworkError, match="another place or dtype") as caught:
+        load_network(Locked().double().eval())
+    assert caught.value.remedy.startswith("Call .cpu().float().eval() on it first")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "compiled",
+    [torch.jit.script, lambda module: torch.jit.trace(module, torch.zeros(1, 3))],
+    ids=["script", "trace"],
+)
+def test_compiled_modules_are_refused(
+    compiled: Callable[[torch.nn.Module], torch.nn.Module],
+) -> None:
+    with pytest.raises(NetworkError, match=r"compiled by torch\.jit") as caught:
+        load_network(compiled(torch.nn.Linear(3, 2)))
+    assert "before torch.jit.script" in caught.value.remedy
+
+
+LAZY = """
+import torch
+
+def build():
+    return torch.nn.Sequential(torch.nn.LazyLinear(4))
+
+def scripted():
+    return torch.jit.script(torch.nn.Linear(3, 2))
+"""
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules", "ignore::DeprecationWarning")
+def test_weights_that_were_never_made_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NetworkError, match=r"'0\.weight' has no values .* lazy layer"):
+        load_network(torch.nn.Sequential(torch.nn.LazyLinear(4)))
+    with pytest.raises(NetworkError, match=r"'running_mean' has no values"):
+        load_network(torch.nn.LazyBatchNorm1d(affine=False))
+    file = tmp_path / "lazy.py"
+    file.write_text(LAZY)
+    with pytest.raises(NetworkError, match="lazy layer"):
+        load_network(f"{file}:build")
+    with pytest.raises(NetworkError, match=r"compiled by torch\.jit"):
+        load_network(f"{file}:scripted")
+
+
+def test_a_forward_that_is_no_python_function_is_refused() -> None:
+    module = torch.nn.Identity().eval()
+    module.forward = dict  # type: ignore[assignment]
+    with pytest.raises(NetworkError, match="says nothing about its arguments"):
+        load_network(module)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from whet._optional import require
 from whet.core.note import Note
 from whet.errors import NetworkError
-from whet.optimize.intake.live import load_module
+from whet.optimize.intake.live import load_module, need_traceable
 from whet.optimize.intake.network import Network
 from whet.optimize.intake.untrained import untrained_notes
 from whet.optimize.intake.weights import fill
@@ -73,6 +73,7 @@ def load_factory(source: str, weights: Path | None) -> Network:
     with _importable(path.parent.resolve()):
         code = _execute(path.resolve())
         module = _build(code, path, name)
+        need_traceable(module)
         if weights is None:
             notes = untrained_notes(module, lambda: _build(code, path, name))
     if weights is not None:
