@@ -90,8 +90,7 @@ class Exported(_Message, frozen=True):
     """The network as files: the graph, and the program where it came from torch.
 
     ``macs``, ``bytes_moved`` and ``wide_bytes`` are those of one row, counted at ``sizes``
-    of the symbols; ``weight_bytes`` is the size of the weights; ``dropped`` are outputs that
-    were to be ignored and were left out.
+    of the symbols; ``weight_bytes`` are the weights'; ``dropped`` are ignored outputs left out.
     """
 
     name: str
