@@ -37,6 +37,29 @@ def test_folders_named_by_numbers_are_the_class_indices(tmp_path, picture, small
     assert {s.name: s.label for s in reader.read()} == {"10/b.jpg": 10, "2/a.jpg": 2}
 
 
+def test_class_folders_take_the_networks_order(tmp_path, picture, small):
+    fill(tmp_path, ["cat/a.jpg", "dog/b.jpg"], picture)
+    reader = open_samples(tmp_path, transform=small, class_names=["Dog", "Cat"])
+    assert {s.name: s.label for s in reader.read()} == {"cat/a.jpg": 1, "dog/b.jpg": 0}
+    assert "1 = cat, 0 = dog" in reader.notes[0].reason
+    with pytest.raises(SamplesError, match="1 can't be matched to a class of the network: 'cat'"):
+        open_samples(tmp_path, transform=small, class_names=["dog", "cow"])
+    with pytest.raises(SamplesError, match="Leave the label offset out"):
+        open_samples(tmp_path, transform=small, class_names=["dog", "cat"], label_offset=1)
+    # Names that don't matter, because labels come from elsewhere.
+    apart = open_samples(tmp_path, transform=small, class_names=["dog", "cow"], labels=[5, 6])
+    assert [s.label for s in apart.read()] == [5, 6]
+    shifted = open_samples(tmp_path, transform=small, class_names=["x", "y"], label_offset=1)
+    assert [s.label for s in shifted.read()] == [1, 2]
+
+
+def test_a_table_may_name_the_networks_classes(tmp_path, picture, small):
+    fill(tmp_path, ["a.jpg", "b.jpg", "c.jpg"], picture)
+    (tmp_path / "labels.csv").write_text("file,label\na.jpg,cat\nb.jpg,Dog\nc.jpg,1\n")
+    reader = open_samples(tmp_path, transform=small, class_names=["dog", "cat"])
+    assert [s.label for s in reader.read()] == [1, 0, 1]
+
+
 def test_flat_folder_has_no_labels(tmp_path, picture, small):
     fill(tmp_path, ["b.jpg", "a.jpg"], picture)
     reader = open_samples(tmp_path, transform=small)

@@ -27,6 +27,31 @@ def test_single_texts(tmp_path, words):
     assert got[1].name == "line 2 of t.jsonl"
 
 
+def test_labels_may_be_the_networks_names(tmp_path, words):
+    records = [{"text": "a", "label": name} for name in ("Positive", "negative", "1", "nan")]
+    path = lines(tmp_path / "t.jsonl", records)
+    reader = open_samples(
+        path, transform=words, class_names=["negative", "neutral", "positive", "NaN"]
+    )
+    labels = [s.label for s in reader.read()]
+    assert labels == [2, 0, 1, 3]
+    assert {type(label) for label in labels} == {int}
+    with pytest.raises(SamplesError, match=r"'Positive', not a number and no class .*'good'"):
+        open_samples(path, transform=words, class_names=["good", "bad"])
+    with pytest.raises(
+        SamplesError, match=r"'Positive', not a number\. .*id2label in the config\.json"
+    ):
+        open_samples(path, transform=words)
+
+
+def test_named_classes_join_pairs(tmp_path, words):
+    records = [{"sentence1": "a", "sentence2": "b", "label": "entailment"}]
+    path = lines(tmp_path / "t.jsonl", records)
+    reader = open_samples(path, transform=words, class_names=["contradiction", "entailment"])
+    assert reader.rows_per_sample == 1
+    assert [s.label for s in reader.read()] == [1]
+
+
 def test_scored_pairs_are_encoded_apart(tmp_path, words):
     path = lines(tmp_path / "t.jsonl", [{"sentence1": "a", "sentence2": "b c", "score": 3}] * 3)
     reader = open_samples(path, transform=words)

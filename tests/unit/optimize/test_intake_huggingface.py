@@ -299,6 +299,14 @@ def test_a_preprocessor_without_an_exact_form_is_a_note(
     assert network.inputs[0].shape == ("batch", 3, 224, 224)
 
 
+def test_a_classifier_says_how_its_classes_are_called(tmp_path: Path) -> None:
+    folder = resnet(tmp_path)
+    assert load_network(folder).classes == ()  # LABEL_0 and so on
+    edit(folder, id2label={"0": "dog", "1": "cat", "2": "cow", "3": "ape"})
+    assert describe_directory(folder).classes == ("dog", "cat", "cow", "ape")
+    assert load_network(folder).classes == ("dog", "cat", "cow", "ape")
+
+
 def test_a_vision_transformer(tmp_path: Path) -> None:
     from transformers import ViTConfig, ViTForImageClassification
 

@@ -1,7 +1,8 @@
 """A folder of pictures: class folders, or a flat folder with or without a `labels.csv`.
 
-Class folders are numbered in the order of their sorted names, unless all are
-named by plain numbers: then the name is the class index. A `labels.csv` in the
+Class folders named by plain numbers are class indices. Others are the network's
+classes of these names, where it says names (`whet.data.readers.classes`), else they
+are numbered in the order of their sorted names. A `labels.csv` in the
 folder wins over both; it has a column for the file (``file``, ``filename``,
 ``path`` or ``image``) and may have one for the label.
 """
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from whet.core.note import Note
 from whet.data.image import ImageTransform
+from whet.data.readers.classes import ClassNames, numbered
 from whet.data.readers.decode import decode_pictures
 from whet.data.readers.labels import find_label_key, parse_label
 from whet.data.readers.stream import Item, StreamReader, pool_size
@@ -32,13 +34,19 @@ _FILE_COLUMNS = ("file", "filename", "path", "image")
 Listing = tuple[list[str], list[Label] | None, tuple[Note, ...]]
 
 
-def open_images(folder: Path, *, transform: Transform | None, label_key: str | None) -> Reader:
+def open_images(
+    folder: Path,
+    *,
+    transform: Transform | None,
+    label_key: str | None,
+    classes: ClassNames | None = None,
+) -> Reader:
     """Pictures of a folder, decoded ahead by a pool of threads.
 
     Raises:
         SamplesError: no transform, no picture, a wrong `labels.csv`.
     """
-    files, labels, notes = list_pictures(folder, label_key)
+    files, labels, notes = list_pictures(folder, label_key, classes)
     if not isinstance(transform, ImageTransform):
         raise SamplesError(
             f"{folder} holds pictures, and nothing says how to decode them.",
@@ -63,14 +71,16 @@ def open_images(folder: Path, *, transform: Transform | None, label_key: str | N
     )
 
 
-def list_pictures(folder: Path, label_key: str | None) -> Listing:
+def list_pictures(
+    folder: Path, label_key: str | None, classes: ClassNames | None = None
+) -> Listing:
     """The names of a folder's pictures, their labels if there are any, and what to know of both.
 
     Raises:
         SamplesError: no picture, a wrong `labels.csv`, or the folder can't be listed.
     """
     try:
-        found = _list(folder, label_key)
+        found = _list(folder, label_key, classes)
     except OSError as error:
         raise SamplesError(
             f"{folder} can't be listed ({error.strerror}).", "Check its permissions."
@@ -82,10 +92,10 @@ def list_pictures(folder: Path, label_key: str | None) -> Listing:
     return found
 
 
-def _list(folder: Path, label_key: str | None) -> Listing:
+def _list(folder: Path, label_key: str | None, known: ClassNames | None) -> Listing:
     table = folder / "labels.csv"
     if table.is_file():
-        return _from_table(folder, table, label_key)
+        return _from_table(folder, table, label_key, known)
     with os.scandir(folder) as entries:
         names = sorted(
             entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
@@ -100,16 +110,13 @@ def _list(folder: Path, label_key: str | None) -> Listing:
             f"{folder} holds both pictures and class folders.",
             "Move the pictures into a class folder, or write a labels.csv.",
         )
-    numbers = [int(name) for name in classes] if all(name.isdecimal() for name in classes) else None
-    indices = dict(zip(classes, numbers or range(len(classes)), strict=True))
-    notes = [] if numbers else [Note(str(folder), f"Classes by folder: {_listed(indices)}.")]
+    indices, notes = numbered(list(classes), known, str(folder))
     empty = [name for name in names if name not in classes]
-    notes += (
-        [Note(str(folder), f"Folders without a picture: {', '.join(empty[:5])}.")] if empty else []
-    )
+    if empty:
+        notes += (Note(str(folder), f"Folders without a picture: {', '.join(empty[:5])}."),)
     files = [file for name in classes for file in classes[name]]
     labels: list[Label] = [indices[name] for name in classes for _ in classes[name]]
-    return files, labels, tuple(notes)
+    return files, labels, notes
 
 
 def _pictures(folder: Path, name: str) -> list[str]:
@@ -118,7 +125,9 @@ def _pictures(folder: Path, name: str) -> list[str]:
     return [f"{name}/{file}" if name else file for file in sorted(found)]
 
 
-def _from_table(folder: Path, table: Path, label_key: str | None) -> Listing:
+def _from_table(
+    folder: Path, table: Path, label_key: str | None, known: ClassNames | None
+) -> Listing:
     files: list[str] = []
     labels: list[Label] = []
     missing: list[str] = []
@@ -142,7 +151,7 @@ def _from_table(folder: Path, table: Path, label_key: str | None) -> Listing:
             missing.append(name)
         files.append(name)
         if key is not None:
-            labels.append(parse_label(row[key], key, f"'{name}'"))
+            labels.append(parse_label(row[key], key, f"'{name}'", known))
     if missing:
         raise SamplesError(
             f"{table} names {len(missing)} file(s) that aren't there, the first is '{missing[0]}'.",
@@ -158,8 +167,3 @@ def _from_table(folder: Path, table: Path, label_key: str | None) -> Listing:
 def _inside(name: str) -> bool:
     path = Path(name)
     return bool(name) and "\0" not in name and not path.is_absolute() and ".." not in path.parts
-
-
-def _listed(indices: dict[str, int]) -> str:
-    shown = ", ".join(f"{index} = {name}" for name, index in list(indices.items())[:20])
-    return shown + (f" and {len(indices) - 20} more" if len(indices) > 20 else "")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from whet.core.note import Note
 from whet.core.spec import TensorSpec
+from whet.data.readers.classes import ClassNames
 from whet.data.sample import Label, Reader, Sample
 from whet.data.transform import Transform
 from whet.errors import SamplesError
@@ -72,22 +73,38 @@ def as_label(value: object, name: str) -> Label:
     return float(number) if array.dtype.kind == "f" else int(number)
 
 
-def parse_label(text: str, key: str, name: str) -> Label:
+def parse_label(text: str, key: str, name: str, classes: ClassNames | None = None) -> Label:
     """A label from a text column; a column called ``score`` always holds floats.
 
+    Args:
+        text: a number, or the name of a class.
+        key: the column.
+        name: of the sample.
+        classes: the network's, where it names them.
+
     Raises:
-        SamplesError: not a number; names the sample.
+        SamplesError: neither a number nor a class of the network; names the sample.
     """
     try:
         return float(text) if key in _SCORES else int(text)
     except ValueError:
         pass
+    index = None if classes is None else classes.find(text)
+    if index is not None:
+        return index
     try:
         return float(text)
     except ValueError as error:
+        message = f"The label of {name} is {_short(text)}, not a number"
+        if classes is None:
+            raise SamplesError(
+                f"{message}.",
+                "Write class indices (0, 1, ...) or scores; names of classes need a network that says"
+                " them (id2label in the config.json of a Hugging Face directory).",
+            ) from error
         raise SamplesError(
-            f"The label of {name} is {_short(text)}, not a number.",
-            "Write class indices (0, 1, ...) or scores.",
+            f"{message} and no class of the network.",
+            f"Write class indices (0, 1, ...) or the network's names: {classes.listed()}.",
         ) from error
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from whet.core.spec import TensorSpec
 from whet.data.readers.arrays import open_arrays, open_npy, open_npz
+from whet.data.readers.classes import ClassNames
 from whet.data.readers.images import open_images
 from whet.data.readers.labels import Relabelled, load_labels
 from whet.data.readers.python import open_iterable
@@ -36,6 +37,7 @@ def open_samples(
     pairs: Pairs = "auto",
     expect: tuple[TensorSpec, ...] | None = None,
     label_offset: int = 0,
+    class_names: Sequence[str] = (),
 ) -> Reader:
     """Open samples of any kind; nothing but headers and the first sample is read yet.
 
@@ -58,11 +60,15 @@ def open_samples(
             taken as they are.
         label_offset: added to class indices (1 where the network counts a
             background class first).
+        class_names: the network's, by class index, where it says them; class folders
+            and labels in text files may then be names.
 
     Raises:
         SamplesError: missing, unreadable, of an unknown kind, or what the network can't take.
         MissingExtraError: Pillow or ``tokenizers`` isn't installed.
     """
+    # Labels given apart take the place of the source's own, whatever those are called.
+    named = bool(class_names) and labels is None
     reader = _open(
         source,
         transform=transform,
@@ -70,6 +76,7 @@ def open_samples(
         text_keys=text_keys,
         pairs=pairs,
         expect=expect,
+        classes=ClassNames.of(class_names, label_offset) if named else None,
     )
     if labels is None and label_offset == 0:
         return reader
@@ -84,6 +91,7 @@ def _open(
     text_keys: tuple[str, ...] | None,
     pairs: Pairs,
     expect: tuple[TensorSpec, ...] | None,
+    classes: ClassNames | None,
 ) -> Reader:
     apart = None if pairs == "auto" else pairs == "apart"
     if isinstance(source, str | Path):
@@ -96,12 +104,17 @@ def _open(
         if prefix or path.suffix.lower() == ".npz":
             return open_npz(path, prefix, transform=transform, label_key=label_key, expect=expect)
         if path.is_dir():
-            return open_images(path, transform=transform, label_key=label_key)
+            return open_images(path, transform=transform, label_key=label_key, classes=classes)
         if path.suffix.lower() == ".npy":
             return open_npy(path, transform=transform, expect=expect)
         if path.suffix.lower() in (".jsonl", ".csv"):
             return open_text(
-                path, transform=transform, label_key=label_key, text_keys=text_keys, pairs=pairs
+                path,
+                transform=transform,
+                label_key=label_key,
+                text_keys=text_keys,
+                pairs=pairs,
+                classes=classes,
             )
         raise SamplesError(f"{path} is of no kind that can be read.", _KINDS)
     return _from_python(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.note import Note
+from whet.data.readers.classes import ClassNames
 from whet.data.readers.labels import as_label, find_label_key, parse_label
 from whet.data.readers.stream import Damaged, Item, StreamReader
 from whet.data.readers.table import Record, count_records, records
@@ -44,12 +45,14 @@ class TextFile:
         keys: the one or two columns that hold the text.
         label_key: the column that holds the labels, if any.
         apart: whether two texts of a record are two rows.
+        classes: the network's own names of its classes, which words as labels are looked up in.
     """
 
     path: Path
     keys: tuple[str, ...]
     label_key: str | None
     apart: bool
+    classes: ClassNames | None = None
 
     @staticmethod
     def open(
@@ -58,6 +61,7 @@ class TextFile:
         label_key: str | None,
         text_keys: tuple[str, ...] | None,
         pairs: Pairs = "auto",
+        classes: ClassNames | None = None,
     ) -> TextFile:
         """Find the columns by the first record.
 
@@ -69,9 +73,11 @@ class TextFile:
             raise SamplesError(f"{path} holds no samples.", "Give at least one record.")
         texts = _find_text_keys(first, text_keys, path)
         key = find_label_key((name for name in first if name not in texts), label_key)
-        whole = key is not None and isinstance(_label(first[key], key, "the first record"), int)
+        whole = key is not None and isinstance(
+            _label(first[key], key, "the first record", classes), int
+        )
         apart = len(texts) == 2 and (pairs == "apart" or (pairs == "auto" and not whole))
-        return TextFile(path, texts, key, apart)
+        return TextFile(path, texts, key, apart, classes)
 
     def items(self, chosen: NDArray[np.int64] | None = None) -> Iterator[Item]:
         """The texts of each record as a tuple, with its label; those at ascending indices.
@@ -82,7 +88,9 @@ class TextFile:
         key = self.label_key
         for number, record in picked(records(self.path), chosen):
             name = f"line {number} of {self.path.name}"
-            label = None if key is None else _label(_field(record, key, name), key, name)
+            label = (
+                None if key is None else _label(_field(record, key, name), key, name, self.classes)
+            )
             yield Item(name, tuple(_text(record, text, name) for text in self.keys), label)
 
 
@@ -93,6 +101,7 @@ def open_text(
     label_key: str | None,
     text_keys: tuple[str, ...] | None,
     pairs: Pairs = "auto",
+    classes: ClassNames | None = None,
 ) -> Reader:
     """Texts of a file, tokenised ahead.
 
@@ -105,7 +114,9 @@ def open_text(
             "Give the network's own tokenizer.json: --tokenizer FILE, or, of a Hugging Face directory,"
             " the file of that name that is missing in it.",
         )
-    texts = TextFile.open(path, label_key=label_key, text_keys=text_keys, pairs=pairs)
+    texts = TextFile.open(
+        path, label_key=label_key, text_keys=text_keys, pairs=pairs, classes=classes
+    )
     encoder = transform.encoder()
     return StreamReader(
         source=str(path),
@@ -204,9 +215,9 @@ def _text(record: Record, key: str, name: str) -> str:
     return value
 
 
-def _label(value: object, key: str, name: str) -> Label:
+def _label(value: object, key: str, name: str, classes: ClassNames | None) -> Label:
     if isinstance(value, str):
-        return parse_label(value, key, name)
+        return parse_label(value, key, name, classes)
     label = as_label(value, name)
     return float(label) if key in ("score", "scores") else label
 

@@ -19,6 +19,7 @@ from whet.core.note import Note
 from whet.core.spec import TensorSpec
 from whet.data.transform import ImageTransform, TextTransform, Transform
 from whet.errors import NetworkError
+from whet.optimize.intake.huggingface_classes import class_names
 from whet.optimize.intake.huggingface_config import (
     Family,
     Layout,
@@ -44,18 +45,21 @@ def describe_directory(folder: Path) -> Network:
         NetworkError: no model directory, or one that is refused.
     """
     layout = read_layout(folder)
+    classifies = layout.family is not Family.TEXT_ENCODER
     transform, notes = _transform(folder, layout)
+    classes, said = class_names(layout.config) if classifies else ((), ())
     tokenizer = folder / "tokenizer.json"
     return Network(
         folder.resolve().name,
         Kind.TORCH,
         inputs=_inputs(layout, transform),
         parameters=layout.inputs,
-        outputs=("embedding",) if layout.family is Family.TEXT_ENCODER else ("logits",),
-        task=Task.ENCODER if layout.family is Family.TEXT_ENCODER else Task.CLASSIFIER,
+        outputs=("logits",) if classifies else ("embedding",),
+        task=Task.CLASSIFIER if classifies else Task.ENCODER,
         transform=transform,
         tokenizer=tokenizer if tokenizer.is_file() else None,
-        notes=(*layout.notes, *notes),
+        classes=classes,
+        notes=(*layout.notes, *notes, *said),
     )
 
 
@@ -81,6 +85,7 @@ def load_directory(folder: Path) -> Network:
         task=described.task,
         transform=described.transform,
         tokenizer=described.tokenizer,
+        classes=described.classes,
         notes=described.notes,
     )
 

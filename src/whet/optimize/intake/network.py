@@ -53,6 +53,7 @@ class Network:
         task: what it is for.
         transform: how its inputs are made from pictures or text.
         tokenizer: ``tokenizer.json`` that came with it.
+        classes: names of its classes by index, where the source says them.
         notes: what the reader of a result should know.
     """
 
@@ -67,6 +68,7 @@ class Network:
     task: Task | None = None
     transform: Transform | None = None
     tokenizer: Path | None = None
+    classes: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
 
     def input_names(self) -> tuple[str, ...]:

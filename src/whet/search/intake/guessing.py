@@ -83,7 +83,8 @@ def original_notes(original: Quality, guess: float | None) -> tuple[Note, ...]:
     warning = (
         f"The original is not above chance: always naming the most frequent class scores {always}."
         " A network without quality can't lose any, so the floor proves nothing. Check the"
-        " weights (--weights), the labels (--label-offset) and the transform."
+        " weights (--weights), the labels (--label-offset, the order of the classes) and the"
+        " transform."
     )
     return (Note(WHERE, found), Note(WARNING, warning))
 

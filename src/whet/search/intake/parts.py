@@ -52,6 +52,7 @@ def reader_of(given: Given, described: Described | None) -> Reader:
         text_keys=given.text_keys,
         expect=expected(described, given.transform),
         label_offset=given.label_offset,
+        class_names=described.classes if described is not None else (),
     )
 
 

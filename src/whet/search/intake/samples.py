@@ -120,6 +120,7 @@ def _request(given: Given, described: Described | None) -> str | None:
     rest = (
         transform_identity(transform_of(given, described)),
         expected(described, given.transform),
+        described.classes if described is not None else (),
         given.label_key,
         given.text_keys,
         given.label_offset,

@@ -66,12 +66,14 @@ class Described(_Message, frozen=True):
         inputs: its inputs, where the file states them.
         transform: how its inputs are made, where the directory says so.
         task: ``"classifier"`` or ``"encoder"``, where that is known.
+        classes: names of its classes by index, where the directory says them.
     """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     transform: Transform | None
     task: str | None
+    classes: tuple[str, ...] = ()
 
 
 class ExportJob(_Message, frozen=True):
@@ -161,7 +163,7 @@ def describe(job: DescribeJob) -> Described:
 
     found = load_network(job.source, weights=job.weights)
     task = found.task.value if found.task is not None else None
-    return Described(found.name, found.inputs, found.transform, task)
+    return Described(found.name, found.inputs, found.transform, task, found.classes)
 
 
 def export_network(job: ExportJob) -> Exported:

@@ -42,6 +42,7 @@ def test_a_random_network_is_told_and_a_trained_one_is_not() -> None:
     assert score.reason.startswith("top-1 10.4 % on 1,000")
     assert "scores 10.0 %" in warning.reason
     assert "--weights" in warning.reason
+    assert "the order of the classes" in warning.reason
     assert len(original_notes(scored(0.761, 64), guess)) == 1
 
 

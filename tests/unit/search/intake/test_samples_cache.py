@@ -10,9 +10,11 @@ import pytest
 
 from whet.data.store import SampleStore
 from whet.data.text import TextTransform
+from whet.data.transform import ImageTransform
 from whet.search.intake.given import Given
 from whet.search.intake.samples import clean_samples, decoded
 from whet.search.stop import Stop
+from whet.search.workers.jobs import Described
 
 Decode = Callable[..., tuple[SampleStore, str]]
 
@@ -24,7 +26,9 @@ def decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Decode:
     def run(samples: object, **options: object) -> tuple[SampleStore, str]:
         arrival = tmp_path / "cache" / f"arrival-{len(list(tmp_path.glob('cache/arrival-*')))}"
         arrival.mkdir(parents=True)
-        return decoded(Given("net", samples, **options), None, arrival, Stop())  # type: ignore[arg-type]
+        described = options.pop("described", None)
+        given = Given("net", samples, **options)  # type: ignore[arg-type]
+        return decoded(given, described, arrival, Stop())  # type: ignore[arg-type]
 
     return run
 
@@ -96,6 +100,27 @@ def test_a_changed_tokenizer_encodes_the_texts_again(decode: Decode, tmp_path: P
     other, changed = decode(str(texts), transform=transform)
     assert changed != digest
     assert first(other) != first(store)
+
+
+def test_the_networks_names_of_classes_give_labels_their_numbers(
+    decode: Decode, tmp_path: Path
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        image.new("RGB", (8, 8), name == "cat").save(tmp_path / "pets" / name / "a.png")
+    transform = ImageTransform(size=(8, 8), mean=(0.0,) * 3, std=(1.0,) * 3)
+
+    def labels(*classes: str) -> list[int]:
+        described = Described("net", (), transform, "classifier", classes)
+        found = decode(str(tmp_path / "pets"), described=described)[0].labels
+        assert found is not None
+        return found.tolist()
+
+    assert labels() == [0, 1]
+    assert labels("dog", "cat", "cow") == [1, 0]  # not what was kept for the first
+    assert labels("cow", "dog", "cat") == [2, 1]
+    assert labels("dog", "cat", "cow") == [1, 0]
 
 
 def test_a_damaged_store_is_read_again(decode: Decode, tmp_path: Path) -> None:
