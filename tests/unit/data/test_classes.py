@@ -8,8 +8,17 @@ from whet.data.readers.classes import ClassNames, numbered
 from whet.errors import SamplesError
 
 FISH = ClassNames.of(
-    ["tench, Tinca tinca", "great white shark, white shark", "crane", "maillot", "Pool_Table,"]
-    + ["maillot, tank suit", "crane", "US", "us"]
+    [
+        "tench, Tinca tinca",
+        "great white shark, white shark",
+        "crane",
+        "maillot",
+        "Pool_Table,",
+        "maillot, tank suit",
+        "crane",
+        "US",
+        "us",
+    ]
 )
 
 
@@ -49,7 +58,7 @@ def test_a_name_of_several_classes_is_refused(name, both):
 
 def test_an_offset_has_no_sense_beside_names():
     with pytest.raises(
-        SamplesError, match="class 1 .* offset of 1 can't be added. Leave the label"
+        SamplesError, match=r"class 1 .* offset of 1 can't be added. Leave the label"
     ):
         ClassNames.of(["cat", "dog"], 1).find("dog")
     assert ClassNames.of(["cat", "dog"], 1).find("cow") is None

@@ -96,7 +96,7 @@ def test_unlabelled_texts(tmp_path, words):
         ('{"label": 1}', "Line 2 of t.jsonl has no 'text'"),
         ('{"text": 7, "label": 1}', "'text' in line 2 of t.jsonl is a int"),
         ('{"text": "b", "label": "cat"}', "label of line 2 of t.jsonl is 'cat'"),
-        ('{"text": "b", "label": [1, 2]}', r"label of line 2 of t.jsonl is \[1, 2\]"),
+        ('{"text": "b", "label": [1, 2]}', r"label of line 2 of t.jsonl is int64\[2\]: 2 numbers"),
         ('{"text": "b", "label": null}', "label of line 2 of t.jsonl is None"),
         ('{"text": "\\ud800", "label": 1}', "line 2"),
         ("[" * 5000, "Line 2 of .* isn't JSON"),

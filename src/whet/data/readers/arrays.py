@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from whet.core.spec import TensorSpec
 from whet.data.image import MAX_BLOB_BYTES, ImageTransform
 from whet.data.readers.decode import Adapter, decode_arrays, decode_pictures
+from whet.data.readers.label_shapes import is_one_number, not_one_number
 from whet.data.readers.labels import as_label, find_label_key, input_names, label_vector
 from whet.data.readers.npz import Member, list_members, reading
 from whet.data.readers.stream import Item, StreamReader, pool_size, runs
@@ -29,6 +30,7 @@ from whet.errors import SamplesError
 __all__ = ["open_arrays", "open_npy", "open_npz"]
 
 _CHUNK_BYTES = 4 << 20
+_FEW_ROWS = 1000
 _IMAGE_ENDINGS = ("images", "jpeg", "image", "x")
 
 
@@ -60,14 +62,16 @@ def open_arrays(
         SamplesError: no input, unequal lengths, or what the network can't take.
     """
     plain = {name: np.asarray(array) for name, array in arrays.items()}
+    key = find_label_key(plain.keys() - input_names(expect), label_key)
+    labels = None if key is None else plain.pop(key)
     for name, array in plain.items():
         if array.dtype.hasobject or array.dtype.kind not in "biuf":
             raise SamplesError(
                 f"The array '{name}' of {source} holds {array.dtype} values.",
                 "Give plain integers or floats; rows of unequal length come one by one from a function.",
             )
-    key = find_label_key(plain.keys() - input_names(expect), label_key)
-    labels = None if key is None else plain.pop(key)
+    if labels is not None:
+        labels = label_vector(labels, None, source, key)
 
     def opened(_: ExitStack) -> dict[str, _Rows]:
         return {name: _InMemory(array) for name, array in plain.items()}
@@ -114,7 +118,7 @@ def open_npz(
             _suggest(path, members),
         )
     key = find_label_key(within.keys() - input_names(expect), label_key)
-    labels = None if key is None else _whole_vector(path, within[key], source)
+    labels = None if key is None else _labels(path, within[key], source, key)
     rest = {name: member for name, member in within.items() if name != key}
     if {"jpeg", "offsets"} <= set(rest):
         return _packed(path, rest["jpeg"], rest["offsets"], labels, source, transform)
@@ -193,7 +197,7 @@ def _packed(
     """JPEG files one after another in one array, with where each begins in another."""
     if not isinstance(transform, ImageTransform):
         raise SamplesError(f"{source} holds JPEG files.", "Give an image transform.")
-    begins = _whole_vector(path, offsets, source).astype(np.int64)
+    begins = _offsets(path, offsets, source)
     with Member(path, jpeg) as member:
         total, plain = member.shape, member.dtype == np.uint8 and len(member.shape) == 1
     sizes = np.diff(begins)
@@ -251,14 +255,23 @@ def _common_length(shapes: Mapping[str, tuple[int, ...]], source: str) -> int:
     return count
 
 
-def _whole_vector(path: Path, name: str, source: str) -> NDArray[np.generic]:
+def _labels(path: Path, name: str, source: str, key: str) -> NDArray[np.generic]:
     with Member(path, name) as member:
-        if len(member.shape) not in (1, 2) or (len(member.shape) == 2 and member.shape[1] != 1):
+        if is_one_number(member.shape):
+            return member.rows(0, member.shape[0])
+        few = member.rows(0, min(_FEW_ROWS, member.shape[0])) if len(member.shape) == 2 else None
+        first = np.zeros(0, member.dtype) if few is None else few
+        raise not_one_number(first, member.shape, source, key)
+
+
+def _offsets(path: Path, name: str, source: str) -> NDArray[np.int64]:
+    with Member(path, name) as member:
+        if len(member.shape) != 1:
             raise SamplesError(
                 f"The array '{name}' of {source} has shape {list(member.shape)}.",
-                "Labels and offsets are one number a sample.",
+                "It says where each picture's bytes begin, one number a picture, and where the last ends.",
             )
-        return member.rows(0, member.shape[0])
+        return member.rows(0, member.shape[0]).astype(np.int64)
 
 
 def _suggest(path: Path, names: Mapping[str, object] | Sequence[str]) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 
 from whet.core.spec import Arrays, TensorSpec
 from whet.data.image import ImageTransform
+from whet.data.readers.label_shapes import not_one_number
 from whet.data.readers.labels import as_label, find_label_key, input_names, label_vector
 from whet.data.readers.stream import Item
 from whet.data.sample import Label
@@ -53,7 +54,7 @@ def items_of(elements: Iterable[object], rule: Rule) -> Iterator[Item]:
     for number, element in enumerate(elements):
         where = f"element {number}"
         try:
-            inputs, label = _split(element, rule)
+            inputs, label = _split(element, rule, where)
             parts = list(_expand(inputs, label, rule, where))
         except WhetError:
             raise
@@ -67,7 +68,7 @@ def items_of(elements: Iterable[object], rule: Rule) -> Iterator[Item]:
             position += 1
 
 
-def _split(element: object, rule: Rule) -> tuple[object, object]:
+def _split(element: object, rule: Rule, where: str) -> tuple[object, object]:
     """Inputs and label (or labels, or ``None``) of an element."""
     if isinstance(element, Mapping):
         names = {str(name) for name in element} - input_names(rule.expect)
@@ -76,6 +77,7 @@ def _split(element: object, rule: Rule) -> tuple[object, object]:
         return rest, None if key is None else element[key]
     if isinstance(element, tuple | list) and len(element) == 2:
         inputs, label = element
+        _refuse_pair(element, rule, where)
         # Two lists in a list are a batch of two; loaders give arrays or a tuple.
         nested = isinstance(element, list) and isinstance(label, list)
         loose = nested or isinstance(label, str | bytes | Mapping) or _rank(label) > 1
@@ -83,6 +85,39 @@ def _split(element: object, rule: Rule) -> tuple[object, object]:
         if not loose and not listed:
             return inputs, label
     return element, None
+
+
+def _refuse_pair(element: tuple[object, ...] | list[object], rule: Rule, where: str) -> None:
+    """Refuse a pair whose second part can only be meant as a label, but is none that is known.
+
+    Raises:
+        SamplesError: it is a word, or has several axes.
+    """
+    inputs, label = element
+    if isinstance(label, str) and not isinstance(inputs, str | list | tuple):
+        as_label(label, where)
+    if isinstance(label, str | bytes | Mapping | list | tuple) or _rank(label) < 2:
+        return
+    array, have = np.asarray(label), _shape(inputs)
+    if have == array.shape:
+        # A list is a batch of two then.
+        if isinstance(element, tuple):
+            raise SamplesError(
+                f"The {where} is a pair of arrays of one shape, {list(array.shape)}: two samples, or"
+                " inputs and a label?",
+                "Yield two samples in one array (numpy.stack), and inputs without such a label alone.",
+            )
+    elif isinstance(element, tuple) or rule.transform is None:
+        batch = have[:1] == array.shape[:1]
+        rows = array if batch else array[None]
+        raise not_one_number(rows, rows.shape, where, single=not batch)
+
+
+def _shape(value: object) -> tuple[int, ...]:
+    """Shape of an array, or of the first of several by name."""
+    if isinstance(value, Mapping):
+        value = next(iter(value.values()), 0)
+    return (len(value),) if isinstance(value, list | tuple) else np.asarray(value).shape
 
 
 def _expand(

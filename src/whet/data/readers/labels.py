@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from whet.core.note import Note
 from whet.core.spec import TensorSpec
 from whet.data.readers.classes import ClassNames
+from whet.data.readers.label_shapes import is_one_number, not_one_number
 from whet.data.sample import Label, Reader, Sample
 from whet.data.transform import Transform
 from whet.errors import SamplesError
@@ -64,6 +65,8 @@ def as_label(value: object, name: str) -> Label:
         SamplesError: not one number; names the sample.
     """
     array = np.asarray(value)
+    if array.size > 1 and array.dtype.kind in "buif":
+        raise not_one_number(array[None], (1, *array.shape), name, single=True)
     if array.size != 1 or array.dtype.kind not in "buif":
         raise SamplesError(
             f"The label of {name} is {_short(value)}, not one number.",
@@ -108,24 +111,28 @@ def parse_label(text: str, key: str, name: str, classes: ClassNames | None = Non
         ) from error
 
 
-def label_vector(values: object, count: int | None, source: str) -> NDArray[np.generic]:
+def label_vector(
+    values: object, count: int | None, source: str, key: str | None = None
+) -> NDArray[np.generic]:
     """Labels that lie in one array.
+
+    Args:
+        values: the labels.
+        count: of samples, where it is known.
+        source: for errors.
+        key: name of the array, where it has one.
 
     Raises:
         SamplesError: not a vector of numbers, or not one a sample.
     """
     vector = np.asarray(values)
-    if vector.ndim == 2 and vector.shape[1] == 1:
-        vector = vector[:, 0]
-    if vector.ndim != 1 or vector.dtype.kind not in "buif":
-        raise SamplesError(
-            f"The labels of {source} are {vector.dtype}{list(vector.shape)}.",
-            "Give one class index (integer) or score (float) a sample.",
-        )
+    if not is_one_number(vector.shape) or vector.dtype.kind not in "buif":
+        raise not_one_number(vector, vector.shape, source, key)
+    vector = vector.reshape(-1)
     if count is not None and vector.shape[0] != count:
         raise SamplesError(
             f"{source} has {count} samples but {vector.shape[0]} labels.",
-            "Give one label a sample.",
+            "Give one label a sample; of a one-hot label, label.argmax().",
         )
     return vector
 
@@ -137,7 +144,7 @@ def load_labels(labels: str | Path | Sequence[Label] | NDArray[np.generic]) -> N
         SamplesError: the file can't be read, or it isn't a vector of numbers.
     """
     if not isinstance(labels, str | Path):
-        return label_vector(labels, None, "the labels given")
+        return label_vector(labels, None, "an array given apart")
     try:
         return label_vector(np.load(labels, allow_pickle=False), None, str(labels))
     except (OSError, ValueError, EOFError) as error:

@@ -210,9 +210,14 @@ def _as_arrays(value: object) -> dict[str, NDArray[np.generic]] | None:
         return {"input": value}
     if isinstance(value, tuple) and len(value) == 2:
         inputs, labels = value
-        if isinstance(labels, np.ndarray) and labels.ndim == 1:
-            if isinstance(inputs, np.ndarray):
+        if isinstance(labels, np.ndarray) and labels.ndim:
+            if isinstance(inputs, np.ndarray) and _are_labels(labels, inputs):
                 return {"input": inputs, "labels": labels}
             if isinstance(inputs, Mapping):
                 return {**{str(k): np.asarray(v) for k, v in inputs.items()}, "labels": labels}
     return None
+
+
+def _are_labels(array: NDArray[np.generic], inputs: NDArray[np.generic]) -> bool:
+    """Whether two arrays are inputs and labels, and not two batches of inputs."""
+    return array.ndim == 1 or (array.shape[1:] != inputs.shape[1:] and len(array) == len(inputs))
