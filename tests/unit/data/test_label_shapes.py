@@ -107,5 +107,7 @@ def test_other_kinds():
 
 def test_offsets_of_pictures_are_called_so(tmp_path, small):
     np.savez(tmp_path / "a.npz", jpeg=np.zeros(9, np.uint8), offsets=np.zeros((2, 2), np.int64))
-    with pytest.raises(SamplesError, match=r"'offsets' .* shape .*where each picture's bytes begin"):
+    with pytest.raises(
+        SamplesError, match=r"'offsets' .* shape .*where each picture's bytes begin"
+    ):
         open_samples(tmp_path / "a.npz", transform=small)
