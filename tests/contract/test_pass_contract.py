@@ -13,6 +13,7 @@ from whet.data.transform import ImageTransform
 from whet.optimize.graph.cast import Cast
 from whet.optimize.graph.fold import FoldTransform
 from whet.optimize.graph.fuse import Fuse
+from whet.optimize.graph.quantize.stored import StoreInt8
 from whet.optimize.graph.tidy import Tidy
 from whet.testing.pass_contract import PassCase, PassContract
 from whet.testing.small_graphs import plain, unfused, untidy
@@ -51,6 +52,10 @@ class TestCastWeights(PassContract):
 
 class TestCastToBfloat16(PassContract):
     case = PassCase(Cast(weights="bf16", smallest=32), model=plain, tolerance=2e-2)
+
+
+class TestStoreInt8(PassContract):
+    case = PassCase(StoreInt8(), model=plain, tolerance=2e-2)
 
 
 class TestCastCompute(PassContract):

@@ -13,10 +13,11 @@ from collections.abc import Iterable
 
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial
-from whet.search.decisions.decide import NOISE, clearly_faster
+from whet.search.decisions.decide import NOISE, chance, clearly_faster
 from whet.search.decisions.figures import answers_right, is_untouched, speed
 from whet.search.decisions.judged import within
 from whet.search.decisions.limits import loosened
+from whet.search.decisions.outlook import SURE
 
 __all__ = ["best_so_far", "keeps_room", "looks_good", "worth_judging"]
 
@@ -53,13 +54,14 @@ def best_so_far(known: Iterable[Trial], anchor: Trial | None) -> Trial | None:
     return max(ahead, key=speed, default=anchor)
 
 
-def worth_judging(trial: Trial, known: Iterable[Trial], contract: Contract) -> bool:
-    """Whether a timed candidate can still win.
+def worth_judging(trial: Trial, known: Iterable[Trial], contract: Contract, certify_n: int) -> bool:
+    """Whether a timed candidate can still win, or stand in where faster ones fail to be proven.
 
     Args:
         trial: with its speed-up and footprint.
         known: all trials so far.
         contract: whose limits on size and memory count.
+        certify_n: samples of the certify part.
     """
     if trial.speedup is None:
         return False
@@ -71,5 +73,6 @@ def worth_judging(trial: Trial, known: Iterable[Trial], contract: Contract) -> b
         rivals = keeping
     if not rivals:
         return True
-    best = max((speed(t) for t in rivals if looks_good(t)), default=1.0)
+    sure = (t for t in rivals if looks_good(t) and chance(t, certify_n) >= SURE)
+    best = max((speed(t) for t in sure), default=1.0)
     return speed(trial) > _NEAR * best

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from whet.core.evidence import Trial
-from whet.core.recipe import Recipe
+from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
 from whet.optimize.graph.quantize.space import first_recipes, weights_recipe
 from whet.search.decisions.figures import speed
@@ -23,6 +23,8 @@ _LEVEL = 0.95
 
 # Samples for the probe of rung 0: enough for its speed, which is all that is asked of it.
 _PROBE_SAMPLES = 8
+
+_STORED = (Step("round-weights"), Step("store-int8"))
 
 
 def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
@@ -113,8 +115,11 @@ def int8_rest(
 def weights_only(best: dict[str, Settings], *, share: float) -> Iterator[Recipe]:
     """Rung 2, where room is short and int8 as a whole didn't do: the weights alone, 8 bits then 4.
 
-    Arguments as in `lighter`.
+    Arguments as in `lighter`. First those that move the answers least: rounded in advance.
     """
+    if share >= 8 / FLOAT_BITS:
+        for runtime in of_graphs(best):
+            yield Recipe(_STORED, runtime, best[runtime])
     for bits in (8, 4):
         for runtime in of_graphs(best):
             if share >= bits / FLOAT_BITS:

@@ -21,6 +21,8 @@ def kind_of(steps: tuple[Step, ...], precision: str) -> str:
         kind = "int8"
     elif "quantize-dynamic" in names:
         kind = "int8 dynamic"
+    elif "store-int8" in names:
+        kind = "weights int8"
     elif any(name.startswith("quantize-weights") for name in names):
         options = next(s.options for s in steps if s.name.startswith("quantize-weights"))
         kind = f"weights int{options.get('bits', 8)}"

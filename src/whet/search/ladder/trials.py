@@ -319,7 +319,9 @@ class Trials:
         )
 
     def _worth_judging(self, trial: Trial) -> bool:
-        return worth_judging(trial, self.all.values(), self.setup.contract)
+        return worth_judging(
+            trial, self.all.values(), self.setup.contract, self.setup.certify.samples
+        )
 
     def _most_s(self, trial: Trial) -> float:
         """How long it may be built: a candidate leaves closing its reserve, untouched ones must run."""

@@ -8,11 +8,8 @@ are needed.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +17,14 @@ from numpy.typing import NDArray
 from whet._optional import require
 from whet.core.artifact import Artifact
 from whet.core.context import Context
-from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, PassError
 from whet.optimize.graph.io import INLINE_LIMIT, need_onnx, read_onnx, weight_bytes
-from whet.optimize.graph.names import subgraphs
 from whet.optimize.graph.quantize.calibration import Rows, need_rows
 from whet.optimize.graph.quantize.feedback import nearest, output_error, rounded
-from whet.optimize.graph.quantize.moments import Intake, Window, gather, in_portions
+from whet.optimize.graph.quantize.moments import Intake, gather, in_portions
+from whet.optimize.graph.quantize.weighted import WeightedLayer, weighted_layers
 from whet.optimize.graph.sound import ensure_sound, write_kept
-
-if TYPE_CHECKING:
-    import onnx
 
 __all__ = ["RoundWeights"]
 
@@ -74,8 +67,8 @@ class RoundWeights(Pass[Artifact, Artifact]):
             raise PassError("The graph is too large to look at its layers.", "Leave this pass out.")
         seed = ctx.seed if self.seed is None else self.seed
         rows = Rows(need_rows(model, ctx, self.name), self.subset_size, seed)
-        found, notes = _layers(graph)
-        by_intake: dict[Intake, list[_Layer]] = {}
+        found, notes = weighted_layers(graph, "Not rounded in advance", _MOST_INPUTS)
+        by_intake: dict[Intake, list[WeightedLayer]] = {}
         for layer in found:
             by_intake.setdefault(layer.intake, []).append(layer)
         done = 0
@@ -87,25 +80,13 @@ class RoundWeights(Pass[Artifact, Artifact]):
             raise PassError(
                 f"The pass '{self.name}' found no weights that gain by it.", "Leave it out."
             )
-        return PassResult(write_kept(graph, model, ctx, "model"), True, tuple(notes))
+        return PassResult(write_kept(graph, model, ctx, "model"), True, notes)
 
     def ensures(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
         ensure_sound(model, self.name)
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """A weight of the graph, and what its layer takes in.
-
-    ``across``: the first axis are inputs, as in ``x @ w``.
-    """
-
-    weight: onnx.TensorProto
-    intake: Intake
-    across: bool = False
-
-
-def _round(layer: _Layer, moments: NDArray[np.float32]) -> bool:
+def _round(layer: WeightedLayer, moments: NDArray[np.float32]) -> bool:
     """Round one weight in place, where that is better than each number for itself."""
     numpy_helper = require("onnx.numpy_helper", "edit a graph")
     values = numpy_helper.to_array(layer.weight)
@@ -125,62 +106,3 @@ def _round(layer: _Layer, moments: NDArray[np.float32]) -> bool:
             numpy_helper.from_array(shaped.astype(values.dtype), layer.weight.name)
         )
     return changed
-
-
-def _layers(model: onnx.ModelProto) -> tuple[list[_Layer], list[Note]]:
-    """Layers whose weights can be rounded, and notes on the others."""
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    uses = Counter(name for part in subgraphs(model.graph) for n in part.node for name in n.input)
-    uses.update(value.name for value in (*model.graph.output, *model.graph.input))
-    found: list[_Layer] = []
-    notes: list[Note] = []
-    for place, node, kind in _weighted(model, stored):
-        weight = stored[node.input[1]]
-        where = node.name or f"{node.op_type}_{place}"
-        why = ""
-        if uses[weight.name] != 1:
-            why = "its weight is used more than once"
-        elif weight.data_type != weight.FLOAT:
-            why = "its weight isn't float32"
-        elif kind.intake.size > _MOST_INPUTS:
-            why = f"{kind.intake.size} inputs of one output are too many"
-        if why:
-            notes.append(Note(where, f"Not rounded in advance: {why}."))
-        else:
-            found.append(kind)
-    return found, notes
-
-
-def _weighted(
-    model: onnx.ModelProto, stored: dict[str, onnx.TensorProto]
-) -> Iterator[tuple[int, onnx.NodeProto, _Layer]]:
-    onnx = require("onnx", "read a graph")
-    for place, node in enumerate(model.graph.node):
-        if node.domain or len(node.input) < 2 or node.input[1] not in stored:
-            continue
-        weight = stored[node.input[1]]
-        options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        source = node.input[0]
-        if node.op_type == "Conv":
-            yield place, node, _Layer(weight, _convolution(source, weight, options))
-        elif node.op_type == "MatMul" and len(weight.dims) == 2:
-            yield place, node, _Layer(weight, Intake(source, weight.dims[0]), across=True)
-        elif node.op_type == "Gemm" and not options.get("transA", 0):
-            across = not options.get("transB", 0)
-            size = weight.dims[0] if across else weight.dims[1]
-            yield place, node, _Layer(weight, Intake(source, size), across=across)
-
-
-def _convolution(source: str, weight: onnx.TensorProto, options: dict[str, Any]) -> Intake:
-    kernel = tuple(weight.dims[2:])
-    axes = len(kernel)
-    ends = options.get("pads", [0] * 2 * axes)
-    keeps = options.get("auto_pad") in (b"SAME_UPPER", b"SAME_LOWER")
-    window = Window(
-        kernel,
-        tuple(options.get("strides", [1] * axes)),
-        tuple(options.get("dilations", [1] * axes)),
-        None if keeps else tuple(zip(ends[:axes], ends[axes:], strict=True)),
-    )
-    size = weight.dims[1] * math.prod(kernel)
-    return Intake(source, size, int(options.get("group", 1)), window)
