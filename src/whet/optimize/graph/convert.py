@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -39,7 +42,7 @@ class ConvertIr(Pass[Artifact, Artifact]):
     def apply(self, model: Artifact, ctx: Context) -> PassResult[Artifact]:
         openvino = require("openvino", "convert a graph for OpenVINO")
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _root_log_kept():
                 # The converter warns about deprecated parts of itself.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 graph = openvino.convert_model(model.path)
@@ -56,6 +59,18 @@ class ConvertIr(Pass[Artifact, Artifact]):
 
     def ensures(self, model: Artifact, ctx: Context) -> None:  # noqa: ARG002  # the verb's shape
         check_ir(model, self.name)
+
+
+@contextlib.contextmanager
+def _root_log_kept() -> Iterator[None]:
+    """Where the converter fails, it sets the root logger to errors only and leaves it so."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters[:], root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters[:], root.handlers[:] = filters, handlers
 
 
 def _cause(error: Exception) -> str:

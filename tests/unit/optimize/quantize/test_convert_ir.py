@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,11 @@ def test_refuses_an_operator_that_openvino_lacks(digits, context, tmp_path: Path
     model = read_onnx(digits.graph)
     model.graph.node[1].op_type = "NoSuchThing"
     strange = write_onnx(model, tmp_path, "strange", digits.graph.signature)
+    root = logging.getLogger()
+    before = root.level, root.filters[:], root.handlers[:]
     with pytest.raises(RequirementError, match="NoSuchThing") as caught:
         run(ConvertIr(), strange, context())
+    assert (root.level, root.filters, root.handlers) == before, "OpenVINO left its own behind"
     assert "onnxruntime" in caught.value.remedy
     assert "\n" not in str(caught.value)
 
