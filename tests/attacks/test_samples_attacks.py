@@ -7,7 +7,6 @@ import io
 import os
 import pickle
 import struct
-import tracemalloc
 import zipfile
 import zlib
 
@@ -20,6 +19,7 @@ from PIL import Image
 from whet.data.image import MAX_BLOB_BYTES, ImageTransform
 from whet.data.readers import open_samples
 from whet.errors import SamplesError
+from whet.testing.memory import peak_bytes
 
 TRANSFORM = ImageTransform(size=(32, 32), resize_short=32, mean=(0.5,) * 3, std=(0.5,) * 3)
 
@@ -67,13 +67,11 @@ class Opener:
     "size", [(9_500, 9_500), (60_000, 60_000), (2**31 - 1, 1), (12_000, 12_000)]
 )
 def test_decompression_bombs_are_refused_before_memory_is_taken(size):
-    tracemalloc.start()
-    try:
+    def decode():
         with pytest.raises(SamplesError, match=r"pixels|damaged"):
             TRANSFORM.decode(png_header(*size))
-        assert tracemalloc.get_traced_memory()[1] < 4 << 20
-    finally:
-        tracemalloc.stop()
+
+    assert peak_bytes(decode) < 4 << 20
 
 
 def test_extreme_aspects_cost_nothing():
@@ -147,13 +145,12 @@ def test_pickles_in_an_npz_are_never_loaded(tmp_path, monkeypatch):
 )
 def test_lying_headers_are_refused_before_memory_is_taken(tmp_path, member):
     path = npz(tmp_path / "x.npz", {"x.npy": member})
-    tracemalloc.start()
-    try:
+
+    def read():
         with pytest.raises(SamplesError):
             list(open_samples(path).read())
-        assert tracemalloc.get_traced_memory()[1] < 8 << 20
-    finally:
-        tracemalloc.stop()
+
+    assert peak_bytes(read) < 8 << 20
 
 
 def test_a_row_that_inflates_without_end_is_refused(tmp_path):
