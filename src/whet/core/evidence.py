@@ -16,6 +16,7 @@ from whet.core.recipe import Recipe
 
 __all__ = [
     "Ceilings",
+    "Changes",
     "ClassChange",
     "Evidence",
     "Feasibility",
@@ -152,6 +153,13 @@ class ClassChange(_Record, frozen=True):
     p_value: float
 
 
+class Changes(_Record, frozen=True):
+    """Shares (0-1) of other samples' answers that are expected to turn wrong and to turn right."""
+
+    lost: float
+    gained: float
+
+
 class OutputCheck(_Record, frozen=True):
     """An output that is held to the original's; see `whet.measure.guards`.
 
@@ -196,6 +204,7 @@ class Quality(_Record, frozen=True):
             values around it; ``None`` for others, or where it has no bound.
         unseen: share of inputs (0-1) whose damage these samples may all have missed, with
             this confidence; ``None`` where the bound counts it in.
+        changes: what other samples would show, where answers are classes (`whet.measure.edge`).
     """
 
     metric: str
@@ -216,6 +225,7 @@ class Quality(_Record, frozen=True):
     same: bool = False
     difference: float | None = None
     unseen: float | None = None
+    changes: Changes | None = None
 
 
 class Ceilings(_Record, frozen=True):

@@ -199,6 +199,7 @@ def _quality(
         needed=needed,
         classes=_classes(*scored.hits) if per_class and scored.hits else (),
         unseen=unseen,
+        changes=scored.changes,
     )
 
 

@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.contract import Drop, DropKind
+from whet.core.evidence import Changes
 from whet.errors import OptionError, SamplesError
 from whet.measure.closeness import closeness_losses
 from whet.measure.custom import UserMetric
+from whet.measure.edge import expected_changes, margins
 from whet.measure.metrics import (
     class_labels,
     cosine_rows,
@@ -97,7 +99,7 @@ class Scored:
     ``hits`` are the two models' right answers and the labels, where there are classes.
     ``smallest`` is the number of samples below which the bounds mean nothing. ``blind``
     bounds know nothing of damage that no sample showed; ``destroyed`` is the drop if all
-    inputs were destroyed, where that is known.
+    inputs were destroyed, where that is known. ``changes`` are those to expect of others.
     """
 
     reference: float
@@ -107,6 +109,7 @@ class Scored:
     hits: tuple[Hits, Hits, NDArray[np.int64]] | None = None
     blind: bool = False
     destroyed: float | None = None
+    changes: Changes | None = None
 
 
 def _hits(a: Answers, metric: str) -> tuple[Array, Array, NDArray[np.int64]]:
@@ -134,14 +137,17 @@ def _top(k: int) -> Callable[[Answers], Scored]:
         old, new = (top_k_hits(logits, labels, k) for logits in (before, after))
         lost, gained = int((old & ~new).sum()), int((new & ~old).sum())
         bounds = paired_proportions(lost, gained, a.samples, a.confidence)
-        return Scored(float(old.mean()), float(new.mean()), bounds, hits=(old, new, labels))
+        changes = expected_changes(*(margins(logits, labels, k) for logits in (before, after)))
+        return Scored(
+            float(old.mean()), float(new.mean()), bounds, hits=(old, new, labels), changes=changes
+        )
 
     return score
 
 
 def _agreement(a: Answers) -> Scored:
-    before = predictions(logits_of(a.reference))
-    after = predictions(logits_of(a.candidate, scale=a.reference))
+    scores, others = logits_of(a.reference), logits_of(a.candidate, scale=a.reference)
+    before, after = predictions(scores), predictions(others)
     n, differ = len(before), int((before != after).sum())
     share = differ / n
     bounds = Bounds(
@@ -151,7 +157,8 @@ def _agreement(a: Answers) -> Scored:
         sd=math.sqrt(share * (1 - share)),
         method=f"Clopper-Pearson bound of the share that differs ({differ} of {n})",
     )
-    return Scored(1.0, 1 - share, bounds)
+    changes = expected_changes(*(margins(logits, before) for logits in (scores, others)))
+    return Scored(1.0, 1 - share, bounds, changes=changes)
 
 
 def _f1(a: Answers) -> Scored:

@@ -17,11 +17,11 @@ from whet.search.workers.jobs import Made
 __all__ = ["arithmetic_of", "complete", "moved_bytes"]
 
 # Both operands of the products become integers. OpenVINO does that to the activations of
-# weight-only graphs as well, on the fly, where the CPU multiplies integers faster.
+# graphs with stored integers as well, on the fly, where the CPU multiplies integers faster.
 _INTEGER = frozenset(
     {
         *("quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"),
-        *("restore", "restore-ir", "quantize-weights-ir"),
+        *("restore", "restore-ir", "quantize-weights-ir", "store-int8"),
     }
 )
 _SIXTEEN = frozenset({Precision.BF16, Precision.FP16})

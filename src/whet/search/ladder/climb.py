@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from whet.core.evidence import Feasibility, Trial
 from whet.core.settings import Settings
@@ -22,6 +23,7 @@ from whet.search.decisions.endings import reason_of
 from whet.search.decisions.feasibility import assess
 from whet.search.decisions.figures import answers_right, is_untouched, plainest, query_ms
 from whet.search.decisions.footing import arithmetic_of
+from whet.search.decisions.outlook import SURE
 from whet.search.decisions.untouched import best_untouched
 from whet.search.ladder import int8_rungs, rungs
 from whet.search.ladder.polish import (
@@ -162,15 +164,20 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
         pad(setup, trials, [t for t in first if good(setup, t)])
     if not enough(setup, trials):
         round_with_care(setup, trials)
-    if short_of_room(setup, trials):
-        share = share_allowed(setup, trials)
-        wave(trials, 2, int8_rungs.weights_only(settings, share=share), stop=setup)
+    share = share_allowed(setup, trials)
+    stored = int8_rungs.weights_only(settings, flags, share=share)
+    wave(trials, 2, takewhile(lambda _: _cramped(setup, trials), stored), stop=setup)
     retune(setup, trials, axes, most=FEW)
     wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
         refine(setup, trials)
     rework(setup, trials)
     retune(setup, trials, axes, most=ALL)
+
+
+def _cramped(setup: Setup, trials: Trials) -> bool:
+    """Whether nothing is sure yet to keep the limits on size and memory and the quality."""
+    return short_of_room(setup, trials, least=SURE)
 
 
 def _say_what_was_left_out(setup: Setup, trials: Trials) -> None:

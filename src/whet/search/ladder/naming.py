@@ -9,7 +9,12 @@ from whet.core.recipe import Recipe, Step
 __all__ = ["kind_of", "name_of"]
 
 # What a pass before the one that names the kind adds to the name.
-_BEFORE = {"round-weights": "rounded in advance", "tidy": "tidied", "fuse": "fused"}
+_BEFORE = {
+    "round-weights": "rounded in advance",
+    "store-int8": "float layers stored in int8",
+    "tidy": "tidied",
+    "fuse": "fused",
+}
 _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 
 

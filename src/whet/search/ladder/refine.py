@@ -18,10 +18,11 @@ from whet.errors import StorageError, WhetError
 from whet.optimize.graph.quantize.groups import group_ms
 from whet.optimize.graph.quantize.plan import RestoreSearch
 from whet.optimize.graph.quantize.sensitivity import Sensitivity
-from whet.optimize.graph.quantize.space import ranked_by, restored, suggest
+from whet.optimize.graph.quantize.space import ranked_by, suggest
 from whet.search.decisions.decide import expected_bound, promising
 from whet.search.decisions.figures import damage, is_untouched, query_ms, speed
 from whet.search.decisions.outlook import LIKELY, SURE
+from whet.search.ladder import variations
 from whet.search.ladder.assay import layers_of
 from whet.search.ladder.trials import Trials
 from whet.search.setup import Setup
@@ -82,14 +83,18 @@ def _restore(setup: Setup, trials: Trials, base: Trial) -> None:
     found = _sensitivity(setup, trials, base)
     if found is None or not found.damage:
         return
+    wide = _float_of(trials, base)
     milliseconds = group_ms(
-        found.groups, _layers(setup, trials, _float_of(trials, base)), _layers(setup, trials, base)
+        found.groups, _layers(setup, trials, wide), _layers(setup, trials, base)
     )
     restore = RestoreSearch(found.groups, found.damage, milliseconds, max_asks=_ASKS)
     n = setup.certify.samples
     while (ignored := restore.ask()) is not None:
-        recipe = Recipe(
-            restored(base.recipe.steps, ignored), base.recipe.runtime, base.recipe.settings
+        recipe = variations.restored_in(
+            base,
+            ignored,
+            wide.recipe.settings.precision,
+            small=setup.contract.max_bytes is not None,
         )
         trial = trials.attempt(recipe, 2)
         if trial is None:
@@ -157,8 +162,14 @@ def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | Non
 
 
 def _float_of(trials: Trials, base: Trial) -> Trial:
-    """The fastest untouched trial on the runtime of ``base``, for its layer times."""
-    same = [t for t in trials.untouched() if t.recipe.runtime == base.recipe.runtime]
+    """The fastest in floating point on the runtime of ``base``: how layers left in float will run."""
+    same = [
+        t
+        for t in trials.all.values()
+        if t.status is Status.OK
+        and t.recipe.runtime == base.recipe.runtime
+        and not any(step.name.startswith("quantize") for step in t.recipe.steps)
+    ]
     return max(same, key=speed, default=base)
 
 
@@ -189,7 +200,7 @@ def _explore(setup: Setup, trials: Trials) -> None:
         trial = trials.attempt(Recipe(steps, fastest.runtime, fastest.settings), 2)
         if trial is None:
             return
-        loss = damage(trials.judge(trial))
+        loss = expected_bound(trials.judge(trial), setup.certify.samples)
         if loss == float("inf"):
             study.tell(asked, state=optuna.trial.TrialState.FAIL)
         else:

@@ -8,17 +8,21 @@ import msgspec
 
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe, Step
+from whet.core.settings import Precision
+from whet.optimize.graph.quantize.space import restored
 from whet.runtimes.axes import Axes
 from whet.runtimes.neighbours import neighbours
 from whet.search.ladder.rungs import FUSE, GRAPHS, MORE
 
-__all__ = ["padded", "retuned", "reworked", "rounded", "tidied"]
+__all__ = ["padded", "restored_in", "retuned", "reworked", "rounded", "tidied"]
 
 _TIDY = (Step("tidy"), Step("fuse"))
 _PER_CHANNEL = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"})
 
 _ROUND = Step("round-weights")
 _ROUNDED = frozenset({"quantize-nncf", "quantize-nncf-ir"})
+_STORE = Step("store-int8")
+_CONVERT = "convert-ir"
 
 
 def padded(trial: Trial, choices: Iterable[dict[str, int]]) -> Iterator[Recipe]:
@@ -50,6 +54,29 @@ def rounded(trial: Trial) -> Iterator[Recipe]:
             msgspec.structs.replace(s, options=options) if s is step else s for s in recipe.steps
         )
         yield Recipe((_ROUND, *quantised), recipe.runtime, recipe.settings)
+
+
+def restored_in(
+    trial: Trial, ignored: Iterable[str], precision: Precision, *, small: bool
+) -> Recipe:
+    """Rung 2: a quantised candidate with layers left in float.
+
+    Args:
+        trial: quantised.
+        ignored: operators to leave in float.
+        precision: that they compute in.
+        small: where size is limited their weights are stored as integers all the same, on the
+            grid that the quantiser gives to the others; that is for OpenVINO, where it costs no
+            speed.
+    """
+    recipe = trial.recipe
+    steps = restored(recipe.steps, ignored)
+    names = [step.name for step in steps]
+    if small and _CONVERT in names and _STORE not in steps:
+        place = names.index(_CONVERT)
+        steps = (*steps[:place], _STORE, *steps[place:])
+    settings = msgspec.structs.replace(recipe.settings, precision=precision)
+    return Recipe(steps, recipe.runtime, settings)
 
 
 def tidied(trial: Trial) -> Iterator[Recipe]:

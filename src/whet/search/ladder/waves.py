@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from whet.core.evidence import Status, Trial
 from whet.core.recipe import Recipe
 from whet.search.decisions.decide import promising
+from whet.search.decisions.outlook import LIKELY
 from whet.search.decisions.worth import keeps_room
 from whet.search.ladder.trials import Trials
 from whet.search.setup import Setup
@@ -78,12 +79,22 @@ def _likely(setup: Setup, trial: Trial) -> bool:
     return promising(trial, setup.contract, setup.certify.samples)
 
 
-def short_of_room(setup: Setup, trials: Trials) -> bool:
-    """Whether nothing that is promising keeps the limits on size and memory yet."""
+def short_of_room(setup: Setup, trials: Trials, *, least: float = LIKELY) -> bool:
+    """Whether nothing that is promising keeps the limits on size and memory yet.
+
+    Args:
+        setup: of the search.
+        trials: so far.
+        least: chance of being certified from which on a candidate is promising.
+    """
     contract = setup.contract
     if contract.max_bytes is None and contract.max_memory_bytes is None:
         return False
-    return not any(_likely(setup, t) and keeps_room(t, contract) for t in trials.all.values())
+    n = setup.certify.samples
+    return not any(
+        promising(t, contract, n, least=least) and keeps_room(t, contract)
+        for t in trials.all.values()
+    )
 
 
 def share_allowed(setup: Setup, trials: Trials) -> float:

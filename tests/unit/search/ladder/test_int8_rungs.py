@@ -70,7 +70,7 @@ def test_no_fewer_bits_than_the_limit_asks_for_are_tried(
     share: float, halved: bool, bits: set[int]
 ) -> None:
     best = {"openvino": PLAIN, "onnxruntime": PLAIN}
-    found = list(int8_rungs.weights_only(best, share=share))
+    found = list(int8_rungs.weights_only(best, frozenset(), share=share))
     assert bool(list(rungs.lighter(best, share=share))) is halved
     assert {r.steps[-1].options.get("bits", 8) for r in found} == bits
     assert {r.runtime for r in found} == (set(best) if bits else set())
