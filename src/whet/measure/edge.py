@@ -56,7 +56,7 @@ def expected_changes(before: Floats, after: Floats) -> Changes | None:
     finite = np.isfinite(before) & np.isfinite(after)
     if not finite.any():
         return None
-    margin, movement = before[finite], (after - before)[finite]
+    margin, movement = before[finite], after[finite] - before[finite]
     near = np.abs(margin) <= np.quantile(np.abs(margin), _NEAR)
     moved = np.sort(movement[near])
     falls = np.searchsorted(moved, -margin, side="right") / len(moved)  # share moved to 0 or below

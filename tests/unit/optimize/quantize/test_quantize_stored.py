@@ -15,6 +15,8 @@ from whet.core.settings import Settings
 from whet.errors import PassError, RequirementError
 from whet.optimize.build import build
 from whet.optimize.graph.io import read_onnx, write_onnx
+from whet.optimize.graph.ir import read_ir
+from whet.optimize.graph.quantize.layers import describe_ir
 from whet.optimize.graph.quantize.stored import StoreInt8
 from whet.optimize.graph.runs import run_graph
 from whet.runtimes.registry import get
@@ -49,6 +51,28 @@ def test_what_was_rounded_in_advance_is_stored_as_it_is(
     kinds = [t.data_type for t in read_onnx(stored).graph.initializer if len(t.dims) > 1]
     assert onnx.TensorProto.FLOAT not in kinds
     assert onnx.TensorProto.INT8 in kinds
+
+
+def test_a_quantiser_after_it_finds_the_same_weights(digits: Digits, tmp_path: Path) -> None:
+    """What it leaves in float stays stored as integers, and answers as if it weren't."""
+    (name,) = (spec.name for spec in digits.graph.signature.inputs)
+    quantise = (Step("convert-ir"), Step("quantize-nncf-ir", {"bias": "none"}))
+    float_layers = [
+        op.name
+        for op in describe_ir(read_ir(made(digits, tmp_path / "d", quantise[0])))
+        if op.constant
+    ][-1:]
+    kept = Step("quantize-nncf-ir", {"bias": "none", "ignored": float_layers})
+    got, sizes = [], []
+    for folder, before in (("plain", BOTH[:1]), ("stored", BOTH)):
+        whole = made(digits, tmp_path / folder, *before, quantise[0], kept)
+        engine = get("openvino").compile(whole, Settings(), tmp_path / f"{folder}-engine")
+        with get("openvino").open(engine, whole, Settings()) as session:
+            (answers,) = session.run({name: digits.images}).values()
+        got.append(answers)
+        sizes.append(whole.size_bytes())
+    np.testing.assert_allclose(got[1], got[0], atol=0.02 * float(np.abs(got[0]).max()))
+    assert sizes[1] < sizes[0]
 
 
 def test_every_number_is_within_half_a_step(tmp_path: Path) -> None:

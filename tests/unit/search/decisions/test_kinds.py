@@ -45,6 +45,15 @@ def test_calibration_does_not_change_the_work(options: dict[str, object]) -> Non
     assert engine_kind(recipe(**options)) == engine_kind(recipe())
 
 
+def test_how_weights_were_rounded_and_stored_before_a_quantiser_is_no_other_work() -> None:
+    plain = recipe()
+    before = (Step("round-weights"), Step("store-int8"))
+    stored = msgspec.structs.replace(plain, steps=(*before, *plain.steps))
+    assert engine_kind(stored) == engine_kind(plain)
+    untouched = msgspec.structs.replace(plain, steps=())
+    assert engine_kind(msgspec.structs.replace(plain, steps=before)) != engine_kind(untouched)
+
+
 @pytest.mark.parametrize(
     "other",
     [

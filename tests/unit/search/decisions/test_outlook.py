@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trial_factory import balance, quality, trial
 
 from whet.core.contract import Contract, Drop
-from whet.core.evidence import OutputCheck, Quality, Status, Verdict
+from whet.core.evidence import Changes, OutputCheck, Quality, Status, Verdict
 from whet.measure.statistics import paired_proportions
 from whet.search.decisions.decide import chance, expected_bound, promising
 from whet.search.decisions.outlook import outlook
@@ -43,6 +43,26 @@ def test_what_few_samples_show_of_a_balance_is_mostly_luck() -> None:
     assert unlucky.bound - even.bound < (3 - 1) / 220 / 2
     many = outlook(balance(500, 200, 22_000), 73_000)
     assert many.bound > 300 / 22_000  # of many samples it is taken at its word
+
+
+def told(judged: Quality, lost: float, gained: float) -> Quality:
+    return msgspec.structs.replace(judged, changes=Changes(lost, gained))
+
+
+def test_margins_tell_more_than_counts() -> None:
+    """One that was lucky and one that wasn't, of equal harm, are as likely to pass."""
+    lucky, unlucky = (told(balance(*c, 220), 0.008, 0.007) for c in ((0, 4), (5, 1)))
+    assert outlook(lucky, 730) == outlook(unlucky, 730)
+    less, more = (told(balance(2, 2, 220), s, s) for s in (0.002, 0.008))
+    assert outlook(less, 730).chance > 0.8 > 0.6 > outlook(more, 730).chance
+
+
+def test_held_to_the_original_every_change_is_a_loss() -> None:
+    agreed = msgspec.structs.replace(balance(1, 0, 400), metric="agreement")
+    few, many = (outlook(told(agreed, share, 0.0), 1000) for share in (0.001, 0.02))
+    assert few.chance > 0.9
+    assert many.chance < 0.1
+    assert many.bound > 0.02
 
 
 def test_damage_is_seen_on_few_samples_too() -> None:

@@ -6,7 +6,7 @@ from trial_factory import trial
 
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe
-from whet.core.settings import Settings
+from whet.core.settings import Precision, Settings
 from whet.runtimes.axes import Axes
 from whet.search.ladder import int8_rungs, rungs
 
@@ -78,6 +78,19 @@ def test_no_fewer_bits_than_the_limit_asks_for_are_tried(
     assert wide == sorted(wide, reverse=True)
     # Those rounded in advance move the answers least, and so come first.
     assert [r.steps[0].name == "round-weights" for r in found[:2]] == [8 in bits] * len(found[:2])
+
+
+def test_stored_weights_compute_in_bf16_first_where_the_cpu_can() -> None:
+    best = {"openvino": PLAIN, "onnxruntime": PLAIN}
+    plain, half = (
+        [(r.runtime, r.settings.precision) for r in found if r.steps[-1].name == "store-int8"]
+        for found in (
+            int8_rungs.weights_only(best, frozenset(flags), share=0.3)
+            for flags in ((), ("avx512_bf16",))
+        )
+    )
+    assert plain == [("onnxruntime", Precision.FP32), ("openvino", Precision.FP32)]
+    assert half == [plain[0], ("openvino", Precision.BF16), plain[1]]
 
 
 def test_where_there_is_time_for_one_it_is_the_whole_recipe_on_the_fastest_runtime() -> None:

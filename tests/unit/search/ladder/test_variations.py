@@ -60,6 +60,30 @@ def test_nothing_is_reworked_in_a_graph_that_is_not_quantised() -> None:
     assert list(variations.reworked("transformer", ran("onnxruntime", 3.0))) == []
 
 
+@pytest.mark.parametrize("small", [False, True])
+def test_layers_left_in_float_are_stored_small_where_size_is_limited(small: bool) -> None:
+    recipe = int8_rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, FLAGS)[0]
+    base = ran("openvino", 3.0, recipe)
+    found = variations.restored_in(base, ["conv1", "fc"], Precision.BF16, small=small)
+    names = [step.name for step in recipe.steps]
+    assert [s.name for s in found.steps] == (["store-int8", *names] if small else names)
+    assert found.steps[-1].options["ignored"] == ["conv1", "fc"]
+    assert found.settings == msgspec.structs.replace(PLAIN, precision=Precision.BF16)
+    (rounded, *_) = variations.rounded(base)
+    again = variations.restored_in(
+        ran("openvino", 3.0, rounded), ["fc"], PLAIN.precision, small=small
+    )
+    expected = ["round-weights", *(["store-int8"] if small else []), *names]
+    assert [s.name for s in again.steps] == expected
+
+
+def test_storing_is_for_openvino() -> None:
+    recipe = int8_rungs.int8_first("cnn", ("onnxruntime",), {"onnxruntime": PLAIN}, FLAGS)[0]
+    base = ran("onnxruntime", 3.0, recipe)
+    found = variations.restored_in(base, ["fc"], PLAIN.precision, small=True)
+    assert [s.name for s in found.steps] == [s.name for s in recipe.steps]
+
+
 def test_a_graph_is_tidied_once_before_its_own_passes() -> None:
     recipe = int8_rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, FLAGS)[0]
     (found,) = variations.tidied(ran("openvino", 3.0, recipe))

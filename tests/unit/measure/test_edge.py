@@ -1,0 +1,109 @@
+"""Changes to expect of other samples: right on average, and steadier than a count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from whet.core.contract import Drop
+from whet.measure.edge import expected_changes, margins
+from whet.measure.metrics import top_k_hits
+from whet.measure.quality import judge
+
+CLASSES = 8
+
+
+def answers(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits of an original that is right in four cases of five, of a noisy copy, and labels."""
+    labels = rng.integers(0, CLASSES, n)
+    before = rng.normal(size=(n, CLASSES))
+    before[np.arange(n), labels] += 2.5
+    return before, before + 0.15 * rng.normal(size=before.shape), labels
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_a_margin_above_nothing_is_a_hit(k: int) -> None:
+    before, _, labels = answers(np.random.default_rng(0), 3000)
+    np.testing.assert_array_equal(margins(before, labels, k) > 0, top_k_hits(before, labels, k))
+
+
+def test_it_is_what_comes_and_is_steadier_than_what_was_counted() -> None:
+    rng = np.random.default_rng(1)
+    before, after, labels = answers(rng, 20_000)
+    old, new = margins(before, labels), margins(after, labels)
+    lost, gained = ((old > 0) & (new <= 0)).mean(), ((old <= 0) & (new > 0)).mean()
+    told, counted = [], []
+    for _ in range(200):
+        some = rng.choice(len(old), 220, replace=False)
+        changes = expected_changes(old[some], new[some])
+        assert changes is not None
+        told.append((changes.lost, changes.gained))
+        one, other = old[some], new[some]
+        counted.append((((one > 0) & (other <= 0)).mean(), ((one <= 0) & (other > 0)).mean()))
+    np.testing.assert_allclose(np.mean(told, axis=0), (lost, gained), rtol=0.15)
+    assert (np.std(told, axis=0) < 0.7 * np.std(counted, axis=0)).all()
+
+
+def test_more_noise_is_told_apart_where_counts_are_equal() -> None:
+    """No answer of these changes, yet one of the two candidates stands nearer to it."""
+    before, _, labels = answers(np.random.default_rng(2), 300)
+    noise = np.random.default_rng(3).normal(size=before.shape)
+    wide = np.abs(margins(before, labels)) > 1.0
+    before, labels, noise = before[wide], labels[wide], noise[wide]
+    old = margins(before, labels)
+    little, much = (margins(before + s * noise, labels) for s in (0.01, 0.2))
+    assert ((old > 0) == (much > 0)).all()
+    few, many = expected_changes(old, little), expected_changes(old, much)
+    assert few is not None
+    assert many is not None
+    assert few.lost + few.gained == 0 <= many.lost + many.gained
+
+
+finite = st.floats(-50, 50, width=32)
+
+
+@given(arrays(np.float64, 40, elements=finite), arrays(np.float64, 40, elements=finite))
+def test_shares_are_shares(before: np.ndarray, after: np.ndarray) -> None:
+    changes = expected_changes(before, after)
+    assert changes is not None
+    right = float((before > 0).mean())
+    assert 0 <= changes.lost <= right + 1e-12
+    assert 0 <= changes.gained <= 1 - right + 1e-12
+
+
+@given(arrays(np.float64, 40, elements=finite.filter(lambda x: x != 0)))
+def test_what_does_not_move_changes_nothing(margin: np.ndarray) -> None:
+    changes = expected_changes(margin, margin)
+    assert changes is not None
+    assert (changes.lost, changes.gained) == (0, 0)
+
+
+def test_infinite_scores_are_left_out() -> None:
+    margin = np.array([1.0, np.inf, -np.inf, -0.5, 2.0])
+    changes = expected_changes(margin, margin - 0.75)
+    assert changes is not None
+    assert (changes.lost, changes.gained) == (0, 0)
+    assert expected_changes(margin[1:3], margin[1:3]) is None
+
+
+@pytest.mark.parametrize("metric", ["top1", "top5", "agreement"])
+def test_judgements_of_classes_carry_them(metric: str) -> None:
+    before, after, labels = answers(np.random.default_rng(4), 400)
+    quality = judge(
+        metric,
+        {"y": before},
+        {"y": after},
+        labels,
+        rows_per_sample=1,
+        max_drop=Drop(0.01),
+        confidence=0.95,
+        per_class=False,
+    )
+    assert quality.changes is not None
+    assert quality.changes.lost > 0
+    if metric == "agreement":  # every change is a loss there
+        assert quality.changes.gained == 0
+        assert quality.changes.lost == pytest.approx(quality.drop, abs=0.02)
