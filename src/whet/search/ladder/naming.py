@@ -27,7 +27,7 @@ def kind_of(steps: tuple[Step, ...], precision: str) -> str:
     elif "quantize-dynamic" in names:
         kind = "int8 dynamic"
     elif "store-int8" in names:
-        kind = "weights int8"
+        kind = "rounded weights int8" if "round-weights" in names else "weights int8"
     elif any(name.startswith("quantize-weights") for name in names):
         options = next(s.options for s in steps if s.name.startswith("quantize-weights"))
         kind = f"weights int{options.get('bits', 8)}"

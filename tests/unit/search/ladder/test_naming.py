@@ -24,7 +24,7 @@ def with_settings(**changes: object) -> Recipe:
         ((IR, Step("quantize-nncf-ir")), "bf16", "int8 + bf16"),
         ((Step("quantize-dynamic"),), "fp32", "int8 dynamic"),
         ((IR, Step("quantize-weights-ir", {"bits": 4})), "fp32", "weights int4"),
-        ((Step("round-weights"), Step("store-int8")), "fp32", "weights int8"),
+        ((Step("round-weights"), Step("store-int8")), "fp32", "rounded weights int8"),
         ((Step("cast", {"weights": "fp16"}),), "fp32", "weights fp16"),
         ((Step("fuse"),), "fp32", "fused"),
     ],
