@@ -50,6 +50,16 @@ def test_four_bits_are_smaller_still(attention, context, execute, tmp_path) -> N
     assert 0.9 < np.corrcoef(want.ravel(), got.ravel())[0, 1] < 0.99999
 
 
+def test_weights_that_keep_eight_bits_where_four_were_asked_for_are_noted(both, context) -> None:
+    kind, graph = both
+    notes = run(kind(bits=4, group_size=-1), graph, context(repair=None)).notes
+    assert [note.reason[:20] for note in notes if note.where == "weights"] == [
+        "3 weights have 8 bit"
+    ]
+    notes = run(kind(bits=8), graph, context(repair=None)).notes
+    assert not [note for note in notes if note.where == "weights"]
+
+
 def perceptron(folder: Path, attribute: str) -> Artifact:
     """Two Gemms of the usual exporters, the weights as (outputs, inputs), in opset 20."""
     draw = np.random.default_rng(0).standard_normal
