@@ -26,7 +26,8 @@ from whet.search.budget.tail_proof import too_few_notes
 from whet.search.closing.last_race import race_in_full, rivals_of
 from whet.search.closing.proving import answering, certified_in_turn, fastest_answering
 from whet.search.decisions.decide import choose
-from whet.search.decisions.figures import answers_right, divided, row_ms
+from whet.search.decisions.endings import ended
+from whet.search.decisions.figures import answers_right, divided, is_untouched, row_ms
 from whet.search.decisions.frontier import frontier
 from whet.search.decisions.order import FINALISTS, certify_order
 from whet.search.ladder.assay import contender_of, layers_of
@@ -126,7 +127,14 @@ def _told(race: Race, original: str) -> list[Note]:
 
 
 def _record(trials: Trials, race: Race, baseline: Trial, finalists: Iterable[Trial]) -> None:
-    """Give the finalists what the last race said of them, as ratios to the baseline."""
+    """Give the finalists what the last race said of them, as ratios to the baseline.
+
+    A candidate that failed in it ran once and may not again: it is out, whatever it proved.
+    """
+    for trial in finalists:
+        if trial.name in race.failures and not is_untouched(trial):
+            failed = ended(trials.all[trial.id], race.failures[trial.name])
+            trials.update(failed, remember=False)
     if baseline.name not in race.latency:
         return  # it failed, as the race's notes say; the quick timings stand
     for trial in finalists:

@@ -20,8 +20,9 @@ from whet.optimize.graph.quantize.plan import RestoreSearch
 from whet.optimize.graph.quantize.sensitivity import Sensitivity
 from whet.optimize.graph.quantize.space import ranked_by, suggest
 from whet.search.decisions.decide import expected_bound, promising
-from whet.search.decisions.figures import damage, is_untouched, query_ms, speed
+from whet.search.decisions.figures import answers_right, damage, is_untouched, query_ms, speed
 from whet.search.decisions.outlook import LIKELY, SURE
+from whet.search.decisions.worth import looks_good
 from whet.search.ladder import variations
 from whet.search.ladder.assay import layers_of
 from whet.search.ladder.trials import Trials
@@ -162,12 +163,16 @@ def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | Non
 
 
 def _float_of(trials: Trials, base: Trial) -> Trial:
-    """The fastest in floating point on the runtime of ``base``: how layers left in float will run."""
+    """The fastest in floating point on the runtime of ``base``: how layers left in float will run.
+
+    One that loses too much itself is none: the layers that are restored would lose as much.
+    """
     same = [
         t
         for t in trials.all.values()
         if t.status is Status.OK
         and t.recipe.runtime == base.recipe.runtime
+        and (answers_right(t) or looks_good(t))
         and not any(step.name.startswith("quantize") for step in t.recipe.steps)
     ]
     return max(same, key=speed, default=base)
