@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,16 @@ import pytest
 import whet
 from whet.api import Outcome
 from whet.core.contract import Contract, Drop
-from whet.core.evidence import Trial, Verdict
+from whet.core.evidence import Status, Trial, Verdict
 from whet.core.spec import Arrays
+from whet.errors import TrialCrashedError
+from whet.measure.clock import Race
 from whet.measure.contender import Contender
+from whet.search.closing import close
 from whet.search.decisions.figures import answers_right, is_untouched
 from whet.search.ladder import assay
+from whet.search.ladder.trials import Trials
+from whet.search.setup import Setup
 
 _HASH = """
 import torch
@@ -188,3 +194,26 @@ def test_a_destroyed_second_output_is_found_and_an_ignored_one_is_told(
     assert is_untouched(chosen_of(outcome))
     assert outcome.exit_code == 0
     assert outcome.evidence.contract.ignore_outputs == ("output_2",)
+
+
+def test_a_candidate_that_fails_in_the_last_race_is_not_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = close.race_in_full
+    out: list[str] = []
+
+    def failing(setup: Setup, trials: Trials, finalists: list[Trial]) -> Race:
+        found = real(setup, trials, finalists)
+        out.extend(t.name for t in finalists if not is_untouched(t))
+        error = TrialCrashedError("killed by SIGSEGV", "Look at its notes.")
+        kept = {name: value for name, value in found.latency.items() if name not in out}
+        return replace(found, latency=kept, failures=dict.fromkeys(out, error))
+
+    monkeypatch.setattr(close, "race_in_full", failing)
+    contract = Contract(threads=1, metric="closeness", max_drop=Drop(0.3))
+    outcome = optimize(tmp_path, _TWO, pictures(), contract, ("openvino",), budget_s=45.0)
+    assert out, "something was certified"
+    assert is_untouched(chosen_of(outcome))
+    failed = [t for t in outcome.evidence.trials if t.name in out]
+    assert {t.status for t in failed} == {Status.CRASHED}
+    assert all(t.variant is None for t in failed)
