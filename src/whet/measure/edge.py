@@ -8,8 +8,9 @@ than the margin is wide. So the share to expect is the share of all pairs (margi
 sample, movement of another) that would turn: the mean over the samples' own chances in
 place of a count of what happened (Rao-Blackwell), with the movements seen as their distribution.
 
-Movements grow with the scores, so only those of samples about as near to the edge are taken.
-Like a count it is an estimate; it orders candidates and plans, and proves nothing.
+Scores that all shrink or grow by one factor turn nothing, so the factor that fits best is
+taken out: what moves an answer is what is left. That grows with the scores, so only samples
+about as near to the edge are taken. Like a count it is an estimate; it orders candidates and plans, and proves nothing.
 """
 
 from __future__ import annotations
@@ -56,10 +57,13 @@ def expected_changes(before: Floats, after: Floats) -> Changes | None:
     finite = np.isfinite(before) & np.isfinite(after)
     if not finite.any():
         return None
-    margin, movement = before[finite], after[finite] - before[finite]
+    margin, moved = before[finite], after[finite]
     near = np.abs(margin) <= np.quantile(np.abs(margin), _NEAR)
-    moved = np.sort(movement[near])
-    falls = np.searchsorted(moved, -margin, side="right") / len(moved)  # share moved to 0 or below
+    square = float(margin[near] @ margin[near])
+    scale = float(margin[near] @ moved[near]) / square if square > 0 else 1.0
+    movements = np.sort(moved[near] - scale * margin[near])
+    # The share of movements that would bring each margin to 0 or below.
+    falls = np.searchsorted(movements, -scale * margin, side="right") / len(movements)
     right = margin > 0
     n = len(margin)
     return Changes(float(falls[right].sum() / n), float((1 - falls)[~right].sum() / n))

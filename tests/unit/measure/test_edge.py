@@ -49,14 +49,14 @@ def test_it_is_what_comes_and_is_steadier_than_what_was_counted() -> None:
 
 def test_movement_is_told_apart_where_counts_are_equal() -> None:
     """No answer changes, but of those nearer to the edge some would, had they been moved as far."""
-    before = np.tile([0.5, 1.0, 5.0, 5.0], 50)
-    moved = np.where(before == 1.0, before - 0.6, before)
+    before = np.tile([0.5, 0.5, 1.0, 1.0, 5.0, 5.0, 5.0, 5.0], 25)
+    moved = before + np.tile([0.0, 0.0, -0.6, 0.6, 0.0, 0.0, 0.0, 0.0], 25)
     assert (moved > 0).all()
     changes, none = expected_changes(before, moved), expected_changes(before, before)
     assert changes is not None
     assert none is not None
     assert none.lost == 0
-    assert changes.lost == pytest.approx(0.25 * 0.5)  # a quarter stands there, half move so
+    assert changes.lost == pytest.approx(0.25 * 0.25)  # a quarter stands there, and as many move so
 
 
 finite = st.floats(-50, 50, width=32)
@@ -78,9 +78,18 @@ def test_what_does_not_move_changes_nothing(margin: np.ndarray) -> None:
     assert (changes.lost, changes.gained) == (0, 0)
 
 
+@given(
+    arrays(np.float64, 40, elements=finite.filter(lambda x: abs(x) > 0.01)), st.floats(0.1, 10.0)
+)
+def test_another_scale_changes_nothing(margin: np.ndarray, scale: float) -> None:
+    changes = expected_changes(margin, scale * margin)
+    assert changes is not None
+    assert (changes.lost, changes.gained) == (0, 0)
+
+
 def test_infinite_scores_are_left_out() -> None:
     margin = np.array([1.0, np.inf, -np.inf, -0.5, 2.0])
-    changes = expected_changes(margin, margin - 0.75)
+    changes = expected_changes(margin, 0.75 * margin)
     assert changes is not None
     assert (changes.lost, changes.gained) == (0, 0)
     assert expected_changes(margin[1:3], margin[1:3]) is None

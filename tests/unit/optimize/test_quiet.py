@@ -13,7 +13,7 @@ import pytest
 
 from whet.optimize.quiet import quiet
 
-LOG = logging.getLogger("a.library")
+LOG = logging.getLogger("a.package")
 
 
 def say(word: str) -> None:

@@ -27,20 +27,18 @@ __all__ = ["answer_kind", "engine_kind", "one_of_each_answer", "safest_of_each_k
 
 # Options of the quantisers that change numbers only.
 _CALIBRATION = frozenset({"subset_size", "ranges", "bias", "calibration", "percentile", "seed"})
-# Passes that do the same; the second only before a quantiser, which makes integers of them anyway.
-_ROUND, _STORE = "round-weights", "store-int8"
+# Passes that do the same.
+_NUMBERS = frozenset({"round-weights"})
 
 
 def engine_kind(recipe: Recipe) -> str:
     """A digest that is equal for recipes whose engines do the same work."""
-    quantised = any(step.name.startswith("quantize") for step in recipe.steps)
-    numbers = {_ROUND, _STORE} if quantised else {_ROUND}
     steps = tuple(
         msgspec.structs.replace(
             step, options={k: v for k, v in step.options.items() if k not in _CALIBRATION}
         )
         for step in recipe.steps
-        if step.name not in numbers
+        if step.name not in _NUMBERS
     )
     return msgspec.structs.replace(recipe, steps=steps).digest()
 

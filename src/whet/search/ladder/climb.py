@@ -166,18 +166,15 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
         round_with_care(setup, trials)
     share = share_allowed(setup, trials)
     stored = int8_rungs.weights_only(settings, flags, share=share)
-    wave(trials, 2, takewhile(lambda _: _cramped(setup, trials), stored), stop=setup)
+    # Until one is sure to keep the limits on size and memory and the quality.
+    needed = takewhile(lambda _: short_of_room(setup, trials, least=SURE), stored)
+    wave(trials, 2, needed, stop=setup)
     retune(setup, trials, axes, most=FEW)
     wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
         refine(setup, trials)
     rework(setup, trials)
     retune(setup, trials, axes, most=ALL)
-
-
-def _cramped(setup: Setup, trials: Trials) -> bool:
-    """Whether nothing is sure yet to keep the limits on size and memory and the quality."""
-    return short_of_room(setup, trials, least=SURE)
 
 
 def _say_what_was_left_out(setup: Setup, trials: Trials) -> None:

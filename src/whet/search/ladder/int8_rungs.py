@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from whet.core.evidence import Trial
-from whet.core.recipe import Recipe, Step
+from whet.core.recipe import Recipe
 from whet.core.settings import Precision, Settings
-from whet.optimize.graph.quantize.space import first_recipes, weights_recipe
+from whet.optimize.graph.quantize.space import ROUND, STORE, first_recipes, weights_recipe
 from whet.runtimes.settings_space import precisions
 from whet.search.decisions.figures import speed
 from whet.search.ladder.rungs import FLOAT_BITS, of_graphs
@@ -24,8 +24,6 @@ _LEVEL = 0.95
 
 # Samples for the probe of rung 0: enough for its speed, which is all that is asked of it.
 _PROBE_SAMPLES = 8
-
-_STORED = (Step("round-weights"), Step("store-int8"))
 
 
 def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
@@ -129,7 +127,7 @@ def weights_only(
     if share >= 8 / FLOAT_BITS:
         for runtime in of_graphs(best):
             for settings in (*_halved(runtime, best[runtime], flags), best[runtime]):
-                yield Recipe(_STORED, runtime, settings)
+                yield Recipe((ROUND, STORE), runtime, settings)
     for bits in (8, 4):
         for runtime in of_graphs(best):
             if share >= bits / FLOAT_BITS:

@@ -9,7 +9,7 @@ import msgspec
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision
-from whet.optimize.graph.quantize.space import restored
+from whet.optimize.graph.quantize.space import ROUND, restored, stored
 from whet.runtimes.axes import Axes
 from whet.runtimes.neighbours import neighbours
 from whet.search.ladder.rungs import FUSE, GRAPHS, MORE
@@ -19,10 +19,7 @@ __all__ = ["padded", "restored_in", "retuned", "reworked", "rounded", "tidied"]
 _TIDY = (Step("tidy"), Step("fuse"))
 _PER_CHANNEL = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"})
 
-_ROUND = Step("round-weights")
 _ROUNDED = frozenset({"quantize-nncf", "quantize-nncf-ir"})
-_STORE = Step("store-int8")
-_CONVERT = "convert-ir"
 
 
 def padded(trial: Trial, choices: Iterable[dict[str, int]]) -> Iterator[Recipe]:
@@ -42,7 +39,7 @@ def rounded(trial: Trial) -> Iterator[Recipe]:
     """
     recipe = trial.recipe
     step = next((s for s in recipe.steps if s.name in _ROUNDED), None)
-    if step is None or any(s.name == _ROUND.name for s in recipe.steps):
+    if step is None or ROUND in recipe.steps:
         return
     own = step.options
     # Either puts the weights on another grid than the one they were rounded to.
@@ -53,7 +50,7 @@ def rounded(trial: Trial) -> Iterator[Recipe]:
         quantised = (
             msgspec.structs.replace(s, options=options) if s is step else s for s in recipe.steps
         )
-        yield Recipe((_ROUND, *quantised), recipe.runtime, recipe.settings)
+        yield Recipe((ROUND, *quantised), recipe.runtime, recipe.settings)
 
 
 def restored_in(
@@ -65,18 +62,12 @@ def restored_in(
         trial: quantised.
         ignored: operators to leave in float.
         precision: that they compute in.
-        small: where size is limited their weights are stored as integers all the same, on the
-            grid that the quantiser gives to the others; that is for OpenVINO, where it costs no
-            speed.
+        small: where size is limited, their weights are stored as integers all the same.
     """
     recipe = trial.recipe
     steps = restored(recipe.steps, ignored)
-    names = [step.name for step in steps]
-    if small and _CONVERT in names and _STORE not in steps:
-        place = names.index(_CONVERT)
-        steps = (*steps[:place], _STORE, *steps[place:])
     settings = msgspec.structs.replace(recipe.settings, precision=precision)
-    return Recipe(steps, recipe.runtime, settings)
+    return Recipe(stored(steps) if small else steps, recipe.runtime, settings)
 
 
 def tidied(trial: Trial) -> Iterator[Recipe]:

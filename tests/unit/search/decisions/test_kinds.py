@@ -12,6 +12,7 @@ from whet.core.contract import Contract, Drop
 from whet.core.evidence import Quality, Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision, Settings
+from whet.optimize.graph.quantize.space import ROUND, STORE
 from whet.search.decisions.kinds import (
     answer_kind,
     engine_kind,
@@ -45,13 +46,16 @@ def test_calibration_does_not_change_the_work(options: dict[str, object]) -> Non
     assert engine_kind(recipe(**options)) == engine_kind(recipe())
 
 
-def test_how_weights_were_rounded_and_stored_before_a_quantiser_is_no_other_work() -> None:
+def test_weights_that_were_rounded_are_no_other_work_and_stored_ones_are() -> None:
     plain = recipe()
-    before = (Step("round-weights"), Step("store-int8"))
-    stored = msgspec.structs.replace(plain, steps=(*before, *plain.steps))
-    assert engine_kind(stored) == engine_kind(plain)
-    untouched = msgspec.structs.replace(plain, steps=())
-    assert engine_kind(msgspec.structs.replace(plain, steps=before)) != engine_kind(untouched)
+    rounded = msgspec.structs.replace(plain, steps=(ROUND, *plain.steps))
+    assert engine_kind(rounded) == engine_kind(plain)
+    for steps in (plain.steps, ()):
+        without, stored = (
+            msgspec.structs.replace(plain, steps=(*before, *steps))
+            for before in ((ROUND,), (ROUND, STORE))
+        )
+        assert engine_kind(stored) != engine_kind(without)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,19 @@ from typing import Any, Protocol
 
 from whet.core.recipe import Step
 
-__all__ = ["Suggests", "first_recipes", "ranked_by", "restored", "suggest", "weights_recipe"]
+__all__ = [
+    "ROUND",
+    "STORE",
+    "Suggests",
+    "first_recipes",
+    "ranked_by",
+    "restored",
+    "stored",
+    "suggest",
+    "weights_recipe",
+]
+
+ROUND, STORE = Step("round-weights"), Step("store-int8")
 
 _IR = Step("convert-ir")
 
@@ -198,3 +210,15 @@ def restored(steps: Iterable[Step], ignored: Iterable[str]) -> tuple[Step, ...]:
         else step
         for step in steps
     )
+
+
+def stored(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The same passes with the weights of layers that stay in float stored as integers.
+
+    They stand on the grid that the quantiser gives to the others, and OpenVINO widens them when it
+    loads the graph; passes for another runtime stay as they are.
+    """
+    if _IR not in steps or STORE in steps:
+        return tuple(steps)
+    place = steps.index(_IR)
+    return (*steps[:place], STORE, *steps[place:])
