@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import whet
 from whet.api import Outcome
+from whet.bundle.golden import load_goldens
+from whet.bundle.read import read_bundle
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Status, Trial, Verdict
 from whet.core.spec import Arrays
 from whet.errors import TrialCrashedError
 from whet.measure.clock import Race
 from whet.measure.contender import Contender
-from whet.search.closing import close
+from whet.search.closing import close, goldens
 from whet.search.decisions.figures import answers_right, is_untouched
 from whet.search.ladder import assay
 from whet.search.ladder.trials import Trials
@@ -217,3 +220,27 @@ def test_a_candidate_that_fails_in_the_last_race_is_not_chosen(
     failed = [t for t in outcome.evidence.trials if t.name in out]
     assert {t.status for t in failed} == {Status.CRASHED}
     assert all(t.variant is None for t in failed)
+
+
+def test_a_candidate_that_fails_when_its_goldens_are_recorded_is_not_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = goldens.answers_of
+    out: list[str] = []
+
+    def failing(contender: Contender, *given: Any, **named: Any) -> Arrays:
+        if "fp32" in contender.name:
+            return real(contender, *given, **named)
+        out.append(contender.name)
+        raise TrialCrashedError("killed by SIGSEGV", "Look at its notes.")
+
+    monkeypatch.setattr(goldens, "answers_of", failing)
+    contract = Contract(threads=1, metric="closeness", max_drop=Drop(0.3))
+    outcome = optimize(tmp_path, _TWO, pictures(), contract, ("openvino",), budget_s=45.0)
+    assert out, "something was certified"
+    assert is_untouched(chosen_of(outcome))
+    failed = [t for t in outcome.evidence.trials if t.name in out]
+    assert {t.status for t in failed} == {Status.CRASHED}
+    assert all(t.variant is None for t in failed)
+    assert outcome.bundle is not None
+    assert load_goldens(read_bundle(outcome.bundle)) is not None

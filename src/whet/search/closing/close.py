@@ -17,12 +17,13 @@ import msgspec
 
 from whet.core.evidence import Latency, LayerTime, Ratio, Status, Trial, Verdict
 from whet.core.note import Note
-from whet.errors import WhetError
+from whet.errors import MeasurementError, WhetError
 from whet.measure.clock import Race
 from whet.measure.footprint import measure_footprint
 from whet.search.budget.extras import cold_starts_that_fit, layers_fit, left_out
 from whet.search.budget.patience import step_limit_s
 from whet.search.budget.tail_proof import too_few_notes
+from whet.search.closing.goldens import Recorded, record
 from whet.search.closing.last_race import race_in_full, rivals_of
 from whet.search.closing.proving import answering, certified_in_turn, fastest_answering
 from whet.search.decisions.decide import choose
@@ -53,6 +54,7 @@ class Closed:
         eager: latency of the original in torch, where there is one.
         layers: where the chosen engine's time goes.
         unrest: why the last race was not quiet; empty where it was.
+        goldens: what the bundle is replayed with.
     """
 
     chosen: Trial
@@ -64,6 +66,7 @@ class Closed:
     layers: tuple[LayerTime, ...]
     notes: tuple[Note, ...]
     unrest: str
+    goldens: Recorded
 
 
 def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
@@ -87,6 +90,9 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     quick = baseline.speedup
     _record(trials, race, baseline, finalists)
     baseline = trials.all[baseline.id]
+    trials.tell.phase("recording answers to replay")
+    proven = [t for t in untouched if trials.all[t.id].certify is not None]
+    goldens = record(setup, trials, _sound(trials, (baseline, *proven, *certified)))
     compared = [
         msgspec.structs.replace(t, speedup=_against(t, baseline.name, quick))
         for t in trials.all.values()
@@ -100,23 +106,23 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
         for t in compared
     )
     by_id = {t.id: t for t in everyone}
-    packed = {t.id for t in (baseline, *certified) if by_id[t.id].status is Status.OK}
+    kept = [by_id[t.id] for t in _sound(trials, (baseline, chosen, *certified))]
     trials.tell.phase("looking closer at the chosen one")
-    layers, more = _layers(setup, trials, by_id[chosen.id], len(packed))
-    by_id[chosen.id], noted = _cold(setup, trials, by_id[chosen.id], len(packed))
+    layers, more = _layers(setup, trials, by_id[chosen.id], len(kept))
+    by_id[chosen.id], noted = _cold(setup, trials, by_id[chosen.id], len(kept))
     everyone = tuple(by_id[t.id] for t in everyone)
     more = (*more, *noted)
-    kept = [by_id[t.id] for t in (baseline, *certified) if t.id in packed]
     return Closed(
         chosen=by_id[chosen.id],
         verdict=verdict,
         baseline=by_id[baseline.id],
-        finalists=tuple({t.id: t for t in kept}.values()),
+        finalists=tuple(by_id[t.id] for t in kept),
         trials=everyone,
         eager=race.latency.get(setup.references.original.name),
         layers=layers,
-        notes=notes + more,
+        notes=(*notes, *goldens.notes, *more),
         unrest=race.unrest,
+        goldens=goldens,
     )
 
 
@@ -142,9 +148,15 @@ def _record(trials: Trials, race: Race, baseline: Trial, finalists: Iterable[Tri
             continue
         latency = race.latency[trial.name]
         own = trial.id == baseline.id
-        footprint = trials.footprint(
-            trial, trials.made_for(trial), latency, race.footprints[trial.name]
-        )
+        try:
+            footprint = trials.footprint(
+                trial, trials.made_for(trial), latency, race.footprints[trial.name]
+            )
+        except MeasurementError as error:
+            if own:
+                raise  # all ratios are to it: nothing that this race says can be believed
+            trials.update(ended(trials.all[trial.id], error), remember=False)
+            continue
         updated = msgspec.structs.replace(
             trials.all[trial.id],
             latency=latency,
@@ -153,6 +165,12 @@ def _record(trials: Trials, race: Race, baseline: Trial, finalists: Iterable[Tri
             footprint=footprint,
         )
         trials.update(updated, remember=False)
+
+
+def _sound(trials: Trials, picks: Iterable[Trial]) -> list[Trial]:
+    """As they stand now, each once, without those that failed meanwhile."""
+    now = {t.id: trials.all[t.id] for t in picks}
+    return [t for t in now.values() if t.status is Status.OK]
 
 
 def _against(trial: Trial, baseline: str, quick: Ratio | None) -> Ratio | None:

@@ -11,7 +11,8 @@ from whet.core.contract import Contract
 from whet.core.spec import Signature
 from whet.data.readers import open_samples
 from whet.data.store import SampleStore, write_store
-from whet.search.closing.pack import _golden_part, variant_names
+from whet.search.closing.goldens import golden_part
+from whet.search.closing.pack import variant_names
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def golden(select: SampleStore, batch: int, folder: Path) -> SampleStore:
         graph=SimpleNamespace(signature=signature),
         seed=0,
     )
-    return _golden_part(setup)  # type: ignore[arg-type]  # the four fields that it looks at
+    return golden_part(setup)  # type: ignore[arg-type]  # the four fields that it looks at
 
 
 @pytest.mark.parametrize(("batch", "rows"), [(1, 4), (2, 4), (3, 3), (8, 8), (16, 16)])
