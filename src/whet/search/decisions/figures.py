@@ -71,7 +71,11 @@ def row_ms(trial: Trial) -> float | None:
 
 
 def plainest(
-    trials: Iterable[Trial], *, within: float, value: Callable[[Trial], float] = speed
+    trials: Iterable[Trial],
+    *,
+    within: float,
+    value: Callable[[Trial], float] = speed,
+    before: Callable[[Trial], bool] = lambda _: True,
 ) -> Trial:
     """Of trials about as fast as the fastest, the one with the fewest passes and settings.
 
@@ -83,13 +87,19 @@ def plainest(
         trials: at least one.
         within: share of the fastest's speed by which a trial may be slower.
         value: the speed of a trial, in any unit.
+        before: what stands before all others that are about as fast, however plain they are.
     """
     known = [(t, value(t)) for t in trials]
     best = max(fast for _, fast in known)
     near = [t for t, fast in known if fast >= (1 - within) * best]
     return min(
         near,
-        key=lambda t: (len(t.recipe.steps), len(t.recipe.settings.changed()), t.recipe.digest()),
+        key=lambda t: (
+            not before(t),
+            len(t.recipe.steps),
+            len(t.recipe.settings.changed()),
+            t.recipe.digest(),
+        ),
     )
 
 

@@ -6,9 +6,9 @@ candidates run at one speed; where their timings differ, the machine did. So
 between them quality decides, which is the same in every search, and their
 timings are taken together: the median of several is worth more than the best.
 
-Candidates that share their graph and differ in settings that answers don't hang
-on (threads, streams, pinning) are twins: they pass or fail together, so a second
-of them among the finalists proves nothing new.
+Candidates that share their graph, calibration included, and differ in settings that
+answers don't hang on (threads, streams, pinning) are twins: they pass or fail together,
+so a second of them among the finalists proves nothing new.
 """
 
 from __future__ import annotations
@@ -44,10 +44,13 @@ def engine_kind(recipe: Recipe) -> str:
 
 
 def answer_kind(recipe: Recipe) -> str:
-    """A digest that is equal for recipes of one `engine_kind` whose settings change speed alone."""
+    """A digest that is equal for recipes of one graph whose settings change speed alone.
+
+    Calibration counts here: what another calibration answers says nothing of this one.
+    """
     own = recipe.settings
     shared = Settings(precision=own.precision, round_up=own.round_up)
-    return engine_kind(msgspec.structs.replace(recipe, settings=shared))
+    return msgspec.structs.replace(recipe, settings=shared).digest()
 
 
 def one_of_each_answer(trials: Iterable[Trial], *, within: float) -> tuple[Trial, ...]:

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from whet.core.evidence import Status, Trial
 from whet.runtimes.axes import Axes
 from whet.runtimes.registry import get
+from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import answers_right, is_untouched, plainest, speed
+from whet.search.decisions.outlook import SURE
 from whet.search.decisions.worth import keeps_room
 from whet.search.ladder import variations
 from whet.search.ladder.lengths import masked_symbols, round_ups
@@ -64,7 +66,7 @@ def rework(setup: Setup, trials: Trials) -> None:
     safe = [t for t in trials.all.values() if t.recipe.steps and good(setup, t)]
     if not safe:
         return
-    best = plainest(safe, within=LEVEL)
+    best = _best(setup, safe)
     wave(trials, 2, variations.reworked(setup.kind, best), share=TUNING, stop=setup)
     own = [t for t in trials.untouched() if t.recipe.runtime == best.recipe.runtime]
     # Refused where there is nothing to tidy; then there isn't before quantising either.
@@ -73,11 +75,24 @@ def rework(setup: Setup, trials: Trials) -> None:
             break
 
 
+def _best(setup: Setup, trials: Sequence[Trial]) -> Trial:
+    """Of the fastest the plainest, one that is sure to be certified before all others.
+
+    What is made of it answers as it does: tuning a candidate that fails is time lost.
+    """
+    n = setup.certify.samples
+
+    def sure(trial: Trial) -> bool:
+        return promising(trial, setup.contract, n, least=SURE)
+
+    return plainest(trials, within=LEVEL, before=sure)
+
+
 def retune(setup: Setup, trials: Trials, axes: Axes, *, most: int) -> None:
     """Other settings for the fastest candidate that is good."""
     safe = [t for t in trials.all.values() if not is_untouched(t) and good(setup, t)]
     if safe:
-        best = plainest(safe, within=LEVEL)
+        best = _best(setup, safe)
         pad(setup, trials, safe)
         wave(trials, best.rung, variations.retuned(best, axes, most=most), share=TUNING, stop=setup)
 

@@ -214,20 +214,23 @@ class Ledger:
             for body, digest, inputs, started in rows
         )
 
-    def others_with(self, name: str, graph: str) -> tuple[SearchInputs, ...]:
-        """Other searches on this graph, on any machine, that kept a result under ``name``.
+    def others_as(self, name: str, graph: str, kind: type[T]) -> tuple[tuple[SearchInputs, T], ...]:
+        """Other searches on this graph, on any machine, with the result they kept under ``name``.
 
         Raises:
             LedgerError: a row is damaged.
         """
         rows = self._rows(
-            "SELECT s.inputs FROM searches s JOIN phases p ON p.search = s.id"
+            "SELECT s.inputs, p.body, p.digest FROM searches s JOIN phases p ON p.search = s.id"
             " WHERE p.name=? AND s.graph=? AND s.id<>? AND s.inputs IS NOT NULL ORDER BY s.id",
             name,
             graph,
             self._search,
         )
-        return tuple(self._json(inputs, SearchInputs) for (inputs,) in rows)
+        return tuple(
+            (self._json(inputs, SearchInputs), self._decoded((body, digest), kind))
+            for inputs, body, digest in rows
+        )
 
     def close(self) -> None:
         """Close the file and give the lock back; closing twice is allowed."""

@@ -18,28 +18,48 @@ from whet.core.note import Note
 from whet.search.ledger.identity import SearchInputs
 from whet.search.ledger.ledger import Ledger
 
-__all__ = ["WHERE", "earlier", "noted", "repeat_notes"]
+__all__ = ["WHERE", "Verdicts", "earlier", "noted", "repeat_notes"]
 
 WHERE = "certify samples"
-_MARK = "certified"
+_MARK = "verdicts"
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 
 
-class _Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """That a search took a verdict on its certify samples, and on how many candidates."""
+class Verdicts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The verdicts that one search took on its certify samples.
 
-    candidates: int
-
-
-def earlier(others: Iterable[SearchInputs], own: SearchInputs) -> int:
-    """Contracts that were judged on the certify samples of ``own`` before, each counted once.
-
-    On another machine the engines differ and the samples are the same, so it counts too.
+    Attributes:
+        rounds: recipes that were judged together, each by its digest, sorted; each set once.
     """
-    asked = {
-        _asked(other) for other in others if (other.samples, other.seed) == (own.samples, own.seed)
+
+    rounds: tuple[tuple[str, ...], ...] = ()
+
+    def asked(self, recipes: Iterable[str]) -> Verdicts:
+        """With one more set of recipes, unless it is among them."""
+        return Verdicts(tuple(dict.fromkeys((*self.rounds, tuple(sorted(recipes))))))
+
+
+def earlier(
+    others: Iterable[tuple[SearchInputs, Verdicts]], own: SearchInputs, recipes: Iterable[str]
+) -> int:
+    """Other verdicts on the certify samples of ``own``, each counted once.
+
+    A verdict is another one under another contract or on other recipes: whoever searches on
+    until a finalist passes chooses by these samples too. On another machine the engines
+    differ and the samples are the same, so it counts.
+
+    Args:
+        others: searches with their verdicts; ``own`` may be among them.
+        own: the search that asks.
+        recipes: digests of what it judged.
+    """
+    taken = {
+        (_asked(inputs), recipes)
+        for inputs, verdicts in others
+        if (inputs.samples, inputs.seed) == (own.samples, own.seed)
+        for recipes in verdicts.rounds
     }
-    return len(asked - {_asked(own)})
+    return len(taken - {(_asked(own), tuple(sorted(recipes)))})
 
 
 def repeat_notes(before: int) -> tuple[Note, ...]:
@@ -49,7 +69,8 @@ def repeat_notes(before: int) -> tuple[Note, ...]:
     number = before + 1
     ordinal = _ORDINALS[before] if before < len(_ORDINALS) else f"{number}th"
     reason = (
-        f"This is the {ordinal} verdict on the same certify samples, each under another contract."
+        f"This is the {ordinal} verdict on the same certify samples, each under another"
+        " contract or on other candidates."
         " Give another --seed or new samples for an untouched proof."
     )
     return (Note(WHERE, reason),)
@@ -62,12 +83,13 @@ def noted(book: Ledger, own: SearchInputs, trials: Iterable[Trial]) -> tuple[Not
         LedgerError: it can't be read or written.
     """
     # That an untouched engine gives the original's answers is no verdict by chance.
-    judged = [trial.certify for trial in trials if trial.certify is not None]
-    candidates = sum(1 for quality in judged if not quality.same)
-    if not candidates:
+    recipes = [t.recipe.digest() for t in trials if t.certify is not None and not t.certify.same]
+    if not recipes:
         return ()
-    book.put(_MARK, _Mark(candidates))
-    return repeat_notes(earlier(book.others_with(_MARK, own.graph), own))
+    before = book.get_as(_MARK, Verdicts) or Verdicts()
+    others = book.others_as(_MARK, own.graph, Verdicts)
+    book.put(_MARK, before.asked(recipes))
+    return repeat_notes(earlier(((own, before), *others), own, recipes))
 
 
 def _asked(inputs: SearchInputs) -> tuple[object, ...]:

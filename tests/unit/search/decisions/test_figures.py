@@ -30,6 +30,11 @@ def test_of_those_alike_the_plainest_is_taken() -> None:
     assert plainest([TUNED, PLAIN, UNTOUCHED], within=0.05) is UNTOUCHED
 
 
+def test_what_stands_before_others_does_so_among_those_alike_only() -> None:
+    assert plainest([TUNED, PLAIN], within=0.05, before=lambda t: t is TUNED) is TUNED
+    assert plainest([TUNED, PLAIN], within=0.01, before=lambda t: t is PLAIN) is TUNED
+
+
 def test_a_small_change_of_speed_changes_nothing() -> None:
     """Neither the order in which they were tried nor which of them was luckier."""
     alike = [with_settings(n, 3.0, Settings()) for n in "abc"]

@@ -8,10 +8,17 @@ from trial_factory import quality, trial
 from whet.core.contract import Contract, Drop, DropKind
 from whet.search.ledger.identity import SearchInputs
 from whet.search.ledger.ledger import Ledger
-from whet.search.ledger.proofs import earlier, noted, repeat_notes
+from whet.search.ledger.proofs import Verdicts, earlier, noted, repeat_notes
 
 OWN = SearchInputs("graph", "samples", "machine", Contract(metric="top1"), 0)
 CERTIFIED = [trial("int8", 2.0, certify=quality(0.0))]
+
+
+ONE = Verdicts((("int8",),))
+
+
+def before(*others: SearchInputs, judged: Verdicts = ONE) -> int:
+    return earlier([(other, judged) for other in others], OWN, ["int8"])
 
 
 def with_drop(value: float, *, kind: DropKind = DropKind.ABSOLUTE) -> SearchInputs:
@@ -22,8 +29,8 @@ def with_drop(value: float, *, kind: DropKind = DropKind.ABSOLUTE) -> SearchInpu
 def test_contracts_that_asked_the_same_samples_something_else_count_once_each() -> None:
     other_metric = msgspec.structs.replace(OWN, contract=Contract(metric="f1"))
     other_machine = msgspec.structs.replace(with_drop(0.02), machine="elsewhere")
-    assert earlier([with_drop(0.02), other_machine, other_metric], OWN) == 2
-    assert earlier([with_drop(0.01, kind=DropKind.RELATIVE)], OWN) == 1
+    assert before(with_drop(0.02), other_machine, other_metric) == 2
+    assert before(with_drop(0.01, kind=DropKind.RELATIVE)) == 1
 
 
 def test_other_samples_another_seed_and_the_same_question_count_not() -> None:
@@ -33,7 +40,13 @@ def test_other_samples_another_seed_and_the_same_question_count_not() -> None:
         msgspec.structs.replace(OWN, contract=Contract(metric="top1", batch=8)),
         msgspec.structs.replace(OWN, contract=Contract(metric="top1", limit_ms=9.0)),
     ]
-    assert earlier(others, OWN) == 0
+    assert before(*others) == 0
+
+
+def test_other_candidates_under_the_same_contract_are_another_verdict() -> None:
+    longer = msgspec.structs.replace(OWN, contract=Contract(metric="top1", limit_ms=9.0))
+    assert before(longer, judged=Verdicts((("bf16",), ("bf16", "int8")))) == 2
+    assert before(OWN, longer, judged=Verdicts((("bf16",), ("int8",)))) == 1
 
 
 def test_the_words() -> None:
@@ -57,6 +70,18 @@ def test_the_ledger_counts_what_was_certified(tmp_path: Path) -> None:
     assert "third" in said[2][0].reason
     with Ledger.open(file, with_drop(0.02)) as book:  # the same again is no further verdict
         assert noted(book, with_drop(0.02), CERTIFIED) == said[2]
+
+
+def test_the_same_search_with_other_finalists_is_told(tmp_path: Path) -> None:
+    """With a longer budget it may go on until something passes."""
+    file = tmp_path / "ledger.sqlite"
+    other = [trial("int8 restored", 1.8, certify=quality(0.0))]
+    with Ledger.open(file, OWN) as book:
+        assert noted(book, OWN, CERTIFIED) == ()
+        assert noted(book, OWN, CERTIFIED) == ()
+        assert "second" in noted(book, OWN, other)[0].reason
+        assert "second" in noted(book, OWN, CERTIFIED)[0].reason
+        assert "third" in noted(book, OWN, [*CERTIFIED, *other])[0].reason
 
 
 def test_a_search_that_certified_nothing_neither_counts_nor_is_told(tmp_path: Path) -> None:
