@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from whet.core.evidence import Status, Trial
 from whet.core.recipe import Recipe
@@ -36,7 +36,13 @@ _COLLECTING = 3.0
 _ROUNDING_ROWS = 400
 
 
-def usual_s(recipe: Recipe, trials: Iterable[Trial], *, repair_rows: int) -> float:
+def usual_s(
+    recipe: Recipe,
+    trials: Iterable[Trial],
+    *,
+    repair_rows: int,
+    built: Collection[str] = (),
+) -> float:
     """Seconds that a trial of this kind took so far; a guess for the first on its runtime.
 
     The guess for a recipe with passes is what the untouched graph took on that runtime, and what
@@ -47,8 +53,26 @@ def usual_s(recipe: Recipe, trials: Iterable[Trial], *, repair_rows: int) -> flo
         recipe: to be tried.
         trials: all so far.
         repair_rows: that calibration can draw from.
+        built: digests of the passes whose graphs are there already: such a graph is only compiled
+            and timed, which takes what the untouched one takes.
     """
     known = list(trials)
+    whole_s = _with_building_s(recipe, known, repair_rows)
+    if recipe.build_digest() not in built:
+        return whole_s
+    return min(whole_s, _without_building_s(recipe.runtime, known, whole_s))
+
+
+def _without_building_s(runtime: str, known: Iterable[Trial], otherwise_s: float) -> float:
+    took = (
+        t.seconds
+        for t in known
+        if is_untouched(t) and t.status is Status.OK and t.recipe.runtime == runtime
+    )
+    return max(took, default=otherwise_s)
+
+
+def _with_building_s(recipe: Recipe, known: Sequence[Trial], repair_rows: int) -> float:
     row_s = _fastest_row_s(known)
 
     def calibration_s(of: Recipe) -> float:

@@ -203,7 +203,9 @@ class Trials:
 
     def expected_s(self, recipe: Recipe) -> float:
         """Seconds that a trial of a recipe should take, from those before it."""
-        return usual_s(recipe, self.all.values(), repair_rows=len(self.setup.repair))
+        built = {t.recipe.build_digest() for t in self.all.values() if t.id in self.made}
+        rows = len(self.setup.repair)
+        return usual_s(recipe, self.all.values(), repair_rows=rows, built=built)
 
     def climbing_s(self) -> float:
         """Seconds left for trying candidates."""

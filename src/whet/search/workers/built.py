@@ -67,8 +67,11 @@ def built_graph(steps: tuple[Step, ...], graph: Artifact, ctx: Context, shelf: P
         return BuiltGraph(graph, ())
     ctx.workdir.mkdir(parents=True, exist_ok=True)
     first = steps[:1]
-    if len(steps) > 1 and first[0].name in _SLOW:
-        start = built(first, graph, replace(ctx, workdir=shelf / digest_of(first)), shelf, {})
+    apart = shelf / digest_of(first)
+    if first[0].name in _SLOW and ctx.workdir != apart:
+        start = built(first, graph, replace(ctx, workdir=apart), shelf, {})
+        if first == steps:
+            return BuiltGraph(start.graph, start.notes)
         result = build(steps[1:], start.graph, ctx)
         return BuiltGraph(result.model, (*start.notes, *result.notes))
     result = build(steps, graph, ctx)

@@ -64,6 +64,17 @@ def test_a_probe_with_few_calibration_rows_says_less_than_the_whole_takes() -> N
     assert usual_s(quick, [untouched, probe], repair_rows=300) == pytest.approx(12.0)
 
 
+def test_a_graph_that_is_built_already_is_only_compiled_and_timed() -> None:
+    untouched = took("openvino", 6.0, steps=False)
+    slow = took("openvino", 70.0, steps=True)
+    retuned = Recipe(STEPS, "openvino", Settings(streams=2))
+    known, there = [untouched, slow], {retuned.build_digest()}
+    assert usual_s(retuned, known, repair_rows=300) == 70.0
+    assert usual_s(retuned, known, repair_rows=300, built=there) == 6.0
+    elsewhere = Recipe(STEPS, "onnxruntime", Settings())
+    assert usual_s(elsewhere, known, repair_rows=300, built=there) == 70.0
+
+
 def test_the_rows_taken_for_granted_are_the_quantisers_own() -> None:
     assert NncfOptions().subset_size == 300
     assert QuantizeOrt().subset_size == 128

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from whet.core.artifact import Artifact
+from whet.core.context import Context
 from whet.core.recipe import Step, digest_of
 from whet.core.settings import Settings
 from whet.data.readers import open_samples
-from whet.data.store import write_store
+from whet.data.store import open_ref, write_store
 from whet.errors import RequirementError
+from whet.search.workers.built import built_graph
 from whet.search.workers.jobs import MakeJob, make_engine
 from whet.testing.small_graphs import plain, untidy
 
@@ -63,3 +65,15 @@ def test_candidates_that_begin_with_a_slow_pass_share_its_graph(tmp_path: Path) 
     assert one.graph.path != other.graph.path
     alone = make_engine(job(graph, tmp_path, first))
     assert Path(alone.graph.path).is_relative_to(shared.parent)
+
+
+def test_a_slow_pass_alone_is_taken_from_the_shelf_too(tmp_path: Path) -> None:
+    """The layers of a quantiser behind it are ranked on the graph that it made."""
+    graph, first = plain(tmp_path), (Step("round-weights"),)
+    made = job(graph, tmp_path, *first)
+    make_engine(made)
+    shared = tmp_path / "built" / digest_of(first) / "built.json"
+    ctx = Context(tmp_path / "ranking", graph, open_ref(made.repair), 1, 0)
+    again = built_graph(first, graph, ctx, Path(made.shelf))
+    assert Path(again.graph.path).is_relative_to(shared.parent)
+    assert list(ctx.workdir.iterdir()) == []
