@@ -36,6 +36,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
         "quantize-weights": "whet.optimize.graph.quantize.weights:QuantizeWeights",
         "quantize-weights-ir": "whet.optimize.graph.quantize.weights:QuantizeWeightsIr",
         "round-weights": "whet.optimize.graph.quantize.rounding:RoundWeights",
+        "restore-weights": "whet.optimize.graph.quantize.unrounded:RestoreWeights",
         "store-int8": "whet.optimize.graph.quantize.stored:StoreInt8",
         "restore": "whet.optimize.graph.quantize.restore:Restore",
         "restore-ir": "whet.optimize.graph.quantize.restore:RestoreIr",

@@ -28,7 +28,7 @@ __all__ = ["answer_kind", "engine_kind", "one_of_each_answer", "safest_of_each_k
 # Options of the quantisers that change numbers only.
 _CALIBRATION = frozenset({"subset_size", "ranges", "bias", "calibration", "percentile", "seed"})
 # Passes that do the same.
-_NUMBERS = frozenset({"round-weights"})
+_NUMBERS = frozenset({"round-weights", "restore-weights"})
 
 
 def engine_kind(recipe: Recipe) -> str:

@@ -11,6 +11,7 @@ __all__ = ["kind_of", "name_of"]
 # What a pass before the one that names the kind adds to the name.
 _BEFORE = {
     "round-weights": "rounded in advance",
+    "restore-weights": "float layers unrounded",
     "store-int8": "float layers stored in int8",
     "tidy": "tidied",
     "fuse": "fused",

@@ -9,7 +9,7 @@ import msgspec
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision
-from whet.optimize.graph.quantize.space import ROUND, restored, stored
+from whet.optimize.graph.quantize.space import ROUND, restored, stored, unrounded
 from whet.runtimes.axes import Axes
 from whet.runtimes.neighbours import neighbours
 from whet.search.ladder.rungs import FUSE, GRAPHS, MORE
@@ -62,12 +62,13 @@ def restored_in(
         trial: quantised.
         ignored: operators to leave in float.
         precision: that they compute in.
-        small: where size is limited, their weights are stored as integers all the same.
+        small: where size is limited, their weights are stored as integers all the same; else
+            those that were rounded are given back.
     """
     recipe = trial.recipe
     steps = restored(recipe.steps, ignored)
     settings = msgspec.structs.replace(recipe.settings, precision=precision)
-    return Recipe(stored(steps) if small else steps, recipe.runtime, settings)
+    return Recipe(stored(steps) if small else unrounded(steps), recipe.runtime, settings)
 
 
 def tidied(trial: Trial) -> Iterator[Recipe]:

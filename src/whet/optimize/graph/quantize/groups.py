@@ -23,7 +23,7 @@ _FOLLOW = frozenset(
     }
 )
 
-__all__ = ["Group", "Quantiser", "group_ms", "group_quantisers"]
+__all__ = ["Group", "Quantiser", "group_ms", "group_quantisers", "stem"]
 
 
 class Quantiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,7 +126,7 @@ def group_ms(
     before, after = _by_stem(wide), _by_stem(narrow)
     saved: dict[str, float] = {}
     for group in groups:
-        stems = {_stem(name) for name in (*group.members, *group.fused)}
+        stems = {stem(name) for name in (*group.members, *group.fused)}
         if not stems.isdisjoint(before) and not stems.isdisjoint(after):
             saved[group.name] = sum(before.get(s, 0.0) - after.get(s, 0.0) for s in sorted(stems))
     return saved
@@ -135,14 +135,14 @@ def group_ms(
 def _by_stem(layers: Iterable[LayerTime]) -> Mapping[str, float]:
     total: dict[str, float] = {}
     for layer in layers:
-        stem = _stem(layer.name)
-        total[stem] = total.get(stem, 0.0) + layer.ms
+        name = stem(layer.name)
+        total[name] = total.get(name, 0.0) + layer.ms
     return total
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
     """Without what converters and runtimes append: ``/WithoutBiases``, ``_quant``, ``_kernel_time``."""
-    stem = name.removesuffix("_kernel_time").removesuffix("_quant").removesuffix("_nchwc")
+    short = name.removesuffix("_kernel_time").removesuffix("_quant").removesuffix("_nchwc")
     for end in ("/WithoutBiases", "/WithoutBiases_original"):
-        stem = stem.removesuffix(end)
-    return stem
+        short = short.removesuffix(end)
+    return short

@@ -23,12 +23,14 @@ __all__ = [
     "restored",
     "stored",
     "suggest",
+    "unrounded",
     "weights_recipe",
 ]
 
 ROUND, STORE = Step("round-weights"), Step("store-int8")
 
 _IR = Step("convert-ir")
+_UNROUND = "restore-weights"
 
 # In order of promise. The first of a kind is what NNCF does by itself, or what
 # beats it everywhere; the later ones win on some networks and rescue others.
@@ -210,6 +212,15 @@ def restored(steps: Iterable[Step], ignored: Iterable[str]) -> tuple[Step, ...]:
         else step
         for step in steps
     )
+
+
+def unrounded(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The same passes with weights that were rounded first given back to layers left in float."""
+    ignored = next((s.options["ignored"] for s in steps if "ignored" in s.options), ())
+    if not ignored or steps[0] != ROUND:
+        return tuple(steps)
+    later = (step for step in steps[1:] if step.name != _UNROUND)
+    return (ROUND, Step(_UNROUND, {"ignored": ignored}), *later)
 
 
 def stored(steps: Sequence[Step]) -> tuple[Step, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from whet._optional import require
 from whet.core.note import Note
 from whet.optimize.graph.names import subgraphs
+from whet.optimize.graph.quantize.groups import stem
 from whet.optimize.graph.quantize.moments import Intake, Window
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ __all__ = ["WeightedLayer", "weighted_layers"]
 class WeightedLayer:
     """A weight of the graph, and what its layer takes in.
 
-    ``across``: the first axis are inputs, as in ``x @ w``.
+    ``across``: the first axis are inputs, as in ``x @ w``; ``names``: what quantisers may call it.
     """
 
     weight: onnx.TensorProto
     intake: Intake
     across: bool = False
+    names: frozenset[str] = frozenset()
 
 
 def weighted_layers(
@@ -59,7 +61,8 @@ def weighted_layers(
         if why:
             notes.append(Note(where, f"{otherwise}: {why}."))
         else:
-            found.append(kind)
+            names = frozenset(stem(name) for name in (where, node.output[0]))
+            found.append(replace(kind, names=names))
     return tuple(found), tuple(notes)
 
 
