@@ -18,7 +18,7 @@ from whet.errors import StorageError, WhetError
 from whet.optimize.graph.quantize.groups import group_ms
 from whet.optimize.graph.quantize.plan import RestoreSearch
 from whet.optimize.graph.quantize.sensitivity import Sensitivity
-from whet.optimize.graph.quantize.space import ranked_by, suggest
+from whet.optimize.graph.quantize.space import ROUND, ranked_by, suggest
 from whet.search.decisions.decide import expected_bound, promising
 from whet.search.decisions.figures import answers_right, damage, is_untouched, query_ms, speed
 from whet.search.decisions.outlook import LIKELY, SURE
@@ -43,8 +43,9 @@ def refine(setup: Setup, trials: Trials) -> None:
     base = _worth_rescuing(setup, trials, SURE)
     if base is not None:
         _restore(setup, trials, base)
-    if _worth_rescuing(setup, trials, LIKELY) is not None:
-        _explore(setup, trials)
+    base = _worth_rescuing(setup, trials, LIKELY)
+    if base is not None:
+        _explore(setup, trials, rounding=ROUND in base.recipe.steps)
 
 
 def _worth_rescuing(setup: Setup, trials: Trials, least: float) -> Trial | None:
@@ -186,8 +187,15 @@ def _layers(setup: Setup, trials: Trials, trial: Trial) -> tuple[LayerTime, ...]
         return ()
 
 
-def _explore(setup: Setup, trials: Trials) -> None:
-    """Let Optuna choose the algorithm: a few more quantisers, guided by the damage so far."""
+def _explore(setup: Setup, trials: Trials, *, rounding: bool) -> None:
+    """Let Optuna choose the algorithm: a few more quantisers, guided by the damage so far.
+
+    Args:
+        setup: of the search.
+        trials: so far.
+        rounding: whether weights that were rounded in advance came nearest to the floor; without
+            them no other calibration would come nearer.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -202,6 +210,8 @@ def _explore(setup: Setup, trials: Trials) -> None:
     for _ in range(_SUGGESTIONS):
         asked = study.ask()
         steps = suggest(asked, setup.kind, fastest.runtime, flags=frozenset(setup.machine.flags))
+        if rounding:
+            steps = variations.rounding_first(steps) or steps
         trial = trials.attempt(Recipe(steps, fastest.runtime, fastest.settings), 2)
         if trial is None:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -14,7 +14,7 @@ from whet.runtimes.axes import Axes
 from whet.runtimes.neighbours import neighbours
 from whet.search.ladder.rungs import FUSE, GRAPHS, MORE
 
-__all__ = ["padded", "restored_in", "retuned", "reworked", "rounded", "tidied"]
+__all__ = ["padded", "restored_in", "retuned", "reworked", "rounded", "rounding_first", "tidied"]
 
 _TIDY = (Step("tidy"), Step("fuse"))
 _PER_CHANNEL = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"})
@@ -33,24 +33,35 @@ def padded(trial: Trial, choices: Iterable[dict[str, int]]) -> Iterator[Recipe]:
 def rounded(trial: Trial) -> Iterator[Recipe]:
     """Rung 2: a candidate quantised by NNCF, its weights rounded before by what they do together.
 
-    Biases stay as they are: the rounding leaves the means of the outputs where they were. With
-    zero points, activations that have both signs are rounded more finely; where they cost speed,
-    the clock says so.
+    With zero points, activations that have both signs are rounded more finely; where they cost
+    speed, the clock says so.
     """
     recipe = trial.recipe
-    step = next((s for s in recipe.steps if s.name in _ROUNDED), None)
-    if step is None or ROUND in recipe.steps:
-        return
+    own = next((s.options for s in recipe.steps if s.name in _ROUNDED), {})
+    for preset in dict.fromkeys(("mixed", own.get("preset", "performance"))):
+        steps = rounding_first(recipe.steps, preset=preset)
+        if steps is not None:
+            yield Recipe(steps, recipe.runtime, recipe.settings)
+
+
+def rounding_first(steps: Sequence[Step], **options: str) -> tuple[Step, ...] | None:
+    """The same passes with weights rounded in advance; ``None`` where that makes no sense.
+
+    Biases stay as they are: the rounding leaves the means of the outputs where they were.
+
+    Args:
+        steps: of a candidate.
+        options: other ones for its quantiser.
+    """
+    step = next((s for s in steps if s.name in _ROUNDED), None)
+    if step is None or ROUND in steps:
+        return None
     own = step.options
     # Either puts the weights on another grid than the one they were rounded to.
     if not own.get("per_channel", True) or any(key.startswith("smooth_quant") for key in own):
-        return
-    for preset in dict.fromkeys(("mixed", own.get("preset", "performance"))):
-        options = {**own, "bias": "none", "preset": preset}
-        quantised = (
-            msgspec.structs.replace(s, options=options) if s is step else s for s in recipe.steps
-        )
-        yield Recipe((ROUND, *quantised), recipe.runtime, recipe.settings)
+        return None
+    changed = msgspec.structs.replace(step, options={**own, "bias": "none", **options})
+    return (ROUND, *(changed if s is step else s for s in steps))
 
 
 def restored_in(
@@ -100,7 +111,7 @@ def reworked(kind: str, trial: Trial) -> Iterator[Recipe]:
         else step
         for step in recipe.steps
     )
-    if whole != recipe.steps:
+    if whole != recipe.steps and ROUND not in recipe.steps:  # its grid is that of the channels
         yield Recipe(whole, recipe.runtime, recipe.settings)
 
 

@@ -5,8 +5,9 @@ import pytest
 from trial_factory import trial
 
 from whet.core.evidence import Trial
-from whet.core.recipe import Recipe
+from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision, Settings
+from whet.optimize.graph.quantize.space import ROUND
 from whet.runtimes.axes import Axes
 from whet.search.ladder import int8_rungs, variations
 
@@ -76,6 +77,22 @@ def test_layers_left_in_float_are_stored_small_where_size_is_limited(small: bool
     # Where size isn't limited, layers in float have their own weights.
     expected = ["round-weights", "store-int8" if small else "restore-weights", *names]
     assert [s.name for s in again.steps] == expected
+
+
+def test_rounding_comes_before_a_quantiser_that_keeps_its_grid() -> None:
+    plain = (Step("convert-ir"), Step("quantize-nncf-ir", {"bias": "full", "ranges": "minmax"}))
+    found = variations.rounding_first(plain)
+    assert found == (ROUND, plain[0], Step(plain[1].name, {"bias": "none", "ranges": "minmax"}))
+    assert variations.rounding_first(found) is None
+    for options in ({"per_channel": False}, {"smooth_quant_alpha": 0.5}):
+        assert variations.rounding_first((Step("quantize-nncf", options),)) is None
+    assert variations.rounding_first((Step("quantize-ort"),)) is None
+
+
+def test_rounded_weights_are_not_put_on_one_scale() -> None:
+    recipe = int8_rungs.int8_first("cnn", ("openvino",), {"openvino": PLAIN}, FLAGS)[0]
+    (found, *_) = variations.rounded(ran("openvino", 3.0, recipe))
+    assert list(variations.reworked("cnn", ran("openvino", 3.0, found))) == []
 
 
 def test_storing_is_for_openvino() -> None:
