@@ -11,8 +11,10 @@ with slack; without one it goes on while anything promising is left.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 
 from whet.core.evidence import Feasibility, Trial
@@ -199,7 +201,10 @@ def _axes(setup: Setup) -> Axes:
 
 
 def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
-    """The fastest lossless settings of each runtime that ran; the plainest of those alike."""
+    """The fastest lossless settings of each runtime that ran; of those alike the first tried.
+
+    They are what promises most by experience, for what comes of the graph too.
+    """
     ran: dict[str, list[Trial]] = {}
     # Settings under which a runtime answers wrongly are no start for anything.
     for trial in sorted(untouched, key=answers_right, reverse=True):
@@ -207,7 +212,10 @@ def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
             continue
         ran.setdefault(trial.recipe.runtime, []).append(trial)
     return {
-        runtime: plainest(trials, within=LEVEL).recipe.settings for runtime, trials in ran.items()
+        runtime: plainest(
+            trials, within=LEVEL, before=partial(operator.is_, trials[0])
+        ).recipe.settings
+        for runtime, trials in ran.items()
     }
 
 

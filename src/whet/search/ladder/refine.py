@@ -33,6 +33,7 @@ from whet.search.workers.jobs import SensitivityJob
 __all__ = ["refine"]
 
 _GAIN = 1.05  # a candidate this much faster than the best that is safe is worth rescuing
+_FLOATS = 0.25  # share of its time that is taken to go to layers left in float
 _SUGGESTIONS = 6
 _ASKS = 10
 _RANKING = 3.0  # ranking the layers takes at least this many times what the candidate took
@@ -51,6 +52,9 @@ def refine(setup: Setup, trials: Trials) -> None:
 def _worth_rescuing(setup: Setup, trials: Trials, least: float) -> Trial | None:
     """The quantised trial nearest to the floor among those clearly faster than the best safe one.
 
+    With some layers in float it must still be faster: where the runtime's own floats are slow, a
+    candidate that is hardly ahead is beaten before it is rescued.
+
     Args:
         setup: of the search.
         trials: so far.
@@ -66,8 +70,14 @@ def _worth_rescuing(setup: Setup, trials: Trials, least: float) -> Trial | None:
         and _quantiser(t) is not None
         and not promising(t, setup.contract, n, least=least)
         and speed(t) > _GAIN * safe
+        and _mixed(speed(t), speed(_float_of(trials, t))) > safe
     ]
     return min(lost, key=lambda t: expected_bound(t, n), default=None)
+
+
+def _mixed(narrow: float, wide: float) -> float:
+    """The speed to expect of a candidate with some layers in float."""
+    return 1 / ((1 - _FLOATS) / narrow + _FLOATS / wide) if wide else 0.0
 
 
 def _fastest_safe(setup: Setup, trials: Iterable[Trial], least: float) -> float:

@@ -50,6 +50,16 @@ def test_the_one_nearest_to_the_floor_is_rescued() -> None:
     assert _worth_rescuing(SETUP, among(near, far, bf16()), SURE) == near
 
 
+def test_what_slow_floats_would_put_behind_is_not_rescued() -> None:
+    """ONNX Runtime's floats are half as fast as OpenVINO's in bf16."""
+    near = ran("near", 2.2, 0.02, Step("quantize-nncf"), runtime="onnxruntime")
+    slow = ran("fp32", 0.9, 0.0, runtime="onnxruntime")
+    far = ran("far", 2.2, 0.03, *INT8)
+    assert _worth_rescuing(SETUP, among(near, slow, far, bf16()), SURE) == far
+    fast = ran("fp32", 1.9, 0.0, runtime="onnxruntime")
+    assert _worth_rescuing(SETUP, among(near, fast, far, bf16()), SURE) == near
+
+
 @pytest.mark.parametrize("speed", [2.0, 2.05])
 def test_what_is_hardly_faster_than_something_sure_is_not_worth_it(speed: float) -> None:
     assert _worth_rescuing(SETUP, among(ran("int8", speed, 0.02, *INT8), bf16()), SURE) is None
