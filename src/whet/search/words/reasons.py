@@ -46,7 +46,8 @@ def _breaks_or_unproven(trial: Trial, contract: Contract) -> str:
         name, words = failed[0]
         return f"Breaks the {name} clause: {words}."
     q = trial.select
-    if q is not None and q.verdict is Verdict.FAILED:
+    # What the certify part proved goes before what a few select samples showed.
+    if trial.certify is None and q is not None and q.verdict is Verdict.FAILED:
         return f"Loses too much quality: {_loss(q)}."
     if trial.certify is not None and trial.certify.verdict is Verdict.UNDECIDED:
         words = next(text for name, _, text in rows if name == "quality")

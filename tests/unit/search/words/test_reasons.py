@@ -34,6 +34,9 @@ def test_every_loser_has_a_reason() -> None:
         "Slower than chosen, which runs 3.00× (2.94 to 3.06) as fast": BASE,
         "Faster (5.00× (4.90 to 5.10) against 3.00×": trial("risky", 5.0, select=quality(0.009)),
     }
+    # Unlucky on the few select samples, and proven on the many of the certify part.
+    proven = trial("proven", 2.0, select=quality(0.05), certify=quality(0.0))
+    assert why_lost(proven, chosen, FASTEST, BASE).startswith("Slower than chosen: 2.00×")
     for start, loser in cases.items():
         assert why_lost(loser, chosen, FASTEST, BASE).startswith(start)
     assert why_lost(chosen, chosen, FASTEST, BASE) == ""
