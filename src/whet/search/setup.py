@@ -34,7 +34,7 @@ class Setup:
         traffic: of one row of the untouched graph.
         weight_bytes: of the untouched graph.
         sizes: of symbols, at which macs and traffic are counted.
-        kind: ``"cnn"`` or ``"transformer"``, which decides the recipes to try first.
+        kind: ``"cnn"``, ``"transformer"`` or ``"recurrent"``, which decides the recipes to try first.
         memory_bytes: limit of each worker.
         original_ms: what the original takes for a row.
     """
