@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whet.optimize.graph.io import write_onnx
 from whet.optimize.graph.quantize.moments import Intake, Window, gather, in_portions
+from whet.optimize.graph.quantize.weighted import weighted_layers
+from whet.optimize.graph.runs import run_graph
 from whet.testing.small_graphs import make_graph
 
 
@@ -63,6 +66,25 @@ def test_padding_that_keeps_the_size(size: int, stride: int) -> None:
     window = Window((3,), (stride,), (1,), None)
     found = window.patches(np.ones((1, size), np.float32), 100, np.random.default_rng(0))
     assert len(found) == -(-size // stride)
+
+
+@pytest.mark.parametrize("pad", ["SAME_UPPER", "SAME_LOWER"])
+def test_the_odd_pad_stands_where_the_operator_has_it(pad: str, tmp_path: Path) -> None:
+    """A kernel of 1 at one place shows which value each patch has there, as the graph runs it."""
+    x = np.arange(1, 7, dtype=np.float32).reshape(1, 1, 6)
+    for place in range(4):
+        kernel = np.zeros((1, 1, 4), np.float32)
+        kernel[0, 0, place] = 1
+        body = (
+            f'g (float[b, 1, 6] x) => (float[b, 1, 6] y) {{ y = Conv <auto_pad = "{pad}"> (x, w) }}'
+        )
+        model = make_graph(body, {"w": kernel})
+        graph = write_onnx(model, tmp_path, f"g{place}")
+        (wanted,) = run_graph(graph, {"x": x}).values()
+        ((layer,), _) = weighted_layers(model, "")
+        assert layer.intake.window is not None
+        patches = layer.intake.window.patches(x[0], 100, np.random.default_rng(0))
+        np.testing.assert_array_equal(patches[:, place], wanted.ravel())
 
 
 def test_an_input_smaller_than_the_kernel_gives_nothing() -> None:

@@ -40,18 +40,20 @@ class Window:
 
     Attributes:
         pads: before and after; ``None`` keeps the size (divided by the stride).
+        lower: whether of an odd number of pads the larger half stands before (``SAME_LOWER``).
     """
 
     kernel: tuple[int, ...]
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
     pads: tuple[tuple[int, int], ...] | None
+    lower: bool = False
 
     def patches(self, x: Floats, most: int, generator: np.random.Generator) -> Floats:
         """At most ``most`` patches of one sample, (channels, *sizes): (patches, channels * kernel)."""
         reach = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilations, strict=True)]
         pads = self.pads or tuple(
-            _same(size, stride, wide)
+            _same(size, stride, wide, lower=self.lower)
             for size, stride, wide in zip(x.shape[1:], self.strides, reach, strict=True)
         )
         padded = np.pad(x, ((0, 0), *pads))
@@ -76,9 +78,10 @@ class Window:
         return rows
 
 
-def _same(size: int, stride: int, reach: int) -> tuple[int, int]:
+def _same(size: int, stride: int, reach: int, *, lower: bool) -> tuple[int, int]:
     missing = max(0, (-(-size // stride) - 1) * stride + reach - size)
-    return missing // 2, missing - missing // 2
+    less = missing // 2
+    return (missing - less, less) if lower else (less, missing - less)
 
 
 @dataclass(frozen=True)

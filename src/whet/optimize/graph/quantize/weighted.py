@@ -96,6 +96,7 @@ def _convolution(source: str, weight: onnx.TensorProto, options: dict[str, Any])
         tuple(options.get("strides", [1] * axes)),
         tuple(options.get("dilations", [1] * axes)),
         None if keeps else tuple(zip(ends[:axes], ends[axes:], strict=True)),
+        lower=options.get("auto_pad") == b"SAME_LOWER",
     )
     size = weight.dims[1] * math.prod(kernel)
     return Intake(source, size, int(options.get("group", 1)), window)
