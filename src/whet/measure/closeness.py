@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.errors import SamplesError
+from whet.measure.chunks import row_chunks
 
 __all__ = ["closeness_losses"]
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 
-_CHUNK = 256
 _CONSTANT = 1e-6  # variation below this share of its size is rounding
 
 
@@ -47,7 +47,7 @@ def closeness_losses(want: Array, have: Array) -> Floats:
             f"Outputs of shapes {want.shape} and {have.shape} can't be compared number by number.",
             "Judge an output that both models give in the same shape.",
         )
-    parts = [slice(start, start + _CHUNK) for start in range(0, len(want), _CHUNK)]
+    parts = row_chunks(want)
     if want.dtype.kind not in "fc":
         differ = [(want[p] != have[p]).reshape(len(want[p]), -1).mean(axis=1) for p in parts]
         return np.concatenate(differ).astype(np.float64)
@@ -67,14 +67,18 @@ def _columns(rows: Array) -> Array:
 
 def _scale(want: Array, parts: list[slice]) -> Floats:
     """The yardstick of each number."""
-    each = [_finite(want[p]) for p in parts]
-    count = np.maximum(1, sum(finite.sum(axis=0) for _, finite in each))
-    middle = sum(values.sum(axis=0) for values, _ in each) / count
-    size = sum(np.abs(values).sum(axis=0) for values, _ in each) / count
-    spread = (
-        sum(np.where(finite, np.abs(values - middle), 0).sum(axis=0) for values, finite in each)
-        / count
-    )
+    count, total, size, spread = np.zeros((4, want[:1].size))
+    for part in parts:
+        values, finite = _finite(want[part])
+        count += finite.sum(axis=0)
+        total += values.sum(axis=0)
+        size += np.abs(values).sum(axis=0)
+    count = np.maximum(1, count)
+    middle = total / count
+    for part in parts:
+        values, finite = _finite(want[part])
+        spread += np.where(finite, np.abs(values - middle), 0).sum(axis=0)
+    size, spread = size / count, spread / count
     scale: Floats = np.where(spread > _CONSTANT * size, spread, size)
     known = scale[scale > 0]
     return np.where(scale > 0, scale, known.mean() if known.size else 1.0)

@@ -26,15 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.evidence import OutputCheck
+from whet.measure.chunks import row_chunks
 from whet.measure.guards import hold
-from whet.measure.metrics import cosine_rows, logits_of, predictions
+from whet.measure.metrics import logits_of, predictions, unit_rows
 from whet.measure.scoring import Answers
 
 __all__ = ["constant_loss", "guard_judged"]
 
 Floats = NDArray[np.float64]
 
-_CHUNK = 256
 _UNLABELLED = 10.0
 _LABELLED = 2.0
 _MARGINS = {
@@ -91,19 +91,12 @@ def constant_loss(metric: str, answers: Answers, reference: float) -> float:
 
 
 def _cosine(a: Answers, reference: float) -> float:
-    """The mean of the rows, each of length 1, has the highest mean cosine with them."""
+    """The mean of the rows, each of length 1, has the highest mean cosine with them: its length."""
     total = np.zeros(int(np.prod(a.reference.shape[1:], dtype=np.int64)))
-    for start in range(0, len(a.reference), _CHUNK):
-        part = _finite(a.reference[start : start + _CHUNK])
-        lengths = np.linalg.norm(part, axis=1, keepdims=True)
-        total += np.divide(part, lengths, out=np.zeros_like(part), where=lengths > 0).sum(axis=0)
-    finite = _finite(a.reference)
-    return reference - float(cosine_rows(finite, np.broadcast_to(total, finite.shape)).mean())
-
-
-def _finite(rows: NDArray[np.generic]) -> Floats:
-    flat = rows.reshape(len(rows), -1).astype(np.float64)
-    return np.where(np.isfinite(flat), flat, 0.0)
+    for part in row_chunks(a.reference):
+        rows = a.reference[part]
+        total += unit_rows(np.where(np.isfinite(rows), rows, 0)).sum(axis=0)
+    return reference - float(np.linalg.norm(total)) / len(a.reference)
 
 
 def _mae(a: Answers, reference: float) -> float:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.evidence import Changes
+from whet.measure.chunks import row_chunks
 
 __all__ = ["expected_changes", "margins"]
 
@@ -26,7 +27,6 @@ Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 
 _NEAR = 0.5  # share of the samples whose movements stand for those of answers on the edge
-_CHUNK = 1024
 
 
 def margins(logits: Array, labels: NDArray[np.int64], k: int = 1) -> Floats:
@@ -38,9 +38,9 @@ def margins(logits: Array, labels: NDArray[np.int64], k: int = 1) -> Floats:
         k: of top-k.
     """
     parts = []
-    for start in range(0, len(logits), _CHUNK):
-        rows = logits[start : start + _CHUNK].astype(np.float64)
-        wanted = labels[start : start + _CHUNK, None]
+    for part in row_chunks(logits):
+        rows = logits[part].astype(np.float64)
+        wanted = labels[part, None]
         own = np.take_along_axis(rows, wanted, axis=1)[:, 0]
         np.put_along_axis(rows, wanted, -np.inf, axis=1)
         parts.append(own - np.partition(rows, -k, axis=1)[:, -k])

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from whet.core.contract import Drop, DropKind
 from whet.core.evidence import OutputCheck, Verdict
+from whet.measure.chunks import row_chunks
 from whet.measure.statistics import (
     SMALLEST,
     Bounds,
@@ -48,7 +49,6 @@ Floats = NDArray[np.float64]
 
 _LEAST_ALLOWED = 0.01
 _SHARES = frozenset({"top1", "top5", "f1", "cosine", "closeness", "spearman", "agreement"})
-_CHUNK = 256
 _CONSTANT = 1e-9  # variance below this share of the squared size is rounding
 
 
@@ -166,43 +166,53 @@ def _bounds(losses: Floats, confidence: float, *, counted: bool) -> tuple[Bounds
     return mean_bounds(losses, confidence, spread=None), SMALLEST
 
 
-def _parts(rows: int, of: int) -> list[slice]:
-    """Chunks of whole samples."""
-    step = max(1, _CHUNK // rows) * rows
-    return [slice(i, i + step) for i in range(0, of, step)]
-
-
 def _unequal(want: Array, have: Array, rows: int) -> _Losses:
     shares = [
         (want[p] != have[p]).reshape(len(want[p]) // rows, -1).mean(axis=1)
-        for p in _parts(rows, len(want))
+        for p in row_chunks(want, rows)
     ]
     return _Losses(np.concatenate(shares).astype(np.float64), 0)
 
 
 def _distances(want: Array, have: Array, rows: int) -> _Losses:
-    parts = _parts(rows, len(want))
-    varies = _variation(want, parts)
-    broken, losses = 0, []
-    for part in parts:
+    broken, losses, variation = 0, [], _Variation(want)
+    for part in row_chunks(want, rows):
         a, finite = _flat(want[part])
+        variation.see(a)
         b, sound = _flat(have[part])
         wrong = (finite & ~sound) | _unmasked(want[part], have[part], finite)
         broken += int(wrong.any(axis=1).sum())
         # Where the original itself isn't finite there is no distance.
         square = np.where(finite, a - b, 0.0) ** 2
-        each = square.sum(axis=1).reshape(-1, rows).mean(axis=1)
-        losses.append(each / (2 * varies) if varies > 0 else (each > 0).astype(np.float64))
-    return _Losses(np.concatenate(losses), broken)
+        losses.append(square.sum(axis=1).reshape(-1, rows).mean(axis=1))
+    each, varies = np.concatenate(losses), variation.value()
+    return _Losses(each / (2 * varies) if varies > 0 else (each > 0).astype(np.float64), broken)
 
 
-def _variation(want: Array, parts: list[slice]) -> float:
-    """Total variance over rows; the mean squared size of an output that doesn't vary."""
-    n = len(want)
-    middle = np.add.reduce([_flat(want[p])[0].sum(axis=0) for p in parts]) / n
-    centred = sum(float(((_flat(want[p])[0] - middle) ** 2).sum()) for p in parts) / n
-    size = sum(float((_flat(want[p])[0] ** 2).sum()) for p in parts) / n
-    return centred if centred > _CONSTANT * size else size
+class _Variation:
+    """Total variance over rows; the mean squared size of an output that doesn't vary.
+
+    In one pass: seen from the first row the squares are about as large as the variance, so
+    that taking the mean's off loses no digits to what all rows have in common.
+    """
+
+    def __init__(self, want: Array) -> None:
+        self._first = _flat(want[:1])[0]
+        self._total = np.zeros(self._first.shape[1])
+        self._rows, self._square, self._size = 0, 0.0, 0.0
+
+    def see(self, rows: Floats) -> None:
+        away = rows - self._first
+        self._rows += len(rows)
+        self._total += away.sum(axis=0)
+        self._square += float(np.vdot(away, away))
+        self._size += float(np.vdot(rows, rows))
+
+    def value(self) -> float:
+        n, middle = self._rows, self._total / self._rows
+        size = self._size / n
+        centred = self._square / n - float(middle @ middle)
+        return centred if centred > _CONSTANT * size else size
 
 
 def _unmasked(want: Array, have: Array, finite: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from whet.core.evidence import Quality, Verdict
 from whet.errors import EngineError
+from whet.measure.chunks import row_chunks
 from whet.measure.scales import scales_of
 
 __all__ = ["SAME_WITHIN", "check_alike_in_form", "difference", "untouched_quality"]
@@ -29,7 +30,6 @@ Array = NDArray[np.generic]
 SAME_WITHIN = 1e-3
 """Share of the values around (of an output's numbers, if they are whole) that may differ."""
 
-_CHUNK = 1 << 21  # values at once
 _NO_LOSS = 1e-6
 
 
@@ -115,8 +115,7 @@ def _failed(quality: Quality) -> bool:
 def _apart(want: Array, have: Array) -> float:
     if want.size == 0:
         return 0.0
-    rows = max(1, _CHUNK * len(want) // want.size)
-    parts = [slice(i, i + rows) for i in range(0, len(want), rows)]
+    parts = row_chunks(want)
     if want.dtype.kind not in "fc":
         return sum(int((want[p] != have[p]).sum()) for p in parts) / want.size
     scales = scales_of(want, parts)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.errors import SamplesError
+from whet.measure.chunks import row_chunks
 
 __all__ = [
     "UNLABELLED",
@@ -24,13 +25,13 @@ __all__ = [
     "resolve_metric",
     "scalars_of",
     "top_k_hits",
+    "unit_rows",
 ]
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 
 UNLABELLED = ("cosine", "agreement", "closeness")
-_CHUNK = 1024
 
 
 def pick(outputs: Mapping[str, Array], name: str | None = None) -> Array:
@@ -121,7 +122,8 @@ def _unlabelled(answers: Array, task: str | None) -> str:
         return "cosine"
     if task is not None:
         return "agreement" if "class" in task.lower() else "cosine"
-    rows = answers.reshape(len(answers), -1)[:_CHUNK].astype(np.float64)
+    first = answers[next(iter(row_chunks(answers)), slice(0))]
+    rows = first.reshape(len(first), -1).astype(np.float64)
     if bool(np.all(rows >= 0)) and bool(np.all(np.abs(rows.sum(axis=1) - 1) < 1e-3)):
         return "agreement"  # probabilities; those of a sure classifier have length 1 as well
     unit = bool(np.all(np.abs(np.linalg.norm(rows, axis=1) - 1) < 1e-3))
@@ -190,7 +192,7 @@ def class_labels(labels: Array, classes: int, samples: int) -> NDArray[np.int64]
 
 def predictions(logits: Array) -> NDArray[np.int64]:
     """The top class of each row (the first of equals); -1 where a row holds NaN."""
-    parts = [_predict(logits[i : i + _CHUNK]) for i in range(0, len(logits), _CHUNK)]
+    parts = [_predict(logits[part]) for part in row_chunks(logits)]
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
@@ -203,9 +205,9 @@ def _predict(rows: Array) -> NDArray[np.int64]:
 def top_k_hits(logits: Array, labels: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
     """Whether the label is among the k top classes; of equal scores the lower class ranks first."""
     hits = []
-    for start in range(0, len(logits), _CHUNK):
-        rows = logits[start : start + _CHUNK].astype(np.float64)
-        wanted = labels[start : start + _CHUNK, None]
+    for part in row_chunks(logits):
+        rows = logits[part].astype(np.float64)
+        wanted = labels[part, None]
         own = np.take_along_axis(rows, wanted, axis=1)
         before = np.arange(rows.shape[1]) < wanted
         rank = ((rows > own) | ((rows == own) & before)).sum(axis=1)
@@ -224,24 +226,26 @@ def cosine_rows(a: Array, b: Array) -> Floats:
             f"Outputs of shapes {a.shape} and {b.shape} can't be compared row by row.",
             "Judge an output that both models give in the same shape.",
         )
-    parts = []
-    for start in range(0, len(a), _CHUNK):
-        left = a[start : start + _CHUNK].astype(np.float64)
-        right = b[start : start + _CHUNK].astype(np.float64)
-        left, right = left.reshape(len(left), -1), right.reshape(len(right), -1)
-        # Scaled first, so that squares neither overflow nor vanish.
-        scale_l, scale_r = (
-            np.abs(x).max(axis=1, initial=0.0, keepdims=True) for x in (left, right)
-        )
-        left = left / np.where(scale_l > 0, scale_l, 1)
-        right = right / np.where(scale_r > 0, scale_r, 1)
-        lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-        both_zero = (scale_l[:, 0] == 0) & (scale_r[:, 0] == 0)
-        cosine = np.sum(left * right, axis=1) / np.where(lengths > 0, lengths, 1)
+    cosines = np.zeros(len(a))
+    for part in row_chunks(a):
+        left, right = unit_rows(a[part]), unit_rows(b[part])
+        equal = (left == right).all(axis=1)
         # Rounding can pass 1 by an ulp; equal rows are exactly 1.
-        cosine = np.where((left == right).all(axis=1) | both_zero, 1.0, np.clip(cosine, -1, 1))
-        parts.append(cosine)
-    return np.concatenate(parts) if parts else np.zeros(0)
+        cosines[part] = np.where(equal, 1.0, np.clip(np.sum(left * right, axis=1), -1, 1))
+    return cosines
+
+
+def unit_rows(rows: Array) -> Floats:
+    """Each row as a vector of length 1, (n, values); rows of zeros stay as they are."""
+    units: Floats = rows.reshape(len(rows), -1).astype(np.float64)
+    # Scaled first, so that squares neither overflow nor vanish.
+    units /= _or_one(np.abs(units).max(axis=1, initial=0.0, keepdims=True))
+    units /= _or_one(np.linalg.norm(units, axis=1, keepdims=True))
+    return units
+
+
+def _or_one(sizes: Floats) -> Floats:
+    return np.where(sizes > 0, sizes, 1.0)
 
 
 def scalars_of(answers: Array, rows_per_sample: int) -> Floats:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from whet.core.contract import Drop
 from whet.core.evidence import ClassChange, Quality, Verdict
 from whet.errors import SamplesError
+from whet.measure.chunks import row_chunks
 from whet.measure.constant import guard_judged
 from whet.measure.custom import UserMetric, load_metric
 from whet.measure.guards import allowed_loss, guard_outputs
@@ -32,7 +33,6 @@ __all__ = ["judge"]
 Array = NDArray[np.generic]
 
 _SMALLEST_CLASS = 5
-_CHUNK = 1024
 
 
 def judge(
@@ -142,8 +142,11 @@ def _sound(reference: Array) -> Array:
 def _nan_rows(answers: Array) -> NDArray[np.bool_]:
     if not np.issubdtype(answers.dtype, np.floating):
         return np.zeros(len(answers), np.bool_)
-    each = [np.isnan(answers[i : i + _CHUNK]) for i in range(0, len(answers), _CHUNK)]
-    return np.concatenate([part.reshape(len(part), -1).any(axis=1) for part in each])
+    broken = np.zeros(len(answers), np.bool_)
+    for part in row_chunks(answers):
+        rows = answers[part]
+        broken[part] = np.isnan(rows).reshape(len(rows), -1).any(axis=1)
+    return broken
 
 
 def _repaired(candidate: Array, reference: Array) -> tuple[Array, int]:
@@ -155,8 +158,7 @@ def _repaired(candidate: Array, reference: Array) -> tuple[Array, int]:
         return candidate, 0
     alike = candidate.shape == reference.shape
     count = 0
-    for start in range(0, len(candidate), _CHUNK):
-        part = slice(start, start + _CHUNK)
+    for part in row_chunks(candidate):
         wrong = ~np.isfinite(candidate[part])
         if alike and np.issubdtype(reference.dtype, np.floating):
             wrong &= np.isfinite(reference[part])

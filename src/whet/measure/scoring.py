@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from whet.core.contract import Drop, DropKind
 from whet.core.evidence import Changes
 from whet.errors import OptionError, SamplesError
+from whet.measure.chunks import row_chunks
 from whet.measure.closeness import closeness_losses
 from whet.measure.custom import UserMetric
 from whet.measure.edge import expected_changes, margins
@@ -184,8 +185,15 @@ def _cosine(a: Answers) -> Scored:
 
 def _cosines(reference: Array, candidate: Array) -> Floats:
     """Cosine by row; where the original masks by an infinity, the candidate must do so too."""
+    if reference.shape != candidate.shape:
+        return cosine_rows(reference, candidate)
+    parts = [_masked_cosines(reference[p], candidate[p]) for p in row_chunks(reference)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _masked_cosines(reference: Array, candidate: Array) -> Floats:
     masked = ~np.isfinite(reference)
-    if reference.shape != candidate.shape or not masked.any():
+    if not masked.any():
         return cosine_rows(reference, candidate)
     unlike = (masked & (reference != candidate)).reshape(len(reference), -1).any(axis=1)
     rows = cosine_rows(*(np.where(masked, 0, x) for x in (reference, candidate)))

@@ -1,0 +1,31 @@
+"""Large arrays a few rows at a time: as many as fill a fixed number of bytes; pure.
+
+A row may be ten class scores or a map of five million. A fixed number of rows would be slow for
+the one and take gigabytes for the other, so the values in them are counted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["row_chunks"]
+
+# 4 MB as float64: a few temporaries of it are nothing, and numpy's own overhead is less.
+_VALUES = 1 << 19
+
+
+def row_chunks(array: NDArray[np.generic], rows_per_sample: int = 1) -> list[slice]:
+    """Slices that cover all rows in order, each of whole samples and about half a million values.
+
+    Args:
+        array: (rows, ...), whose values are counted.
+        rows_per_sample: rows that stay together.
+
+    Returns:
+        At least one sample each; none for an array without rows.
+    """
+    rows = len(array)
+    sample = max(1, array.size // max(1, rows) * rows_per_sample)
+    step = max(1, _VALUES // sample) * rows_per_sample
+    return [slice(start, start + step) for start in range(0, rows, step)]
