@@ -16,6 +16,7 @@ from whet.measure.chunks import row_chunks
 
 __all__ = [
     "UNLABELLED",
+    "are_shares",
     "class_labels",
     "cosine_rows",
     "logits_of",
@@ -32,6 +33,7 @@ Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 
 UNLABELLED = ("cosine", "agreement", "closeness")
+_ROUNDING = 1e-3  # by which a sum or a length may miss 1
 
 
 def pick(outputs: Mapping[str, Array], name: str | None = None) -> Array:
@@ -123,11 +125,24 @@ def _unlabelled(answers: Array, task: str | None) -> str:
     if task is not None:
         return "agreement" if "class" in task.lower() else "cosine"
     first = answers[next(iter(row_chunks(answers)), slice(0))]
-    rows = first.reshape(len(first), -1).astype(np.float64)
-    if bool(np.all(rows >= 0)) and bool(np.all(np.abs(rows.sum(axis=1) - 1) < 1e-3)):
-        return "agreement"  # probabilities; those of a sure classifier have length 1 as well
-    unit = bool(np.all(np.abs(np.linalg.norm(rows, axis=1) - 1) < 1e-3))
+    rows = first.reshape(len(first), -1)
+    if _are_shares(rows):
+        return "agreement"  # those of a sure classifier have length 1 as well
+    lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+    unit = bool(np.all(np.abs(lengths - 1) < _ROUNDING))
     return "cosine" if unit else "closeness"
+
+
+def are_shares(scores: Array) -> bool:
+    """Whether class scores (n, classes) are probabilities: none below 0, a sum of 1 in each row."""
+    return all(_are_shares(scores[part]) for part in row_chunks(scores))
+
+
+def _are_shares(scores: Array) -> bool:
+    rows = scores.astype(np.float64)
+    if not ((rows >= 0) & (rows <= 1 + _ROUNDING)).all():
+        return False
+    return bool((np.abs(rows.sum(axis=1) - 1) < _ROUNDING).all())
 
 
 def _is_rows(answers: Array) -> bool:
@@ -156,12 +171,12 @@ def logits_of(answers: Array, scale: Array | None = None) -> Array:
     rows = answers.reshape(len(answers), -1)
     if rows.shape[1] > 1:
         return rows
-    # One score: a probability if all lie in [0, 1], else a logit; class 1 above the middle.
+    # One score: a probability if all lie in [0, 1], else a logit; the other class has the rest.
     score = rows.astype(np.float64)
     told = score if scale is None else scale.astype(np.float64)
     finite = told[np.isfinite(told)]
-    middle = 0.5 if finite.size and finite.min() >= 0 and finite.max() <= 1 else 0.0
-    return np.concatenate([np.full_like(score, middle), score], axis=1)
+    probable = bool(finite.size) and finite.min() >= 0 and finite.max() <= 1
+    return np.concatenate([1 - score if probable else np.zeros_like(score), score], axis=1)
 
 
 def class_labels(labels: Array, classes: int, samples: int) -> NDArray[np.int64]:

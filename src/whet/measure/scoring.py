@@ -23,7 +23,7 @@ from whet.errors import OptionError, SamplesError
 from whet.measure.chunks import row_chunks
 from whet.measure.closeness import closeness_losses
 from whet.measure.custom import UserMetric
-from whet.measure.edge import expected_changes, margins
+from whet.measure.edge import told_changes
 from whet.measure.metrics import (
     class_labels,
     cosine_rows,
@@ -138,7 +138,7 @@ def _top(k: int) -> Callable[[Answers], Scored]:
         old, new = (top_k_hits(logits, labels, k) for logits in (before, after))
         lost, gained = int((old & ~new).sum()), int((new & ~old).sum())
         bounds = paired_proportions(lost, gained, a.samples, a.confidence)
-        changes = expected_changes(*(margins(logits, labels, k) for logits in (before, after)))
+        changes = told_changes(before, after, labels, k)
         return Scored(
             float(old.mean()), float(new.mean()), bounds, hits=(old, new, labels), changes=changes
         )
@@ -158,8 +158,7 @@ def _agreement(a: Answers) -> Scored:
         sd=math.sqrt(share * (1 - share)),
         method=f"Clopper-Pearson bound of the share that differs ({differ} of {n})",
     )
-    changes = expected_changes(*(margins(logits, before) for logits in (scores, others)))
-    return Scored(1.0, 1 - share, bounds, changes=changes)
+    return Scored(1.0, 1 - share, bounds, changes=told_changes(scores, others, before))
 
 
 def _f1(a: Answers) -> Scored:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from whet.core.contract import Drop
+from whet.core.evidence import Changes
 from whet.measure.edge import expected_changes, margins
 from whet.measure.metrics import top_k_hits
 from whet.measure.quality import judge
@@ -93,6 +94,59 @@ def test_infinite_scores_are_left_out() -> None:
     assert changes is not None
     assert (changes.lost, changes.gained) == (0, 0)
     assert expected_changes(margin[1:3], margin[1:3]) is None
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    each = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: np.ndarray = (each / each.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
+
+
+def told(before: np.ndarray, after: np.ndarray, labels: np.ndarray, metric: str) -> Changes:
+    quality = judge(
+        metric,
+        {"y": before},
+        {"y": after},
+        labels,
+        rows_per_sample=1,
+        max_drop=Drop(0.01),
+        confidence=0.95,
+        per_class=False,
+    )
+    assert quality.changes is not None
+    return quality.changes
+
+
+@pytest.mark.parametrize("metric", ["top1", "top5", "agreement"])
+def test_sharp_probabilities_tell_what_their_logits_tell(metric: str) -> None:
+    before, after, labels = answers(np.random.default_rng(5), 2000)
+    before, after = 4 * before, 4 * after  # as sure as a trained network
+    wanted = told(before, after, labels, metric)
+    found = told(softmax(before), softmax(after), labels, metric)
+    assert found.lost == pytest.approx(wanted.lost, rel=0.01)
+    assert found.gained == pytest.approx(wanted.gained, rel=0.01)
+
+
+def test_probabilities_in_steps_tell_nearly_the_same() -> None:
+    """Where small ones became 0, nobody knows how far below a step they lie."""
+    before, after, labels = answers(np.random.default_rng(6), 2000)
+    before, after = 4 * before, 4 * after
+    wanted = told(before, after, labels, "top1")
+    found = told(softmax(before), np.round(softmax(after) * 255) / 255, labels, "top1")
+    assert 0.7 * wanted.lost < found.lost < 1.1 * wanted.lost
+
+
+@pytest.mark.parametrize("metric", ["top1", "agreement"])
+def test_one_probability_tells_what_its_logit_tells(metric: str) -> None:
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 2, 2000)
+    before = 6 * rng.normal(size=(2000, 1)) + np.where(labels == 1, 9, -9)[:, None]
+    after = before + rng.normal(size=before.shape)
+    wanted = told(before, after, labels, metric)
+    sigmoid = [(1 / (1 + np.exp(-x))).astype(np.float32) for x in (before, after)]
+    found = told(*sigmoid, labels, metric)
+    assert found.lost == pytest.approx(wanted.lost, rel=0.01)
+    assert found.gained == pytest.approx(wanted.gained, rel=0.01)
 
 
 @pytest.mark.parametrize("metric", ["top1", "top5", "agreement"])

@@ -109,10 +109,10 @@ def test_top_k_counts_ties_as_argmax_does() -> None:
     assert top_k_hits(LOGITS, CLASSES, 1).tolist() == (LOGITS.argmax(1) == CLASSES).tolist()
 
 
-@pytest.mark.parametrize(("scores", "middle"), [([0.2, 0.8], 0.5), ([-3.0, 0.4], 0.0)])
-def test_one_score_becomes_two_classes(scores: list[float], middle: float) -> None:
+@pytest.mark.parametrize(("scores", "other"), [([0.2, 0.8], 0.8), ([-3.0, 0.4], 0.0)])
+def test_one_score_becomes_two_classes(scores: list[float], other: float) -> None:
     logits = logits_of(np.array(scores)[:, None])
-    assert logits[0].tolist() == [middle, scores[0]]
+    assert logits[0].tolist() == [other, scores[0]]
     assert predictions(logits).tolist() == [0, 1]
 
 
