@@ -40,6 +40,7 @@ from whet.measure.statistics import (
     binomial_upper,
     mean_bounds,
 )
+from whet.measure.variation import Variation
 from whet.measure.verdicts import settle
 
 __all__ = ["allowed_loss", "guard_outputs", "hold"]
@@ -49,7 +50,6 @@ Floats = NDArray[np.float64]
 
 _LEAST_ALLOWED = 0.01
 _SHARES = frozenset({"top1", "top5", "f1", "cosine", "closeness", "spearman", "agreement"})
-_CONSTANT = 1e-9  # variance below this share of the squared size is rounding
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _unequal(want: Array, have: Array, rows: int) -> _Losses:
 
 
 def _distances(want: Array, have: Array, rows: int) -> _Losses:
-    broken, losses, variation = 0, [], _Variation(want)
+    broken, losses, variation = 0, [], Variation(_flat(want[:1])[0])
     for part in row_chunks(want, rows):
         a, finite = _flat(want[part])
         variation.see(a)
@@ -187,32 +187,6 @@ def _distances(want: Array, have: Array, rows: int) -> _Losses:
         losses.append(square.sum(axis=1).reshape(-1, rows).mean(axis=1))
     each, varies = np.concatenate(losses), variation.value()
     return _Losses(each / (2 * varies) if varies > 0 else (each > 0).astype(np.float64), broken)
-
-
-class _Variation:
-    """Total variance over rows; the mean squared size of an output that doesn't vary.
-
-    In one pass: seen from the first row the squares are about as large as the variance, so
-    that taking the mean's off loses no digits to what all rows have in common.
-    """
-
-    def __init__(self, want: Array) -> None:
-        self._first = _flat(want[:1])[0]
-        self._total = np.zeros(self._first.shape[1])
-        self._rows, self._square, self._size = 0, 0.0, 0.0
-
-    def see(self, rows: Floats) -> None:
-        away = rows - self._first
-        self._rows += len(rows)
-        self._total += away.sum(axis=0)
-        self._square += float(np.vdot(away, away))
-        self._size += float(np.vdot(rows, rows))
-
-    def value(self) -> float:
-        n, middle = self._rows, self._total / self._rows
-        size = self._size / n
-        centred = self._square / n - float(middle @ middle)
-        return centred if centred > _CONSTANT * size else size
 
 
 def _unmasked(want: Array, have: Array, finite: NDArray[np.bool_]) -> NDArray[np.bool_]:

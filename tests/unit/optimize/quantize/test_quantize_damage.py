@@ -1,11 +1,25 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whet.optimize.graph.quantize.damage import Damage, divergence, measure, squared_error
+from whet.optimize.graph.quantize.damage import MOST, Damage, measure
+
+
+def rows(values: np.ndarray) -> list[dict[str, np.ndarray]]:
+    return [{"y": row[None]} for row in values]
+
+
+def squared_error(reference: np.ndarray, got: np.ndarray) -> float:
+    return measure(Damage.SQUARED, rows(reference), rows(got))
+
+
+def divergence(reference: np.ndarray, got: np.ndarray) -> float:
+    return measure(Damage.DIVERGENCE, rows(reference), rows(got))
 
 
 def test_squared_error_is_a_share_of_the_variance() -> None:
@@ -24,13 +38,40 @@ def test_a_constant_reference_is_compared_with_its_size() -> None:
     reference = np.full((3, 2), 10.0)
     assert squared_error(reference, reference) == 0
     assert squared_error(reference, reference * 1.1) == pytest.approx(0.01)
-    assert squared_error(np.zeros((2, 2)), np.ones((2, 2))) == float("inf")
 
 
-def test_nan_is_infinite_damage() -> None:
+def test_outputs_that_are_zero_are_ranked_by_their_error() -> None:
+    zero = np.zeros((2, 2))
+    assert squared_error(zero, zero) == 0
+    assert squared_error(zero, zero + 0.1) == pytest.approx(0.01)
+
+
+def test_an_output_that_is_zero_leaves_the_figure_to_the_others() -> None:
+    want = [{"y": np.array([[x]]), "dead": np.zeros((1, 4))} for x in (0.0, 2.0)]
+    have = [{"y": np.array([[x]]), "dead": np.ones((1, 4))} for x in (1.0, 2.0)]
+    assert measure(Damage.SQUARED, want, have) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_the_most_damage(broken: float) -> None:
     reference = np.array([[1.0, 2.0], [0.0, 1.0]])
-    broken = np.array([[np.nan, 2.0], [0.0, 1.0]])
-    assert squared_error(reference, broken) == divergence(reference, broken) == float("inf")
+    got = np.array([[broken, 2.0], [0.0, 1.0]])
+    assert squared_error(reference, got) == divergence(reference, got) == MOST
+
+
+@pytest.mark.parametrize("instead", [-math.inf, math.nan, -40.0])
+def test_what_the_original_masks_is_left_out(instead: float) -> None:
+    rng = np.random.default_rng(1)
+    reference, got = rng.normal(size=(9, 4)), rng.normal(size=(9, 4))
+    masked = np.column_stack([reference, np.full(9, -np.inf)])
+    other = np.column_stack([got, np.full(9, instead)])
+    assert squared_error(masked, other) == pytest.approx(squared_error(reference, got))
+    assert divergence(masked, other) == pytest.approx(divergence(reference, got))
+
+
+def test_rows_that_are_masked_as_a_whole_cost_nothing() -> None:
+    masked = np.full((3, 4), -np.inf)
+    assert squared_error(masked, masked) == divergence(masked, masked) == 0
 
 
 def test_divergence_by_hand() -> None:

@@ -14,9 +14,12 @@ from whet.core.settings import Settings
 from whet.data.readers import open_samples
 from whet.data.store import open_ref, write_store
 from whet.errors import RequirementError
+from whet.optimize.graph.io import write_onnx
+from whet.optimize.graph.quantize.sensitivity import Sensitivity
 from whet.search.workers.built import built_graph
-from whet.search.workers.jobs import MakeJob, make_engine
-from whet.testing.small_graphs import plain, untidy
+from whet.search.workers.isolate import run_isolated
+from whet.search.workers.jobs import MakeJob, SensitivityJob, make_engine
+from whet.testing.small_graphs import make_graph, plain, untidy
 
 TIDY = (Step("tidy"), Step("fuse"))
 
@@ -77,3 +80,53 @@ def test_a_slow_pass_alone_is_taken_from_the_shelf_too(tmp_path: Path) -> None:
     again = built_graph(first, graph, ctx, Path(made.shelf))
     assert Path(again.graph.path).is_relative_to(shared.parent)
     assert list(ctx.workdir.iterdir()) == []
+
+
+def masked(folder: Path) -> Artifact:
+    """A classifier whose last class is off, beside an output that is always 0."""
+    body = """
+    masked (float[batch, 3, 8, 8] input) => (float[batch, 5] logits, float[batch, 5] off) {
+        c1 = Conv <pads = [1, 1, 1, 1]> (input, w1)
+        r1 = Relu (c1)
+        p = GlobalAveragePool (r1)
+        f = Flatten (p)
+        scores = Gemm (f, w2)
+        logits = Where (allowed, scores, never)
+        low = Gemm (f, w3)
+        off = Relu (low)
+    }"""
+    rng = np.random.default_rng(0)
+    weights = {
+        "w1": rng.normal(size=(4, 3, 3, 3)).astype(np.float32),
+        "w2": rng.normal(size=(4, 5)).astype(np.float32),
+        "w3": -np.ones((4, 5), np.float32),
+        "allowed": np.arange(5) < 4,
+        "never": np.array(-np.inf, np.float32),
+    }
+    return write_onnx(make_graph(body, weights), folder, "masked")
+
+
+def test_layers_before_a_mask_are_ranked_in_figures_that_a_worker_can_tell(tmp_path: Path) -> None:
+    graph = masked(tmp_path)
+    given = job(graph, tmp_path)
+    ranking = SensitivityJob(
+        before=(),
+        quantiser=Step("quantize-nncf", {"subset_size": 8}),
+        graph=graph,
+        repair=given.repair,
+        runtime=given.runtime,
+        workdir=str(tmp_path / "ranking"),
+        shelf=given.shelf,
+        threads=1,
+        seed=0,
+    )
+    found = run_isolated(
+        "whet.search.workers.jobs:sensitivity",
+        ranking,
+        Sensitivity,
+        timeout_s=120.0,
+        memory_bytes=4 << 30,
+    ).value
+    assert {"Conv_0", "Gemm_4"} <= found.damage.keys()
+    assert all(0 < damage < 1 for damage in found.damage.values()), found.damage
+    assert 0 < found.whole < 1

@@ -1,16 +1,30 @@
-"""How far outputs moved, without labels; pure numpy."""
+"""How far outputs moved, without labels; pure numpy.
+
+Figures are always finite, since they are compared, added up and written down. Values that the
+original itself masks by an infinity say nothing and are left out; a candidate's value that is no
+number where the original's is one is the most damage that there is.
+"""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Sequence
+from typing import Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.spec import Arrays
+from whet.measure.variation import Variation
 
-__all__ = ["Damage", "divergence", "measure", "squared_error"]
+__all__ = ["MOST", "Damage", "measure"]
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+
+MOST = 1e6
+"""Damage of answers that are no numbers: above any other, and sums of it stay finite."""
 
 
 class Damage(enum.StrEnum):
@@ -20,62 +34,108 @@ class Damage(enum.StrEnum):
     DIVERGENCE = "divergence"  # Kullback-Leibler divergence of the softmax, in nats per row
 
 
-def measure(kind: Damage, reference: Sequence[Arrays], got: Sequence[Arrays]) -> float:
-    """Damage over rows that ran one at a time, averaged over the outputs.
+def measure(kind: Damage, reference: Sequence[Arrays], got: Iterable[Arrays]) -> float:
+    """Damage over rows that ran one at a time, averaged over the outputs, at most `MOST`.
 
     Outputs whose shape differs from row to row (a sequence) are compared value
-    by value; only outputs of one shape can be centred.
+    by value; only outputs of one shape can be centred. An output that is zero on all rows has
+    no yardstick of its own: it counts only where all are so, by its mean squared error.
+
+    Args:
+        kind: the measure.
+        reference: the original's outputs, row by row.
+        got: the candidate's, of the same rows; read once, so that it needn't be in memory.
     """
-    names = list(reference[0])
-    function: Callable[[NDArray[np.float64], NDArray[np.float64]], float] = (
-        divergence if kind is Damage.DIVERGENCE else squared_error
-    )
-    scores = []
-    for name in names:
-        wants, gots = _rows(reference, name), _rows(got, name)
-        same = len({row.shape for row in wants}) == 1
-        if same:
-            scores.append(function(np.stack(wants), np.stack(gots)))
-        else:
-            flat = np.concatenate(wants)[:, None], np.concatenate(gots)[:, None]
-            scores.append(squared_error(*flat))
-    return float(np.mean(scores))
+    compared = {name: _comparison(kind, [row[name] for row in reference]) for name in reference[0]}
+    for want, have in zip(reference, got, strict=True):
+        for name, comparison in compared.items():
+            comparison.see(want[name], have[name])
+    relative = [comparison.damage() for comparison in compared.values()]
+    known = [found for found in relative if found is not None]
+    found = known or [comparison.error() for comparison in compared.values()]
+    return float(np.mean([min(x, MOST) if math.isfinite(x) else MOST for x in found]))
 
 
-def _rows(
-    outputs: Sequence[Mapping[str, NDArray[np.generic]]], name: str
-) -> list[NDArray[np.float64]]:
-    return [np.asarray(row[name], dtype=np.float64).reshape(-1) for row in outputs]
+class _Comparison(Protocol):
+    """What is known of one output after the rows that it was shown."""
+
+    def see(self, want: Array, have: Array) -> None: ...
+
+    def damage(self) -> float | None: ...
+
+    def error(self) -> float: ...
 
 
-def squared_error(reference: NDArray[np.float64], got: NDArray[np.float64]) -> float:
+def _comparison(kind: Damage, rows: Sequence[Array]) -> _Comparison:
+    same = len({row.shape for row in rows}) == 1
+    if kind is Damage.DIVERGENCE and same:
+        return _Divergence()
+    return _SquaredError(rows[0], (1, -1) if same else (-1, 1))
+
+
+@final
+class _SquaredError:
     """Squared error over the variance of the reference around its mean row.
 
     Centred, because a constant part that all rows share (a bias, a prior) would
     hide any error. A reference that never varies is compared with its own size.
 
     Args:
-        reference: (rows, values).
-        got: the same shape.
+        first: the first row of the reference.
+        form: (rows, values) that each row is seen as.
     """
-    error = float(np.sum((got - reference) ** 2))
-    spread = float(np.sum((reference - reference.mean(axis=0)) ** 2))
-    if spread <= 1e-12 * float(np.sum(reference**2)):
-        spread = float(np.sum(reference**2))
-    if not np.isfinite(error):
-        return float("inf")
-    return error / spread if spread > 0 else (0.0 if error == 0 else float("inf"))
+
+    def __init__(self, first: Array, form: tuple[int, int]) -> None:
+        self._form = form
+        self._variation = Variation(self._zeros_for_masks(first)[:1])
+        self._square, self._rows, self._values = 0.0, 0, 0
+
+    def see(self, want: Array, have: Array) -> None:
+        finite = np.isfinite(want).reshape(self._form)
+        rows = self._zeros_for_masks(want)
+        self._variation.see(rows)
+        away = np.where(finite, have.reshape(self._form).astype(np.float64) - rows, 0.0)
+        self._square += float(np.sum(away**2))
+        self._rows += len(rows)
+        self._values += rows.size
+
+    def damage(self) -> float | None:
+        spread = self._rows * self._variation.value()
+        return self._square / spread if spread > 0 else None
+
+    def error(self) -> float:
+        return self._square / max(1, self._values)
+
+    def _zeros_for_masks(self, row: Array) -> Floats:
+        values = row.reshape(self._form).astype(np.float64)
+        return np.where(np.isfinite(values), values, 0.0)
 
 
-def divergence(reference: NDArray[np.float64], got: NDArray[np.float64]) -> float:
-    """Mean over rows of KL(softmax(reference) || softmax(got)), in nats."""
-    if not np.all(np.isfinite(got)):
-        return float("inf")
-    wants, gots = _log_softmax(reference), _log_softmax(got)
-    return max(0.0, float(np.mean(np.sum(np.exp(wants) * (wants - gots), axis=1))))
+@final
+class _Divergence:
+    """Mean over rows of KL(softmax(reference) || softmax(got)), in nats, of what isn't masked."""
+
+    def __init__(self) -> None:
+        self._nats, self._rows = 0.0, 0
+
+    def see(self, want: Array, have: Array) -> None:
+        seen = np.isfinite(want)
+        self._rows += 1
+        if seen.any():
+            wants, gots = _log_softmax(want[seen]), _log_softmax(have[seen])
+            self._nats += float(np.sum(np.exp(wants) * (wants - gots)))
+
+    def damage(self) -> float:
+        return max(0.0, self._nats / self._rows) if math.isfinite(self._nats) else math.inf
+
+    def error(self) -> float:
+        return self.damage()
 
 
-def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    normal: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+def _log_softmax(logits: Array) -> Floats:
+    values = logits.astype(np.float64)
+    if not np.isfinite(values).all():
+        return np.full_like(values, -np.inf)
+    shifted = values - values.max()
+    normal: Floats = shifted - np.log(np.exp(shifted).sum())
     return normal

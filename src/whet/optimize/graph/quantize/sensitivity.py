@@ -101,10 +101,13 @@ def group_damage(
     # A corrected bias belongs to its layer's rounding; it would be wrong without it.
     plain = replace(options, bias=Bias.NONE)
     variants = _Variants(graph, plain, ctx)
-    reference = _outputs(graph, chosen, open_session)
+    with open_session(graph) as session:
+        reference = [session.run(row) for row in chosen]
 
     def damage(gone: Sequence[str]) -> float:
-        return measure(kind, reference, _outputs(variants.without(gone), chosen, open_session))
+        # One row's outputs at a time: those of a map of pixels are large.
+        with open_session(variants.without(gone)) as session:
+            return measure(kind, reference, (session.run(row) for row in chosen))
 
     found: dict[str, float] = {}
     notes: list[Note] = []
@@ -115,13 +118,6 @@ def group_damage(
         except WhetError as error:
             notes.append(Note(group.name, f"Its damage could not be measured: {error.message}"))
     return Sensitivity(variants.groups, found, damage(()), len(chosen), tuple(notes))
-
-
-def _outputs(
-    graph: Artifact, rows: Sequence[Arrays], open_session: Callable[[Artifact], Runs]
-) -> list[Arrays]:
-    with open_session(graph) as session:
-        return [session.run(row) for row in rows]
 
 
 class _Variants:
