@@ -8,7 +8,7 @@ from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial, Verdict
 from whet.measure.latency_clause import kept_latency, median_fits
 from whet.search.decisions.figures import speed
-from whet.search.decisions.limits import loosened, nearest
+from whet.search.decisions.limits import nearest
 
 __all__ = ["nearer", "noise_decides", "proven"]
 
@@ -16,10 +16,13 @@ __all__ = ["nearer", "noise_decides", "proven"]
 def nearer(
     chosen: Trial, verdict: Verdict, contract: Contract, trials: Iterable[Trial]
 ) -> Trial | None:
-    """A certified trial that misses the limits by less, though it wasn't safe to choose."""
+    """A certified trial that misses the limits by less, though it wasn't safe to choose.
+
+    The worst of all its misses counts, each as a share of its limit (`nearest`).
+    """
     if verdict is not Verdict.FAILED:
         return None
-    others = [t for t in proven(trials) if t.id != chosen.id and not loosened(t, contract)]
+    others = [t for t in proven(trials) if t.id != chosen.id]
     near = nearest([chosen, *others], contract)
     return None if any(t.id == chosen.id for t in near) else max(near, key=speed)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial, Verdict
 from whet.measure.latency_clause import judging_point, kept_latency
-from whet.measure.latency_words import latency_words, queries_words
+from whet.measure.latency_words import queries_words
 from whet.search.decisions.decide import NOISE, clauses, clearly_faster
 from whet.search.decisions.feasibility import fitting_width
 from whet.search.decisions.figures import query_ms, speed
@@ -55,17 +55,24 @@ def outcome_sentence(
                 f" is faster{but}: {words}."
             )
         return f"{chosen.name} keeps the contract: {words}."
-    gap = "; ".join(f"{n}: {w}" for n, v, w in rows if v is not Verdict.PASSED)
+    gap = "; ".join(f"{n}: {w}" for n, w in _missed(chosen, contract))
     start = (
         "The contract is not kept" if verdict is Verdict.FAILED else "The contract is not proven"
     )
     other = nearer(chosen, verdict, contract, trials)
     if other is None:
         return f"{start}. Nearest is {chosen.name}; {gap}."
+    its = "; ".join(words for _, words in _missed(other, contract))
     return (
         f"{start}. Of what is proven, {chosen.name} is chosen; {gap}. {other.name} came nearer"
-        f" ({latency_words(other.latency, contract)}), but isn't clearly faster than {baseline.name}."
+        f" ({its}), but isn't clearly faster than {baseline.name}."
     )
+
+
+def _missed(trial: Trial, contract: Contract) -> list[tuple[str, str]]:
+    """The clauses that aren't kept, with their figures."""
+    rows = clauses(trial, contract)
+    return [(name, words) for name, verdict, words in rows if verdict is not Verdict.PASSED]
 
 
 def next_step(
@@ -96,7 +103,8 @@ def next_step(
         or _other_runtimes(chosen)
         or _quiet(chosen, contract, unrest)
         or _untried(untried)
-        or _loosen(chosen, faster, contract)
+        # Limits that the nearest would keep: there it is chosen, as the only one that keeps them.
+        or _loosen(nearer(chosen, verdict, contract, known) or chosen, faster, contract)
     )
 
 

@@ -6,6 +6,7 @@ from whet.core.contract import Contract, parse_bytes
 from whet.core.evidence import Verdict
 from whet.search.decisions.decide import choose
 from whet.search.decisions.limits import loosened, nearest
+from whet.search.words.misses import nearer
 from whet.search.words.outcome import next_step, outcome_sentence
 
 TINY = Contract(max_bytes=1000)
@@ -67,3 +68,28 @@ def test_a_worse_miss_of_the_latency_counts_where_sizes_are_missed_too() -> None
     small = trial("small", 1.0, p99_ms=9.0, disk=1100)
     quick = trial("quick", 1.0, p99_ms=2.0, disk=1300)
     assert nearest([small, quick], contract) == [quick]
+
+
+def test_a_smaller_one_that_is_not_faster_is_named_with_the_limit_that_it_would_keep() -> None:
+    limited = Contract(max_bytes=150_000)
+    float32 = trial("float32", 1.0, untouched=True, disk=472_000, certify=quality(0.0))
+    int8 = trial("int8", 1.05, noisy=True, disk=180_000, certify=quality(0.0))
+    bf16 = trial("bf16", 1.08, noisy=True, disk=471_000, certify=quality(0.0))
+    known = [float32, bf16, int8]
+    chosen, verdict = choose(known, limited, float32)
+    assert (chosen.name, verdict) == ("float32", Verdict.FAILED), "never slower"
+    assert nearer(chosen, verdict, limited, known) == int8
+    sentence = outcome_sentence(chosen, verdict, limited, float32, known)
+    assert "Nearest is" not in sentence
+    assert "int8 came nearer (size 180 kB, limit 150 kB)" in sentence
+    advice = next_step(chosen, verdict, limited, known)
+    assert advice == "Allow a size of 180 kB, or give a smaller network."
+    allowed = Contract(max_bytes=parse_bytes("180kB"))
+    assert choose(known, allowed, float32) == (int8, Verdict.PASSED)
+
+
+def test_it_is_not_nearer_if_another_limit_is_missed_by_more() -> None:
+    both = Contract(limit_ms=1.0, max_bytes=150_000)
+    large = trial("large", 1.0, untouched=True, p99_ms=1.5, disk=300_000)
+    small = trial("small", 0.7, p99_ms=4.0, disk=160_000, certify=quality(0.0))
+    assert nearer(large, Verdict.FAILED, both, [large, small]) is None
