@@ -229,7 +229,7 @@ class ContenderProcess:
         self._stderr = scratch.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
         self._incoming = Incoming()
         self.started_ns = time.perf_counter_ns()
-        self._process = start(self.contender, self._stderr)
+        self._process = start(self.contender, folder, self._stderr)
         return str(folder)
 
     def _running(self) -> subprocess.Popen[bytes]:

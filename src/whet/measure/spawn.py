@@ -25,21 +25,27 @@ _STDERR_LINES = 3
 _STEP_S = 0.005
 
 
-def start(contender: Contender, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start ``python -m whet.measure.child`` in a process group of its own."""
+def start(contender: Contender, scratch: Path, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start ``python -m whet.measure.child`` in a process group of its own.
+
+    Args:
+        contender: that it is for.
+        scratch: where its temporary files go; the caller removes it.
+        stderr: gets all that it says.
+    """
     # -P: a file in the current folder must not stand in for a package.
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "whet.measure.child", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env=_environment(contender),
+        env=_environment(contender, scratch),
         start_new_session=True,
         bufsize=0,
     )
 
 
-def _environment(contender: Contender) -> dict[str, str]:
+def _environment(contender: Contender, scratch: Path) -> dict[str, str]:
     """The parent's, with the thread pools that read it pinned down."""
     package = str(Path(whet.errors.__file__).resolve().parent.parent)
     inherited = os.environ.get("PYTHONPATH")
@@ -51,6 +57,8 @@ def _environment(contender: Contender) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
         "TORCHINDUCTOR_CACHE_DIR": inductor_home(),
+        # It ends without tidying up, and engines unpack themselves into temporary files.
+        "TMPDIR": str(scratch),
     }
     if contender.runtime in _TORCH:
         # libgomp's spinning barriers cost a factor where the cores are shared.

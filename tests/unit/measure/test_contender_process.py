@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ import pytest
 
 import whet.errors
 from whet.core.settings import Settings
-from whet.data.store import SampleStore
+from whet.data.readers import open_samples
+from whet.data.store import SampleStore, write_store
 from whet.errors import (
     EngineError,
     OptionError,
@@ -26,8 +28,10 @@ from whet.errors import (
     TrialTimeoutError,
 )
 from whet.measure.answers import load_outputs
-from whet.measure.contender import disk_bytes
+from whet.measure.contender import Contender, disk_bytes
 from whet.measure.process import ContenderProcess
+from whet.runtimes.registry import get
+from whet.testing.small_net import SmallNet
 
 
 def gone(pid: int) -> bool:
@@ -245,3 +249,44 @@ def test_waiting_can_be_given_up(models, store: SampleStore) -> None:
         ContenderProcess(models.matmul(), store.ref(), batch=1, while_waiting=enough),
     ):
         pass
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_its_temporary_files_go_into_a_folder_that_goes_with_it(
+    models, store: SampleStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with ContenderProcess(models.matmul(hidden=16), store.ref(), batch=1) as process:
+        variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        (folder,) = (Path(v[7:].decode()) for v in variables if v.startswith(b"TMPDIR="))
+        assert folder.is_dir()
+        assert folder.parent == temporary
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_package_of_inductor_is_unpacked_where_it_goes_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AOTInductor unpacks what it opens into the temporary folder, and the process ends abruptly."""
+    pytest.importorskip("torch")
+    if shutil.which("g++") is None:
+        pytest.skip("Inductor compiles with g++")
+    net = SmallNet()
+    graph = net.program(tmp_path)
+    engine = get("inductor").compile(graph, Settings(), tmp_path)
+    contender = Contender("inductor", "inductor", graph, str(engine), Settings())
+    reader = open_samples(net.inputs(4), expect=graph.signature.inputs, label_key="")
+    samples = write_store(reader, tmp_path / "store", limit=4, seed=0)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with ContenderProcess(contender, samples.ref(), batch=1) as process:
+        assert process.first_answer()["scores"].shape == (1, 5)
+        inside = [p for p in temporary.rglob("*") if p.suffix == ".so"]
+        assert inside, "it is unpacked somewhere here"
+    assert list(temporary.iterdir()) == []
