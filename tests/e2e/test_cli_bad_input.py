@@ -150,6 +150,21 @@ def _unknown_runtime(place: Path, job: Job) -> list[str]:
     return optimise(job, **{"--runtimes": "warp"})
 
 
+def _samples_exit(place: Path, job: Job) -> list[str]:
+    (place / "ends.py").write_text("import sys\ndef batches(): sys.exit()\n")
+    return optimise(job, **{"--samples": f"{place / 'ends.py'}:batches"})
+
+
+def _metric_exits(place: Path, job: Job) -> list[str]:
+    (place / "ends.py").write_text("import sys\ndef score(*given): sys.exit(0)\n")
+    return optimise(job, **{"--metric": f"{place / 'ends.py'}:score"})
+
+
+def _network_exits(place: Path, job: Job) -> list[str]:
+    (place / "ends.py").write_text("import sys\ndef build(): sys.exit(0)\n")
+    return optimise(job, network=f"{place / 'ends.py'}:build")
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -171,6 +186,9 @@ def _unknown_runtime(place: Path, job: Job) -> list[str]:
         (_unexportable, "export"),
         (_unknown_output, "--ignore-output: there is no output 'foo'"),
         (_unknown_runtime, "warp"),
+        (_samples_exit, "ends.py:batches called sys.exit()"),
+        (_metric_exits, "ends.py:score' called sys.exit(0)"),
+        (_network_exits, "'build' in 'ends.py' failed: SystemExit"),
     ],
 )
 def test_one_clear_sentence_and_exit_3(

@@ -8,7 +8,7 @@ from whet.errors import ContractError, WhetError
 __all__ = ["error_document", "stopped_document"]
 
 
-def error_document(console: Console, error: Exception, code: int) -> None:
+def error_document(console: Console, error: BaseException, code: int) -> None:
     """An error, where JSON is wanted."""
     issues = error.issues if isinstance(error, ContractError) else ()
     _write(

@@ -17,6 +17,7 @@ from whet.cli.console import Console, plain
 from whet.cli.document import error_document, stopped_document
 from whet.cli.exits import TABLE, Exit
 from whet.cli.ports import GetApi, the_api
+from whet.cli.stdout import owned
 from whet.cli.words import attached, refusal
 from whet.errors import ContractError, WhetError
 
@@ -77,11 +78,13 @@ def main(
     out.json = out.json or "--json" in given
     debug = "--debug" in given
     try:
-        parsed = parser().parse_args(attached(given))
+        try:
+            parsed = parser().parse_args(attached(given))
+        except SystemExit:  # argparse after --help and --version
+            return Exit.KEPT
         parsed.command_line = given
-        return int(parsed.run(parsed, out, api))
-    except SystemExit as end:  # argparse after --help and --version
-        return int(end.code or 0)
+        with owned(out):
+            return int(parsed.run(parsed, out, api))
     except WhetError as error:
         return _refused(error, out)
     except KeyboardInterrupt:
@@ -90,7 +93,8 @@ def main(
         return Exit.INTERRUPTED
     except BrokenPipeError:
         return _unread()
-    except Exception as error:  # noqa: BLE001 - the last resort: a sentence, and a file for the rest
+    # The last resort: a sentence, and a file for the rest. Nothing of ours ends the program.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         return _unexpected(error, out, debug=debug)
 
 
@@ -109,7 +113,7 @@ def _refused(error: WhetError, console: Console) -> int:
     return error.exit_code
 
 
-def _unexpected(error: Exception, console: Console, *, debug: bool) -> int:
+def _unexpected(error: BaseException, console: Console, *, debug: bool) -> int:
     """One sentence, and the traceback in a file."""
     if debug:
         console.tell("".join(traceback.format_exception(error)).rstrip())
@@ -126,7 +130,7 @@ def _unexpected(error: Exception, console: Console, *, debug: bool) -> int:
     return Exit.INTERNAL
 
 
-def _keep_traceback(error: Exception) -> str:
+def _keep_traceback(error: BaseException) -> str:
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="whet-", suffix=".traceback.txt", delete=False, encoding="utf-8"

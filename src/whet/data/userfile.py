@@ -17,7 +17,22 @@ from types import ModuleType
 
 from whet.errors import SamplesError
 
-__all__ = ["is_reference", "load_function", "neighbours"]
+__all__ = ["USER_ERRORS", "is_reference", "load_function", "neighbours", "raised"]
+
+USER_ERRORS = (Exception, SystemExit)
+"""What the user's code may raise; its wish to end the program would end it without a word."""
+
+
+def raised(error: BaseException, when: str = "") -> str:
+    """What the user's code did, to follow its name: ``"raised ValueError: its message"``.
+
+    Args:
+        error: one of `USER_ERRORS`.
+        when: it did so, with a space before it.
+    """
+    if isinstance(error, SystemExit):
+        return f"called sys.exit({'' if error.code is None else repr(error.code)}){when}"
+    return f"raised {type(error).__name__}{when}: {error}"
 
 
 def is_reference(source: str) -> bool:
@@ -66,7 +81,7 @@ def _from_name(name: str) -> ModuleType:
                 f"There is no module '{name}'.", "Name a file instead, e.g. samples.py:batches."
             ) from error
         raise _failed(name, error) from error
-    except Exception as error:  # the user's code may raise anything
+    except USER_ERRORS as error:
         raise _failed(name, error) from error
 
 
@@ -83,13 +98,11 @@ def _from_file(path: Path) -> ModuleType:
     try:
         with neighbours(path.parent):
             spec.loader.exec_module(module)
-    except Exception as error:  # the user's code may raise anything
+    except USER_ERRORS as error:
         del sys.modules[unique]
         raise _failed(str(path), error) from error
     return module
 
 
-def _failed(where: str, error: Exception) -> SamplesError:
-    return SamplesError(
-        f"Importing {where} raised {type(error).__name__}: {error}", "Repair it first."
-    )
+def _failed(where: str, error: BaseException) -> SamplesError:
+    return SamplesError(f"Importing {where} {raised(error)}", "Repair it first.")

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from whet.data.userfile import load_function
+from whet.data.userfile import USER_ERRORS, load_function, raised
 from whet.errors import OptionError, SamplesError
 
 __all__ = ["UserFunction", "UserMetric", "guarded", "load_metric"]
@@ -55,9 +55,9 @@ def guarded(spec: str, function: UserFunction) -> UserMetric:
     ) -> float | NDArray[np.float64]:
         try:
             result = np.asarray(function(outputs, labels, reference_outputs), dtype=np.float64)
-        except Exception as error:  # the user's code may raise anything
+        except USER_ERRORS as error:
             raise OptionError(
-                f"The metric '{spec}' failed: {type(error).__name__}: {error}.",
+                f"The metric '{spec}' {raised(error)}.",
                 "It is called as function(outputs, labels, reference_outputs).",
             ) from error
         if result.ndim > 1 or not np.isfinite(result).all():

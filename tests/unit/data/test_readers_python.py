@@ -84,6 +84,25 @@ def test_functions_that_fail(file, name, sentence):
         list(open_samples(f"{file}:{name}").read())
 
 
+def test_an_exit_is_an_error_that_names_the_function(tmp_path):
+    """It would end the program, with a status of 0 where none is given."""
+    file = tmp_path / "ends.py"
+    file.write_text(
+        "import sys, numpy as np\n"
+        "def now(): sys.exit()\n"
+        "def later():\n"
+        "    yield np.zeros((1, 3), np.float32)\n"
+        "    sys.exit(3)\n"
+    )
+    with pytest.raises(SamplesError, match=r"ends.py:now called sys.exit\(\)"):
+        open_samples(f"{file}:now")
+    with pytest.raises(SamplesError, match=r"later called sys.exit\(3\) after 1 element"):
+        list(open_samples(f"{file}:later").read())
+    (tmp_path / "script.py").write_text("raise SystemExit('only as a script')\n")
+    with pytest.raises(SamplesError, match=r"script.py called sys.exit\('only as a script'\)"):
+        open_samples(f"{tmp_path / 'script.py'}:f")
+
+
 def test_imports_that_fail(tmp_path):
     (tmp_path / "bad.py").write_text("import not_there_at_all\n")
     with pytest.raises(SamplesError, match="raised ModuleNotFoundError"):

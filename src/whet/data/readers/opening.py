@@ -17,7 +17,7 @@ from whet.data.readers.python import open_iterable
 from whet.data.readers.text import Pairs, open_text
 from whet.data.sample import Label, Reader
 from whet.data.transform import Transform
-from whet.data.userfile import is_reference, load_function
+from whet.data.userfile import USER_ERRORS, is_reference, load_function, raised
 from whet.errors import SamplesError
 
 __all__ = ["Source", "open_samples"]
@@ -196,10 +196,8 @@ def _called(
 def _call(function: Callable[[], object], source: str) -> object:
     try:
         return function()
-    except Exception as error:  # the user's code may raise anything
-        raise SamplesError(
-            f"{source} raised {type(error).__name__}: {error}", "Repair it first."
-        ) from error
+    except USER_ERRORS as error:
+        raise SamplesError(f"{source} {raised(error)}", "Repair it first.") from error
 
 
 def _as_arrays(value: object) -> dict[str, NDArray[np.generic]] | None:

@@ -20,6 +20,7 @@ from whet.data.readers.text import encode_texts
 from whet.data.sample import Reader, Sample
 from whet.data.text import TextTransform
 from whet.data.transform import Transform
+from whet.data.userfile import USER_ERRORS, raised
 from whet.errors import SamplesError, WhetError
 
 __all__ = ["open_iterable"]
@@ -107,10 +108,8 @@ class _Elements:
             return iter(self._make())
         except WhetError:
             raise
-        except Exception as error:  # the user's code may raise anything
-            raise SamplesError(
-                f"{self._source} raised {type(error).__name__}: {error}", "Repair it first."
-            ) from error
+        except USER_ERRORS as error:
+            raise SamplesError(f"{self._source} {raised(error)}", "Repair it first.") from error
 
     def _guarded(self, iterator: Iterator[object], position: int) -> Iterator[object]:
         while True:
@@ -118,9 +117,9 @@ class _Elements:
                 element = next(iterator)
             except StopIteration:
                 return
-            except Exception as error:  # the user's code may raise anything
+            except USER_ERRORS as error:
                 raise SamplesError(
-                    f"{self._source} raised {type(error).__name__} after {position} element(s): {error}",
+                    f"{self._source} {raised(error, f' after {position} element(s)')}",
                     "Repair it first.",
                 ) from error
             position += 1
