@@ -58,7 +58,8 @@ class ImageTransform(
         size: height and width after the crop.
         resize_short: the short side is resized to this before the crop;
             ``None`` crops the picture as it is.
-        stretch: resize to ``size`` without keeping the aspect; no crop.
+        stretch: resize without keeping the aspect, to ``stretch_to``.
+        stretch_to: height and width before the crop; ``None`` is ``size``, so nothing is cropped.
         crop_offset: half pixels of the crop's place go to the even side as in torchvision,
             or down as in Hugging Face's processors.
         resample: filter of the resize.
@@ -79,6 +80,7 @@ class ImageTransform(
     input: str = "input"
     resize_short: int | None = None
     stretch: bool = False
+    stretch_to: tuple[int, int] | None = None
     crop_offset: CropOffset = "rounded"
     resample: Resample = "bilinear"
     scale: float = 1 / 255
@@ -100,6 +102,12 @@ class ImageTransform(
             ),
             (not (self.stretch and self.resize_short), "stretch", "it without resize_short"),
             (
+                self.stretch_to is None
+                or (self.stretch and all(1 <= side <= _MAX_SIDE for side in self.stretch_to)),
+                "stretch_to",
+                f"sides in 1-{_MAX_SIDE}, with stretch",
+            ),
+            (
                 self.resample in ("bilinear", "bicubic", "nearest"),
                 "resample",
                 "bilinear, bicubic or nearest",
@@ -107,16 +115,8 @@ class ImageTransform(
             (self.crop_offset in ("rounded", "floor"), "crop_offset", "rounded or floor"),
             (self.channels in ("RGB", "BGR", "L"), "channels", "RGB, BGR or L"),
             (self.layout in ("NCHW", "NHWC"), "layout", "NCHW or NHWC"),
-            (
-                math.isfinite(self.scale) and self.scale != 0,
-                "scale",
-                "a finite number other than 0",
-            ),
-            (
-                len(self.mean) == depth and all(map(math.isfinite, self.mean)),
-                "mean",
-                numbers,
-            ),
+            (math.isfinite(self.scale) and self.scale != 0, "scale", "a finite number, not 0"),
+            (len(self.mean) == depth and all(map(math.isfinite, self.mean)), "mean", numbers),
             (
                 len(self.std) == depth and all(math.isfinite(s) and s > 0 for s in self.std),
                 "std",
@@ -249,7 +249,8 @@ class ImageTransform(
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the whole picture after the resize, before the crop."""
         if self.stretch:
-            return self.size[1], self.size[0]
+            full_height, full_width = self.stretch_to or self.size
+            return full_width, full_height
         if self.resize_short is None:
             return width, height
         short = self.resize_short
@@ -267,7 +268,8 @@ class ImageTransform(
         if full_w < crop_w or full_h < crop_h:
             raise SamplesError(
                 f"The picture is {full_h}x{full_w} (height x width), the crop {crop_h}x{crop_w}.",
-                f"Set resize_short to at least {max(self.size)} in the transform.",
+                f"Set {'stretch_to' if self.stretch else 'resize_short'} to at least"
+                f" {max(self.size)} in the transform.",
             )
         place = math.floor if self.crop_offset == "floor" else round
         left, top = place((full_w - crop_w) / 2), place((full_h - crop_h) / 2)

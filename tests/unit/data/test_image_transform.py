@@ -134,6 +134,15 @@ def test_stretch_ignores_the_aspect(picture):
     assert (transform.decode(blob) == wanted).all()
 
 
+def test_a_crop_after_a_stretch_is_cut_from_the_middle(picture):
+    transform = ImageTransform(size=(32, 64), stretch=True, stretch_to=(40, 70), mean=MEAN, std=STD)
+    blob = picture(70, 40, "PNG")
+    whole = np.asarray(Image.open(io.BytesIO(blob)))
+    assert (transform.decode(blob) == whole[4:36, 3:67]).all()
+    with pytest.raises(SamplesError, match="40x70"):
+        msgspec.structs.replace(transform, size=(41, 64)).decode(blob)
+
+
 @given(
     st.integers(0, 2**32 - 1),
     st.floats(-2, 2, allow_nan=False),
@@ -169,6 +178,8 @@ def test_specs():
         {"size": (32, 100_000)},
         {"resize_short": 0},
         {"resize_short": 32, "stretch": True},
+        {"stretch_to": (40, 40)},
+        {"stretch": True, "stretch_to": (40, 0)},
         {"mean": (0.5,)},
         {"mean": (0.5, float("nan"), 0.5)},
         {"std": (0.5, 0.0, 0.5)},

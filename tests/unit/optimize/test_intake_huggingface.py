@@ -241,6 +241,7 @@ def resnet(folder: Path, **preprocessor: object) -> Path:
 def test_a_picture_classifier_brings_its_transform(tmp_path: Path) -> None:
     folder = resnet(
         tmp_path / "resnet",
+        image_processor_type="BitImageProcessor",
         do_resize=True,
         size={"shortest_edge": 40},
         do_center_crop=True,
@@ -270,9 +271,18 @@ def test_a_picture_classifier_brings_its_transform(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stated", "expected"),
     [
-        ({"size": {"height": 30, "width": 20}}, {"size": (30, 20), "stretch": True}),
-        ({"size": 24}, {"size": (24, 24), "resize_short": 24}),
-        ({"size": {"height": 30, "width": 20}, "do_resize": False}, {"size": (30, 20)}),
+        ({"size": 24}, {"size": (24, 24), "resize_short": 27}),  # 24 / (224 / 256)
+        (
+            {
+                "image_processor_type": "ViTImageProcessor",
+                "size": {"height": 30, "width": 20},
+            },
+            {"size": (30, 20), "stretch": True},
+        ),
+        (
+            {"image_processor_type": "BitImageProcessor", "do_resize": False, "crop_size": 24},
+            {"size": (24, 24), "resize_short": None, "stretch": False},
+        ),
         ({"size": 24, "do_normalize": False}, {"mean": (0.0,) * 3, "std": (1.0,) * 3}),
         ({"size": 24, "do_rescale": False}, {"scale": 1.0}),
     ],

@@ -25,7 +25,8 @@ from whet.optimize.intake.huggingface_config import (
     Layout,
     read_layout,
 )
-from whet.optimize.intake.huggingface_transform import image_transform, text_transform
+from whet.optimize.intake.huggingface_pictures import image_transform
+from whet.optimize.intake.huggingface_texts import text_transform
 from whet.optimize.intake.network import Kind, Network, Task
 from whet.optimize.quiet import quiet
 from whet.optimize.said import first_line
