@@ -14,6 +14,7 @@ from whet.bundle.write import write_bundle
 from whet.core.arguments import path_of, seconds_of
 from whet.core.clauses import read_contract
 from whet.core.contract import Contract
+from whet.data.text import Pairs
 from whet.data.transform import Transform
 from whet.report import draft_info, render
 from whet.search.events import Event, Finished
@@ -50,6 +51,7 @@ def optimize(
     budget_s: float | None = 900.0,
     label_key: str | None = None,
     text_keys: tuple[str, ...] | None = None,
+    pairs: Pairs | None = None,
     label_offset: int = 0,
     most: int = 20_000,
     ledger: str | Path | None = None,
@@ -78,6 +80,8 @@ def optimize(
         budget_s: time for the whole search in seconds; ``None`` for no limit.
         label_key: column or array that holds the labels.
         text_keys: columns that hold the text.
+        pairs: two texts of a sample are read together, one row (``"join"``), or each alone, two
+            rows (``"apart"``); by default joined by a classifier, apart by an encoder.
         label_offset: added to class indices (1 where the network counts a
             background class first).
         most: samples read at most.
@@ -112,6 +116,7 @@ def optimize(
         labels=labels,
         label_key=label_key,
         text_keys=text_keys,
+        pairs=pairs,
         label_offset=label_offset,
         most=most,
         seed=seed,

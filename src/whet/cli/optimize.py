@@ -89,6 +89,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
             budget_s=budget_s,
             label_key=args.label_key,
             text_keys=text_keys,
+            pairs=args.pairs,
             label_offset=args.label_offset,
             most=args.most,
             ledger=args.ledger,

@@ -73,6 +73,12 @@ def add_transform(parser: argparse.ArgumentParser) -> None:
     text.add_argument("--max-length", type=int, metavar="N", help="in tokens (default 128)")
     text.add_argument("--text-inputs", metavar="A,B", help="default input_ids,attention_mask")
     text.add_argument("--pad-id", type=int, metavar="N", help="default 0")
+    text.add_argument(
+        "--pairs",
+        choices=("join", "apart"),
+        help="two texts of a sample are one row or two (default: one for classifiers, two for"
+        " encoders)",
+    )
 
 
 def transform_of(args: argparse.Namespace) -> Transform | None:

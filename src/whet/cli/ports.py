@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from whet.core.note import Note
     from whet.core.spec import Arrays
     from whet.core.standing import Standing
+    from whet.data.text import Pairs
     from whet.errors import WhetError
     from whet.measure.scenarios import Outcome as LoadOutcome
     from whet.search.events import Event
@@ -155,6 +156,7 @@ class Api(Protocol):
         budget_s: float | None = 900.0,
         label_key: str | None = None,
         text_keys: tuple[str, ...] | None = None,
+        pairs: Pairs | None = None,
         label_offset: int = 0,
         most: int = 20_000,
         ledger: str | Path | None = None,

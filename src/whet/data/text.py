@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final
 
 import msgspec
 import numpy as np
@@ -17,9 +17,10 @@ from whet.errors import BundlePathError, OptionError, SamplesError
 if TYPE_CHECKING:
     import tokenizers
 
-__all__ = ["MAX_CHARACTERS", "Text", "TextEncoder", "TextTransform"]
+__all__ = ["MAX_CHARACTERS", "Pairs", "Text", "TextEncoder", "TextTransform"]
 
 Text = str | tuple[str, str]
+Pairs = Literal["join", "apart"]
 
 MAX_CHARACTERS = 1_000_000  # of one text; a longer one is a mistake or an attack
 _MAX_TOKENIZER_BYTES = 256 << 20
@@ -42,6 +43,9 @@ class TextTransform(
         pad_id: token that fills up ``input_ids``; the other inputs get 0.
         prefix: put before each text (of a pair, before both).
         lower: texts are lower-cased, the prefix too.
+        pairs: two texts of a sample are read together, one row (``"join"``, classifiers of
+            pairs), or each alone, two rows (``"apart"``, encoders); ``None`` where it isn't
+            known, as where samples are single texts.
 
     Raises:
         OptionError: a field is out of its bounds.
@@ -53,6 +57,7 @@ class TextTransform(
     pad_id: int = 0
     prefix: str = ""
     lower: bool = False
+    pairs: Pairs | None = None
 
     def __post_init__(self) -> None:
         distinct = len(set(self.inputs)) == len(self.inputs)
@@ -70,6 +75,7 @@ class TextTransform(
             ),
             (len(self.prefix) <= MAX_CHARACTERS, "prefix", f"at most {MAX_CHARACTERS} characters"),
             (0 <= self.pad_id < 1 << 31, "pad_id", "a token id, 0 or more"),
+            (self.pairs in (None, "join", "apart"), "pairs", "join or apart"),
         )
         for holds, field, wanted in checks:
             if not holds:

@@ -92,14 +92,21 @@ def resolve_metric(
         SamplesError: a labelled metric without labels, or nothing fits.
     """
     answers = pick(outputs, output)
+    width = _width(answers)
     need_labels(metric, labelled=labels is not None)
+    if metric == "cosine" and width < 2:
+        raise SamplesError(
+            f"An output of shape {answers.shape} is one number a row, whose cosine is its sign only.",
+            "Take 'closeness', which holds each number to the original's.",
+        )
     if metric != "auto":
         return metric
     if labels is None:
-        return "cosine" if rows_per_sample > 1 else _unlabelled(answers, task)
+        many = rows_per_sample > 1 and width > 1
+        return "cosine" if many else _unlabelled(answers, task)
     if rows_per_sample == 2:
+        scalars_of(answers[:2], rows_per_sample)
         return "spearman"
-    width = _width(answers)
     whole = np.issubdtype(labels.dtype, np.integer) or bool(np.all(labels == np.floor(labels)))
     if whole and (width > 1 or set(np.unique(labels)) <= {0, 1}):
         return "top1"
@@ -267,8 +274,14 @@ def scalars_of(answers: Array, rows_per_sample: int) -> Floats:
     """One number per sample: the cosine of a pair's two rows, or the network's one number.
 
     Raises:
-        SamplesError: there are neither pairs nor single numbers.
+        SamplesError: there are neither pairs nor single numbers, or a pair's rows are numbers.
     """
+    if rows_per_sample == 2 and _width(answers) == 1:
+        raise SamplesError(
+            f"The network gives one number for each text of a pair (its output is {answers.shape});"
+            " the cosine of two numbers is their sign only.",
+            "Say --pairs join, if the network takes both texts together.",
+        )
     if rows_per_sample == 2:
         return cosine_rows(answers[0::2], answers[1::2])
     if rows_per_sample == 1 and _width(answers) == 1:

@@ -11,6 +11,7 @@ import numpy as np
 from whet.core.evidence import Percentile
 from whet.data.image import MAX_BLOB_BYTES
 from whet.data.readers.raw import open_raw, spread
+from whet.data.text import Pairs, TextTransform
 from whet.data.transform import ImageTransform, Transform
 from whet.errors import OptionError, SamplesError
 from whet.measure.statistics import percentiles
@@ -73,9 +74,18 @@ def read_raw(
     if isinstance(transform, ImageTransform):
         return _pictures([file for file in payloads if isinstance(file, Path)])
     texts = [texts for texts in payloads if isinstance(texts, tuple)]
-    if source.apart or len(texts[0]) == 1:
+    if source.texts == 1 or _pairs(transform, where) == "apart":
         return [text for pair in texts for text in pair]
     return [(first, second) for first, second in texts]
+
+
+def _pairs(transform: Transform, where: Path) -> Pairs:
+    if isinstance(transform, TextTransform) and transform.pairs is not None:
+        return transform.pairs
+    raise SamplesError(
+        f"{where} holds pairs of texts, and the bundle was made with single texts.",
+        "Give single texts, or name the one column to ask with by --text-keys.",
+    )
 
 
 def _pictures(files: list[Path]) -> list[bytes]:

@@ -35,7 +35,7 @@ def test_optimize_hands_over_what_was_said() -> None:
         *("optimize", "net.py:build", "--weights", "w.safetensors", "--samples", "s.csv"),
         *("--labels", "l.csv", "--label-key", "y", "--text-keys", "a, b", "--label-offset", "1"),
         *("--p99", "5ms", "--budget", "10m", "--seed", "7", "--runtimes", "openvino,onnxruntime"),
-        *("--out", "o.whet", "--ledger", "l.sqlite", "--most", "500"),
+        *("--out", "o.whet", "--ledger", "l.sqlite", "--most", "500", "--pairs", "join"),
     )
     code, out, err, api = call(*words)
     assert code == 0
@@ -48,6 +48,7 @@ def test_optimize_hands_over_what_was_said() -> None:
         "labels": "l.csv",
         "budget_s": 600.0,
         "label_key": "y",
+        "pairs": "join",
         "text_keys": ("a", "b"),
         "label_offset": 1,
         "most": 500,

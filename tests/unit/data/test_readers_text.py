@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 
 from whet.data.readers import open_samples
-from whet.errors import SamplesError
+from whet.errors import OptionError, SamplesError
 
 
 def lines(path, records):
@@ -69,7 +70,45 @@ def test_classified_pairs_are_joined(tmp_path, words):
     (sample,) = reader.read()
     assert reader.rows_per_sample == 1
     assert sample.rows[0]["token_type_ids"].tolist() == [0, 0, 0, 1, 1]
-    assert open_samples(path, transform=words, pairs="apart").rows_per_sample == 2
+    assert "joined" in reader.notes[0].reason
+    assert "classes" in reader.notes[0].reason
+
+
+@pytest.mark.parametrize("label", [{}, {"label": 1}, {"score": 0.5}])
+@pytest.mark.parametrize(("pairs", "rows"), [("join", 1), ("apart", 2)])
+def test_what_is_known_of_pairs_holds_whatever_the_labels_are(tmp_path, words, label, pairs, rows):
+    path = lines(tmp_path / "t.jsonl", [{"sentence1": "a", "sentence2": "b", **label}])
+    transform = msgspec.structs.replace(words, pairs=pairs)
+    reader = open_samples(path, transform=transform)
+    assert reader.rows_per_sample == rows
+    assert reader.transform == transform
+    (sample,) = reader.read()
+    joined = [[2, 4, 3, 5, 3]]
+    assert [row["input_ids"].tolist() for row in sample.rows] == (
+        joined if rows == 1 else [[2, 4, 3], [2, 5, 3]]
+    )
+
+
+def test_pairs_of_which_nothing_is_known_are_refused(tmp_path, words):
+    path = lines(tmp_path / "t.jsonl", [{"sentence1": "a", "sentence2": "b"}])
+    with pytest.raises(SamplesError, match="pairs of texts without labels") as refused:
+        open_samples(path, transform=words)
+    assert "--pairs join" in refused.value.remedy
+    with pytest.raises(SamplesError, match="pairs of texts without labels"):
+        open_samples([("a", "b"), ("c", "d")], transform=words)
+
+
+def test_what_the_labels_decided_is_recorded(tmp_path, words):
+    path = lines(tmp_path / "t.jsonl", [{"sentence1": "a", "sentence2": "b", "label": 1}])
+    assert open_samples(path, transform=words).transform.pairs == "join"
+    (tmp_path / "s").mkdir()
+    path = lines(tmp_path / "s" / "t.jsonl", [{"sentence1": "a", "sentence2": "b", "score": 1}])
+    assert open_samples(path, transform=words).transform.pairs == "apart"
+
+
+def test_only_two_ways_with_pairs_are_known(words):
+    with pytest.raises(OptionError, match="pairs is 'joined'"):
+        msgspec.structs.replace(words, pairs="joined")
 
 
 def test_csv_with_named_columns(tmp_path, words):

@@ -75,6 +75,20 @@ def test_labelled_metric_without_labels_names_the_remedy() -> None:
         )
 
 
+def test_a_pair_of_numbers_has_no_cosine() -> None:
+    with pytest.raises(SamplesError, match="their sign only") as refused:
+        resolve_metric("auto", labels=SCORES, rows_per_sample=2, outputs={"o": SCALAR})
+    assert "--pairs join" in refused.value.remedy
+    with pytest.raises(SamplesError, match="their sign only"):
+        scalars_of(SCALAR, 2)
+    assert (
+        resolve_metric("auto", labels=None, rows_per_sample=2, outputs={"o": SCALAR}) == "closeness"
+    )
+    for rows in (1, 2):
+        with pytest.raises(SamplesError, match="its sign only"):
+            resolve_metric("cosine", labels=None, rows_per_sample=rows, outputs={"o": SCALAR})
+
+
 def test_pick_takes_the_first_or_the_named() -> None:
     assert pick({"a": LOGITS, "b": SCALAR}) is LOGITS
     assert pick({"a": LOGITS, "b": SCALAR}, "b") is SCALAR

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -90,13 +91,32 @@ def test_texts_of_records_are_asked_and_not_their_lines(tmp_path: Path) -> None:
         read_raw(table, TEXTS)
 
 
-def test_pairs_are_joined_for_classes_and_two_rows_for_scores(tmp_path: Path) -> None:
+@pytest.mark.parametrize("label", [{}, {"label": 1}, {"score": 1}, {"label": "entailment"}])
+def test_pairs_are_taken_as_the_bundle_was_made(tmp_path: Path, label: dict[str, object]) -> None:
     file = tmp_path / "t.jsonl"
-    pair = {"sentence1": "a", "sentence2": "b"}
-    file.write_text(json.dumps({**pair, "label": 1}))
-    assert read_raw(file, TEXTS) == [("a", "b")]
-    file.write_text(json.dumps({**pair, "score": 1}))
-    assert read_raw(file, TEXTS) == ["a", "b"]
+    file.write_text(json.dumps({"sentence1": "a", "sentence2": "b", **label}))
+    joined, apart = (msgspec.structs.replace(TEXTS, pairs=way) for way in ("join", "apart"))
+    assert read_raw(file, joined) == [("a", "b")]
+    assert read_raw(file, apart) == ["a", "b"]
+    with pytest.raises(SamplesError, match="made with single texts"):
+        read_raw(file, TEXTS)
+    assert read_raw(file, TEXTS, text_keys=("sentence1",)) == ["a"]
+
+
+def test_labels_of_any_kind_only_say_which_samples_are_alike(tmp_path: Path) -> None:
+    file = tmp_path / "t.jsonl"
+    labels = ["cat", "cat", None, "dog", [1, 2], "cat"]
+    rows = [{"text": f"text {k}", "label": label} for k, label in enumerate(labels)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert sorted(read_raw(file, TEXTS)) == [f"text {k}" for k in range(6)]
+    assert {text[-1] for text in read_raw(file, TEXTS)[:4]} == {"0", "2", "3", "4"}
+    (tmp_path / "p").mkdir()
+    for name in "abcd":
+        (tmp_path / "p" / f"{name}.png").write_bytes(name.encode())
+    (tmp_path / "p" / "labels.csv").write_text(
+        "file,label\na.png,cat\nb.png,cat\nc.png,cat\nd.png,dog\n"
+    )
+    assert set(read_raw(tmp_path / "p", TRANSFORM)[:2]) == {b"a", b"d"}
 
 
 def test_classes_take_turns_and_only_some_of_many_are_read(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from whet.core.note import Note
 from whet.data.image import ImageTransform
 from whet.data.readers.classes import ClassNames, numbered
 from whet.data.readers.decode import decode_pictures
-from whet.data.readers.labels import find_label_key, parse_label
+from whet.data.readers.labels import ReadLabel, find_label_key, label_reader
 from whet.data.readers.stream import Item, StreamReader, pool_size
 from whet.data.readers.table import csv_rows
 from whet.data.sample import Label, Reader
@@ -46,7 +46,7 @@ def open_images(
     Raises:
         SamplesError: no transform, no picture, a wrong `labels.csv`.
     """
-    files, labels, notes = list_pictures(folder, label_key, classes)
+    files, labels, notes = list_pictures(folder, label_key, label_reader(classes), classes)
     if not isinstance(transform, ImageTransform):
         raise SamplesError(
             f"{folder} holds pictures, and nothing says how to decode them.",
@@ -72,15 +72,21 @@ def open_images(
 
 
 def list_pictures(
-    folder: Path, label_key: str | None, classes: ClassNames | None = None
+    folder: Path, label_key: str | None, read_label: ReadLabel, classes: ClassNames | None = None
 ) -> Listing:
     """The names of a folder's pictures, their labels if there are any, and what to know of both.
+
+    Args:
+        folder: the folder.
+        label_key: column of its `labels.csv` that holds the labels.
+        read_label: from what stands in that column to a label.
+        classes: the network's, where it names them; for class folders.
 
     Raises:
         SamplesError: no picture, a wrong `labels.csv`, or the folder can't be listed.
     """
     try:
-        found = _list(folder, label_key, classes)
+        found = _list(folder, label_key, read_label, classes)
     except OSError as error:
         raise SamplesError(
             f"{folder} can't be listed ({error.strerror}).", "Check its permissions."
@@ -92,10 +98,12 @@ def list_pictures(
     return found
 
 
-def _list(folder: Path, label_key: str | None, known: ClassNames | None) -> Listing:
+def _list(
+    folder: Path, label_key: str | None, read_label: ReadLabel, known: ClassNames | None
+) -> Listing:
     table = folder / "labels.csv"
     if table.is_file():
-        return _from_table(folder, table, label_key, known)
+        return _from_table(folder, table, label_key, read_label)
     with os.scandir(folder) as entries:
         names = sorted(
             entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
@@ -125,9 +133,7 @@ def _pictures(folder: Path, name: str) -> list[str]:
     return [f"{name}/{file}" if name else file for file in sorted(found)]
 
 
-def _from_table(
-    folder: Path, table: Path, label_key: str | None, known: ClassNames | None
-) -> Listing:
+def _from_table(folder: Path, table: Path, label_key: str | None, read_label: ReadLabel) -> Listing:
     files: list[str] = []
     labels: list[Label] = []
     missing: list[str] = []
@@ -151,7 +157,7 @@ def _from_table(
             missing.append(name)
         files.append(name)
         if key is not None:
-            labels.append(parse_label(row[key], key, f"'{name}'", known))
+            labels.append(read_label(row[key], key, f"'{name}'"))
     if missing:
         raise SamplesError(
             f"{table} names {len(missing)} file(s) that aren't there, the first is '{missing[0]}'.",

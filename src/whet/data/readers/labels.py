@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,13 @@ from whet.errors import SamplesError
 
 __all__ = [
     "LABEL_KEYS",
+    "ReadLabel",
     "Relabelled",
     "as_label",
     "check_label",
     "find_label_key",
     "input_names",
+    "label_reader",
     "label_vector",
     "load_labels",
     "parse_label",
@@ -32,6 +34,8 @@ __all__ = [
 
 LABEL_KEYS = ("labels", "label", "y", "class_index", "scores", "score")
 _SCORES = ("scores", "score")
+# From a label as it stands in a file, its column and the sample's name.
+ReadLabel = Callable[[object, str, str], Label]
 
 
 def find_label_key(names: Iterable[str], label_key: str | None) -> str | None:
@@ -109,6 +113,22 @@ def parse_label(text: str, key: str, name: str, classes: ClassNames | None = Non
             f"{message} and no class of the network.",
             f"Write class indices (0, 1, ...) or the network's names: {classes.listed()}.",
         ) from error
+
+
+def label_reader(classes: ClassNames | None) -> ReadLabel:
+    """How labels of records and tables are read: numbers, or names of the network's classes.
+
+    Args:
+        classes: the network's, where it names them.
+    """
+
+    def read(value: object, key: str, name: str) -> Label:
+        if isinstance(value, str):
+            return parse_label(value, key, name, classes)
+        label = as_label(value, name)
+        return float(label) if key in _SCORES else label
+
+    return read
 
 
 def label_vector(

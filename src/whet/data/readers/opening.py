@@ -14,7 +14,7 @@ from whet.data.readers.classes import ClassNames
 from whet.data.readers.images import open_images
 from whet.data.readers.labels import Relabelled, load_labels
 from whet.data.readers.python import open_iterable
-from whet.data.readers.text import Pairs, open_text
+from whet.data.readers.text import open_text
 from whet.data.sample import Label, Reader
 from whet.data.transform import Transform
 from whet.data.userfile import USER_ERRORS, is_reference, load_function, raised
@@ -34,7 +34,6 @@ def open_samples(
     transform: Transform | None = None,
     label_key: str | None = None,
     text_keys: tuple[str, ...] | None = None,
-    pairs: Pairs = "auto",
     expect: tuple[TensorSpec, ...] | None = None,
     label_offset: int = 0,
     class_names: Sequence[str] = (),
@@ -52,8 +51,6 @@ def open_samples(
             where it isn't one of the usual names (``labels``, ``label``, ``y``,
             ``class_index``, ``score``); ``""`` says that there are none.
         text_keys: the one or two columns that hold text.
-        pairs: encode two texts ``"apart"`` (two rows), ``"joined"`` (one row),
-            or as their labels suggest.
         expect: the network's inputs where they are known; arrays are then
             checked against them, and cast or renamed where that loses nothing.
             With a transform as well, arrays that are ready for the network are
@@ -74,7 +71,6 @@ def open_samples(
         transform=transform,
         label_key=label_key,
         text_keys=text_keys,
-        pairs=pairs,
         expect=expect,
         classes=ClassNames.of(class_names, label_offset) if named else None,
     )
@@ -89,16 +85,14 @@ def _open(
     transform: Transform | None,
     label_key: str | None,
     text_keys: tuple[str, ...] | None,
-    pairs: Pairs,
     expect: tuple[TensorSpec, ...] | None,
     classes: ClassNames | None,
 ) -> Reader:
-    apart = None if pairs == "auto" else pairs == "apart"
     if isinstance(source, str | Path):
         if not isinstance(source, Path) and is_reference(source) and not Path(source).exists():
             function, name = load_function(source), source
             return _from_python(
-                function, name, transform=transform, label_key=label_key, expect=expect, apart=apart
+                function, name, transform=transform, label_key=label_key, expect=expect
             )
         path, prefix = _with_prefix(source)
         if prefix or path.suffix.lower() == ".npz":
@@ -113,7 +107,6 @@ def _open(
                 transform=transform,
                 label_key=label_key,
                 text_keys=text_keys,
-                pairs=pairs,
                 classes=classes,
             )
         raise SamplesError(f"{path} is of no kind that can be read.", _KINDS)
@@ -123,7 +116,6 @@ def _open(
         transform=transform,
         label_key=label_key,
         expect=expect,
-        apart=apart,
     )
 
 
@@ -153,7 +145,6 @@ def _from_python(
     transform: Transform | None,
     label_key: str | None,
     expect: tuple[TensorSpec, ...] | None,
-    apart: bool | None,
 ) -> Reader:
     value, make = _called(given, source) if callable(given) else (given, None)
     arrays = _as_arrays(value)
@@ -172,7 +163,6 @@ def _from_python(
         transform=transform,
         label_key=label_key,
         expect=expect,
-        apart=apart,
     )
 
 

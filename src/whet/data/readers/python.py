@@ -15,6 +15,7 @@ from whet.core.spec import TensorSpec
 from whet.data.image import ImageTransform
 from whet.data.readers.decode import Adapter, decode_arrays, decode_pictures
 from whet.data.readers.elements import Rule, items_of
+from whet.data.readers.pairing import settled
 from whet.data.readers.stream import Damaged, Item, StreamReader, pool_size
 from whet.data.readers.text import encode_texts
 from whet.data.sample import Reader, Sample
@@ -33,16 +34,15 @@ def open_iterable(
     transform: Transform | None,
     label_key: str | None,
     expect: tuple[TensorSpec, ...] | None,
-    apart: bool | None = None,
 ) -> Reader:
     """Samples or batches from Python, of unknown number.
 
     ``make`` gives the iterable and is called once a reading; an iterator that
-    was used up can't be read again. ``apart`` encodes pairs of texts as two
-    rows, ``None`` decides by the label; the rest as in `open_samples`.
+    was used up can't be read again. The rest as in `open_samples`.
 
     Raises:
-        SamplesError: nothing comes, or the first element can't be understood.
+        SamplesError: nothing comes, the first element can't be understood, or it is a pair of
+            texts and nothing says how pairs are encoded.
     """
     elements = _Elements(make, source)
     if expect is not None and _is_ready(elements.first(), expect):
@@ -51,7 +51,11 @@ def open_iterable(
     first = next(iter(items_of([elements.first()], rule)), None)
     if first is None:
         raise SamplesError(f"The first batch of {source} is empty.", "Give at least one sample.")
-    inputs, decode, rows, notes = _decoder(first, transform, expect, source, apart)
+    notes: tuple[Note, ...] = ()
+    if isinstance(transform, TextTransform):
+        pair = isinstance(first.payload, tuple) and len(first.payload) == 2
+        transform, notes = settled(transform, 2 if pair else 1, first.label, source)
+    inputs, decode, rows, adapted = _decoder(first, transform, expect, source)
 
     def items(_: NDArray[np.int64] | None) -> Iterator[Item]:
         yield from items_of(elements.read(), rule)
@@ -65,7 +69,7 @@ def open_iterable(
         items=items,
         decode=decode,
         rows_per_sample=rows,
-        notes=notes,
+        notes=notes + adapted,
         chunk=1 if transform is None else 8,
         workers=0 if transform is None else pool_size(),
     )
@@ -140,7 +144,6 @@ def _decoder(
     transform: Transform | None,
     expect: tuple[TensorSpec, ...] | None,
     source: str,
-    apart: bool | None,
 ) -> tuple[
     tuple[TensorSpec, ...],
     Callable[[Sequence[Item]], list[Sample | Damaged]],
@@ -151,7 +154,7 @@ def _decoder(
     if isinstance(transform, TextTransform):
         encoder = transform.encoder()
         pair = isinstance(first.payload, tuple) and len(first.payload) == 2
-        two = pair and (apart if apart is not None else not isinstance(first.label, int))
+        two = pair and transform.pairs == "apart"
         return (
             transform.specs(),
             lambda chunk: encode_texts(chunk, encoder, apart=two),

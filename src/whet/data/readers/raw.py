@@ -2,7 +2,8 @@
 
 What is read is what `whet.data.readers.open_samples` reads for the same transform, with the same
 columns: a folder of pictures with or without class folders or a `labels.csv`, texts in `.jsonl`
-or `.csv`. One picture and plain text with one text a line are taken too.
+or `.csv`. One picture and plain text with one text a line are taken too. Labels say only which
+samples are alike, so that they may be anything: words, and of a network that names no classes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from whet.data.image import ImageTransform
 from whet.data.readers.images import SUFFIXES, list_pictures
+from whet.data.readers.labels import ReadLabel, label_reader
 from whet.data.readers.stream import Item
 from whet.data.readers.table import text_lines
 from whet.data.readers.text import TextFile, picked
@@ -41,11 +43,11 @@ class RawSource:
     Attributes:
         items: of all samples or of those at ascending indices. The payload is the path of a
             picture, or a tuple of one or two texts.
-        apart: whether two texts are two rows.
+        texts: in a sample; 0 for pictures.
     """
 
     items: Callable[[NDArray[np.int64] | None], Iterator[Item]]
-    apart: bool = False
+    texts: int = 0
 
 
 def open_raw(
@@ -71,8 +73,8 @@ def open_raw(
         raise SamplesError(f"There is no file or folder {where}.", "Check the path.")
     suffix = where.suffix.lower()
     if not isinstance(transform, ImageTransform) and suffix in _RECORDS and where.is_file():
-        texts = TextFile.open(where, label_key=label_key, text_keys=text_keys)
-        return RawSource(texts.items, texts.apart)
+        texts = TextFile.open(where, label_key=label_key, text_keys=text_keys, read_label=_alike())
+        return RawSource(texts.items, len(texts.keys))
     if text_keys is not None:
         raise OptionError(f"{where} has no columns of text.", "Leave the text keys out.")
     if isinstance(transform, ImageTransform):
@@ -84,7 +86,21 @@ def open_raw(
         )
     if label_key is not None:
         raise OptionError(f"{where} has no column of labels.", "Leave the label key out.")
-    return RawSource(lambda chosen: picked(_lines(where), chosen))
+    return RawSource(lambda chosen: picked(_lines(where), chosen), 1)
+
+
+def _alike() -> ReadLabel:
+    """Numbers for labels: their own if they are numbers, else one for each different label."""
+    read = label_reader(None)
+    others: dict[str, int] = {}
+
+    def number(value: object, key: str, name: str) -> Label:
+        try:
+            return read(value, key, name)
+        except SamplesError:  # no label for a search, which reads what it means
+            return others.setdefault(repr(value), -2 - len(others))
+
+    return number
 
 
 def spread(labels: Sequence[Label | None], most: int) -> list[int]:
@@ -114,7 +130,7 @@ def _evenly(things: Sequence[T], most: int) -> list[T]:
 
 def _pictures(where: Path, label_key: str | None) -> RawSource:
     if where.is_dir():
-        files, labels, _ = list_pictures(where, label_key)
+        files, labels, _ = list_pictures(where, label_key, _alike())
     elif where.suffix.lower() in SUFFIXES:
         where, files, labels = where.parent, [where.name], None
     else:

@@ -1,8 +1,8 @@
 """Texts in `.jsonl` or `.csv`: one text a record, or two.
 
 Two texts are encoded *apart* (two rows a sample, for sentence encoders whose
-embeddings are compared) or *joined* (one row, for classifiers of pairs). Left
-to decide itself, the reader joins them when the labels are class indices.
+embeddings are compared) or *joined* (one row, for classifiers of pairs); see
+`whet.data.readers.pairing`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeVar, final
+from typing import TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whet.core.note import Note
 from whet.data.readers.classes import ClassNames
-from whet.data.readers.labels import as_label, find_label_key, parse_label
+from whet.data.readers.labels import ReadLabel, find_label_key, label_reader
+from whet.data.readers.pairing import settled
 from whet.data.readers.stream import Damaged, Item, StreamReader
 from whet.data.readers.table import Record, count_records, records
 from whet.data.sample import Label, Reader, Sample
@@ -26,11 +26,9 @@ from whet.data.text import TextEncoder, TextTransform
 from whet.data.transform import Transform
 from whet.errors import SamplesError
 
-__all__ = ["Pairs", "TextFile", "encode_texts", "open_text", "picked"]
+__all__ = ["TextFile", "encode_texts", "open_text", "picked"]
 
 T = TypeVar("T")
-
-Pairs = Literal["auto", "apart", "joined"]
 
 _TEXT_KEYS = (("text",), ("sentence1", "sentence2"), ("sentence",), ("text1", "text2"))
 
@@ -44,15 +42,15 @@ class TextFile:
         path: of the `.jsonl` or `.csv` file.
         keys: the one or two columns that hold the text.
         label_key: the column that holds the labels, if any.
-        apart: whether two texts of a record are two rows.
-        classes: the network's own names of its classes, which words as labels are looked up in.
+        first_label: of the first record.
+        read_label: from what stands in that column to a label.
     """
 
     path: Path
     keys: tuple[str, ...]
     label_key: str | None
-    apart: bool
-    classes: ClassNames | None = None
+    first_label: Label | None
+    read_label: ReadLabel
 
     @staticmethod
     def open(
@@ -60,8 +58,7 @@ class TextFile:
         *,
         label_key: str | None,
         text_keys: tuple[str, ...] | None,
-        pairs: Pairs = "auto",
-        classes: ClassNames | None = None,
+        read_label: ReadLabel,
     ) -> TextFile:
         """Find the columns by the first record.
 
@@ -73,11 +70,8 @@ class TextFile:
             raise SamplesError(f"{path} holds no samples.", "Give at least one record.")
         texts = _find_text_keys(first, text_keys, path)
         key = find_label_key((name for name in first if name not in texts), label_key)
-        whole = key is not None and isinstance(
-            _label(first[key], key, "the first record", classes), int
-        )
-        apart = len(texts) == 2 and (pairs == "apart" or (pairs == "auto" and not whole))
-        return TextFile(path, texts, key, apart, classes)
+        label = None if key is None else read_label(first[key], key, "the first record")
+        return TextFile(path, texts, key, label, read_label)
 
     def items(self, chosen: NDArray[np.int64] | None = None) -> Iterator[Item]:
         """The texts of each record as a tuple, with its label; those at ascending indices.
@@ -88,9 +82,7 @@ class TextFile:
         key = self.label_key
         for number, record in picked(records(self.path), chosen):
             name = f"line {number} of {self.path.name}"
-            label = (
-                None if key is None else _label(_field(record, key, name), key, name, self.classes)
-            )
+            label = None if key is None else self.read_label(_field(record, key, name), key, name)
             yield Item(name, tuple(_text(record, text, name) for text in self.keys), label)
 
 
@@ -100,13 +92,13 @@ def open_text(
     transform: Transform | None,
     label_key: str | None,
     text_keys: tuple[str, ...] | None,
-    pairs: Pairs = "auto",
     classes: ClassNames | None = None,
 ) -> Reader:
     """Texts of a file, tokenised ahead.
 
     Raises:
-        SamplesError: no text transform, wrong columns, a broken line (with its number).
+        SamplesError: no text transform, wrong columns, a broken line (with its number), pairs
+            and nothing that says how they are encoded.
     """
     if not isinstance(transform, TextTransform):
         raise SamplesError(
@@ -115,8 +107,10 @@ def open_text(
             " the file of that name that is missing in it.",
         )
     texts = TextFile.open(
-        path, label_key=label_key, text_keys=text_keys, pairs=pairs, classes=classes
+        path, label_key=label_key, text_keys=text_keys, read_label=label_reader(classes)
     )
+    transform, notes = settled(transform, len(texts.keys), texts.first_label, str(path))
+    apart = len(texts.keys) == 2 and transform.pairs == "apart"
     encoder = transform.encoder()
     return StreamReader(
         source=str(path),
@@ -125,9 +119,9 @@ def open_text(
         labelled=texts.label_key is not None,
         count=count_records(path),
         items=texts.items,
-        decode=lambda chunk: encode_texts(chunk, encoder, apart=texts.apart),
-        rows_per_sample=2 if texts.apart else 1,
-        notes=_pair_notes(path, texts.keys, pairs, apart=texts.apart),
+        decode=lambda chunk: encode_texts(chunk, encoder, apart=apart),
+        rows_per_sample=2 if apart else 1,
+        notes=notes,
         chunk=128,
         workers=1,  # the tokeniser has threads of its own
     )
@@ -213,23 +207,3 @@ def _text(record: Record, key: str, name: str) -> str:
             f"'{key}' in {name} is a {type(value).__name__}, not a text.", "Write it as a string."
         )
     return value
-
-
-def _label(value: object, key: str, name: str, classes: ClassNames | None) -> Label:
-    if isinstance(value, str):
-        return parse_label(value, key, name, classes)
-    label = as_label(value, name)
-    return float(label) if key in ("score", "scores") else label
-
-
-def _pair_notes(
-    path: Path, texts: tuple[str, ...], pairs: Pairs, *, apart: bool
-) -> tuple[Note, ...]:
-    if len(texts) == 1 or pairs != "auto":
-        return ()
-    how = (
-        "apart, two rows a sample"
-        if apart
-        else "joined, one row a sample, because the labels are classes"
-    )
-    return (Note(str(path), f"Pairs of texts are encoded {how}; set `pairs` to choose."),)

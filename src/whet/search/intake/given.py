@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from whet.data.text import Pairs
 from whet.data.transform import Transform
 from whet.measure.custom import UserFunction
 
@@ -21,6 +22,7 @@ class Given:
     Attributes:
         network: a path (see `whet.optimize.intake`) or a live module.
         samples: see `whet.data.readers.open_samples`.
+        pairs: how two texts of a sample become rows; by default as the network is used.
         most: samples read at most; a larger set is drawn from, seeded.
         metric: a live function; the contract holds its name.
     """
@@ -32,6 +34,7 @@ class Given:
     labels: Any = None
     label_key: str | None = None
     text_keys: tuple[str, ...] | None = None
+    pairs: Pairs | None = None
     label_offset: int = 0
     most: int = 20_000
     seed: int = 0

@@ -14,12 +14,18 @@ from whet.data.readers import open_samples
 from whet.data.sample import Reader
 from whet.data.split import split
 from whet.data.store import SampleStore
-from whet.data.transform import ImageTransform, Transform
+from whet.data.text import Pairs
+from whet.data.transform import ImageTransform, TextTransform, Transform
+from whet.errors import OptionError
 from whet.search.intake.given import Given
 from whet.search.ledger.workspace import Workspace
 from whet.search.workers.jobs import Described
 
 __all__ = ["Parts", "expected", "parts_of", "reader_of", "transform_of"]
+
+
+# A classifier's classes are of both texts together; an encoder's embeddings are of one.
+_PAIRS: dict[str, Pairs] = {"classifier": "join", "encoder": "apart"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,14 @@ class Parts:
 
 
 def transform_of(given: Given, described: Described | None) -> Transform | None:
-    """How samples become inputs: as the user said, else as the network's directory does."""
+    """How samples become inputs: as the user said, else as the network's directory does.
+
+    Raises:
+        OptionError: something is said of pairs of texts, and samples are no texts.
+    """
     hint = described.transform if described is not None else None
-    return _named(given.transform if given.transform is not None else hint, described)
+    transform = _named(given.transform if given.transform is not None else hint, described)
+    return _paired(transform, given.pairs, described)
 
 
 def reader_of(given: Given, described: Described | None) -> Reader:
@@ -64,6 +75,22 @@ def _named(transform: Transform | None, described: Described | None) -> Transfor
     if len(names) != 1:
         return transform
     return msgspec.structs.replace(transform, input=names[0])
+
+
+def _paired(
+    transform: Transform | None, asked: Pairs | None, described: Described | None
+) -> Transform | None:
+    """A text transform that takes pairs as the user said, else as the network's task wants them."""
+    if not isinstance(transform, TextTransform):
+        if asked is not None:
+            raise OptionError(
+                f"Pairs of texts are asked for ('{asked}'), and no texts are encoded here.",
+                "Leave --pairs out, or give the network's --tokenizer.",
+            )
+        return transform
+    task = described.task if described is not None else None
+    by_task = _PAIRS.get(task) if task is not None else None
+    return msgspec.structs.replace(transform, pairs=asked or transform.pairs or by_task)
 
 
 def expected(
