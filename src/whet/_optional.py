@@ -10,11 +10,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterable
 from types import ModuleType
 
 from whet.errors import MissingExtraError
 
-__all__ = ["installed", "require"]
+__all__ = ["installed", "need_installed", "require"]
 
 # Top-level package -> the extra of whet that brings it.
 _EXTRAS = {
@@ -42,6 +43,26 @@ _REPORTS_HOME = {"openvino": "openvino_telemetry", "nncf": "openvino_telemetry"}
 def installed(package: str) -> bool:
     """Whether a top-level package can be imported, without importing it."""
     return importlib.util.find_spec(package) is not None
+
+
+def need_installed(packages: Iterable[str], job: str, extra: str) -> None:
+    """Refuse a job whose packages aren't there, before it blames something else.
+
+    Args:
+        packages: top-level packages.
+        job: what needs them, as the start of a sentence.
+        extra: of whet, which brings all of them.
+
+    Raises:
+        MissingExtraError: names those that are missing.
+    """
+    missing = [package for package in packages if not installed(package)]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise MissingExtraError(
+            f"{job} needs {', '.join(missing)}, which {verb} not installed.",
+            f"Install what it needs with: pip install 'whet[{extra}]'",
+        )
 
 
 def require(module: str, why: str) -> ModuleType:

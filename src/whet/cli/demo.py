@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whet._optional import installed
+from whet._optional import need_installed
 from whet.cli import options
 from whet.cli.closing import table
 from whet.cli.console import Console
@@ -26,7 +26,7 @@ from whet.cli.optimize import report_outcome
 from whet.cli.ports import Api, GetApi, Outcome, Verbs
 from whet.cli.watch import watch
 from whet.core.contract import Contract, Drop
-from whet.errors import MissingExtraError, StorageError, WhetError
+from whet.errors import StorageError, WhetError
 from whet.search.events import Event
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def run(
     where = Path(args.out)
     budget_s = options.parse_seconds("--budget", args.budget)
     console.quiet = args.quiet
-    _need_packages()
+    need_installed(_NEEDS, "The demo", "demo")
     _copy_files(where)
     console.tell("Training a small network on handwritten digits ...")
     console.tell(f"  {(train if train is not None else _train)(where)}")
@@ -114,17 +114,6 @@ def _optimize(
         )
 
     return watch(console, network, job)
-
-
-def _need_packages() -> None:
-    missing = [name for name in _NEEDS if not installed(name)]
-    if missing:
-        raise MissingExtraError(
-            f"The demo needs {', '.join(missing)}, which is not installed."
-            if len(missing) == 1
-            else f"The demo needs {', '.join(missing)}, which are not installed.",
-            "Install what it needs with: pip install 'whet[demo]'",
-        )
 
 
 def _copy_files(where: Path) -> None:

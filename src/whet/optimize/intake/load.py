@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whet._optional import need_installed
 from whet.errors import NetworkError
 from whet.optimize.intake.factory import factory_parts, is_factory, load_factory
 from whet.optimize.intake.huggingface import load_directory
@@ -18,7 +19,7 @@ from whet.optimize.intake.weights import need_weights
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["load_network", "need_files"]
+__all__ = ["load_network", "need_files", "need_packages"]
 
 _KINDS = (
     "'file.py:factory', a .pt2 program, an .onnx file, a Hugging Face model directory"
@@ -51,6 +52,21 @@ def load_network(
     if path.is_dir():
         return load_directory(path)
     return load_onnx(path) if path.suffix.lower() == ".onnx" else load_program(path)
+
+
+def need_packages(source: str | Path | torch.nn.Module) -> None:
+    """Refuse an optimisation where only what runs a bundle is installed.
+
+    Whatever is loaded without these fails on its own imports, and would be blamed for it.
+
+    Args:
+        source: see `load_network`.
+
+    Raises:
+        MissingExtraError: names the packages.
+    """
+    graph = isinstance(source, str | Path) and Path(source).suffix.lower() == ".onnx"
+    need_installed(("onnx",) if graph else ("torch", "onnx"), "An optimisation", "optimize")
 
 
 def need_files(source: str | Path | torch.nn.Module, weights: str | Path | None = None) -> None:

@@ -13,7 +13,7 @@ from whet.core.places import cache_home
 from whet.errors import InputError, OptionError, WhetError
 from whet.measure.cgroup import allowed_cores
 from whet.measure.custom import load_metric
-from whet.optimize.intake.load import need_files
+from whet.optimize.intake.load import need_files, need_packages
 from whet.search.intake.given import Given
 from whet.search.ledger.file import check_ledger
 from whet.search.workers.host import chosen_runtimes
@@ -29,7 +29,7 @@ _MOST_SEED = (1 << 31) - 1  # generators take 32 bits, and some get the next num
 
 
 def refuse_early(given: Given, contract: Contract, ledger: Path | None, out: Path | None) -> None:
-    """Check clauses, metric, files, runtimes, the ledger, and where things are to be written.
+    """Check packages, clauses, metric, files, runtimes, the ledger, and where things are to be written.
 
     Args:
         given: what the user gave, unread.
@@ -40,6 +40,7 @@ def refuse_early(given: Given, contract: Contract, ledger: Path | None, out: Pat
     Raises:
         WhetError: the one thing that is wrong, or an error that lists all of them.
     """
+    need_packages(given.network)
     size = max(_network_bytes(given), _LEAST_BYTES)
 
     def room() -> None:
