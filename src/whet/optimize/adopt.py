@@ -27,7 +27,7 @@ from whet.errors import (
 )
 from whet.optimize.axes import BATCH, canonical_symbols, resized
 from whet.optimize.binding import match_names
-from whet.optimize.graph.io import read_onnx, signature_of, write_onnx
+from whet.optimize.graph.io import inlined, read_onnx, signature_of, write_onnx
 from whet.optimize.graph.names import (
     drop_outputs,
     rename_symbols,
@@ -109,7 +109,7 @@ def adopt(
     graph = write_onnx(model, folder, "network")
     back = {new: old for old, new in renamed.items()}
     arrays = resized(ordered, example, _small(graph.signature))
-    _compare(network, graph, arrays, back)
+    _compare(network, graph, arrays, back, folder)
     if computes_in_half(model):
         model, graph, note = _widened(model, graph, arrays, folder)
         notes.append(note)
@@ -191,14 +191,19 @@ def _small(signature: Signature) -> dict[str, int]:
 
 
 def _compare(
-    network: Network, graph: Artifact, arrays: Arrays, original_names: dict[str, str]
+    network: Network,
+    graph: Artifact,
+    arrays: Arrays,
+    original_names: dict[str, str],
+    folder: Path,
 ) -> None:
     if network.graph is None:
         return
+    source = inlined(network.graph, folder)
     try:
         have = run_graph(graph, arrays)
         want = run_graph(
-            network.graph, {original_names.get(name, name): array for name, array in arrays.items()}
+            source, {original_names.get(name, name): array for name, array in arrays.items()}
         )
     except UnsupportedOperatorError as error:
         raise ExportError(
@@ -210,6 +215,9 @@ def _compare(
             f"'{network.name}' can't be run on samples such as {given}: {error.message}",
             "Check that the arrays have the sizes that the network was trained on.",
         ) from error
+    finally:
+        for file in source.files() if source is not network.graph else ():
+            file.unlink(missing_ok=True)
     difference = largest_difference(want, have)
     if not difference <= _TOLERANCE:
         raise ExportError(

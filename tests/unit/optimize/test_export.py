@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from whet.core.artifact import Format
+from whet.core.artifact import Artifact, Format
 from whet.core.spec import Arrays, TensorSpec
-from whet.errors import ExportError, NetworkError, SamplesError
+from whet.errors import EngineError, ExportError, NetworkError, SamplesError
 from whet.optimize.export import Exported, export
 from whet.optimize.graph.io import read_onnx, signature_of
 from whet.optimize.graph.runs import run_graph
@@ -251,6 +251,26 @@ def test_an_onnx_file_gets_canonical_axes_and_keeps_its_opset(tmp_path: Path) ->
     assert model.opset_import[0].version == 17
     assert model.ir_version == 8
     assert exported.notes == ()
+
+
+def test_a_file_of_which_every_tensor_lies_outside(tmp_path: Path) -> None:
+    """ONNX Runtime can't infer a shape from a tensor in a data file, and refuses it as it is."""
+    weights = np.arange(8, dtype=np.float32).reshape(4, 2)
+    model = make_graph(
+        "g (float[n, 2, 2] x) => (float[n, m] y) { r = Reshape (x, s)\n y = MatMul (r, w) }",
+        {"s": np.array([-1, 4]), "w": weights},
+    )
+    file = tmp_path / "g.onnx"
+    outside = {"save_as_external_data": True, "location": "g.bin", "size_threshold": 0}
+    onnx.save(model, str(file), **outside)
+    with pytest.raises(EngineError, match="external"):
+        run_graph(Artifact(str(file), Format.ONNX, signature_of(model)), {"x": np.zeros((1, 2, 2))})
+    given = (TensorSpec("x", "float32", ("batch", 2, 2)),)
+    x = np.random.default_rng(0).random((3, 2, 2), np.float32)
+    exported = export(load_network(file), given, {"x": x}, tmp_path / "out")
+    assert run_graph(exported.graph, {"x": x})["y"] == pytest.approx(x.reshape(3, 4) @ weights)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["network.onnx"]
+    assert sorted(path.name for path in tmp_path.glob("g.*")) == ["g.bin", "g.onnx"]
 
 
 def test_an_old_opset_is_converted(tmp_path: Path) -> None:

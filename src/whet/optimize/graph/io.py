@@ -8,6 +8,7 @@ run that is cut off leaves no half a graph behind.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INLINE_LIMIT",
+    "inlined",
     "need_onnx",
     "read_onnx",
     "signature_of",
@@ -32,6 +34,7 @@ __all__ = [
 
 # Leaves room below protobuf's 2 GiB for everything that isn't a weight.
 INLINE_LIMIT = 1_900_000_000
+_FEW_ELEMENTS = 64  # more than a shape, axes or pads have
 
 
 def need_onnx(model: Artifact, step: str) -> None:
@@ -110,6 +113,38 @@ def write_onnx(
             "Free some space or name another folder.",
         ) from error
     return Artifact(str(path), Format.ONNX, signature or signature_of(model), sidecars)
+
+
+def inlined(graph: Artifact, folder: Path) -> Artifact:
+    """A graph that can be opened, whatever lies in its data files.
+
+    ONNX Runtime infers shapes before it reads data files, and fails where a small tensor that
+    shapes depend on lies in one. Such a graph is copied with its small tensors inside.
+
+    Args:
+        graph: an ONNX file.
+        folder: for the copy.
+
+    Returns:
+        The copy, or the graph where it needs none.
+
+    Raises:
+        NetworkError: it can't be read.
+        StorageError: the folder can't be written.
+    """
+    if not graph.sidecars:
+        return graph
+    onnx = require("onnx", "read a graph")
+    bare = onnx.load(str(graph.file), load_external_data=False)
+    small = any(
+        tensor.data_location == onnx.TensorProto.EXTERNAL and _elements(tensor) <= _FEW_ELEMENTS
+        for tensor in bare.graph.initializer
+    )
+    return write_onnx(read_onnx(graph), folder, "inlined", graph.signature) if small else graph
+
+
+def _elements(tensor: onnx.TensorProto) -> int:
+    return math.prod(tensor.dims)
 
 
 def weight_bytes(model: onnx.ModelProto) -> int:
