@@ -95,7 +95,11 @@ def _optimize(
     given = ["whet", "optimize", network, "--weights", weights, "--samples", samples]
     wanted = ["--max-drop", "1pt", "--metric", "top1", "--runtimes", ",".join(_RUNTIMES)]
     command = shlex.join(
-        [*map(str, given), *wanted, "--seed", str(args.seed), "--out", str(bundle)]
+        [
+            *map(str, given),
+            *wanted,
+            *("--budget", args.budget, "--seed", str(args.seed), "--out", str(bundle)),
+        ]
     )
 
     def job(listener: Callable[[Event], None], cancel: threading.Event) -> Outcome:

@@ -141,7 +141,8 @@ def render_samples(facts: Facts) -> Html:
         el("ul", *names, class_="legend"),
         el(
             "p",
-            "The three parts are disjoint. Certify was read once, after the choice.",
+            "The three parts are disjoint. Certify was read at the end, once for each finalist and"
+            " each untouched engine in question; the search before saw nothing of it.",
             class_="note",
         ),
         _notes(samples.notes),

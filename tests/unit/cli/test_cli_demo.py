@@ -47,6 +47,7 @@ def test_the_demo_does_what_a_user_would(tmp_path: Path) -> None:
     assert options["budget_s"] == 60.0
     assert options["command"].startswith("whet optimize ")
     assert "--max-drop 1pt" in options["command"]
+    assert "--budget 60s" in options["command"]
     assert bundle[0] == where / "digits.whet"
     assert (where / "digits_net.py").read_text().count("def build") == 1
     assert "top-1 99.0%" in err

@@ -290,6 +290,12 @@ def test_a_frontier_line_is_drawn_from_one_candidate_on(make: Callable[[], Evide
     assert render(make()).count('class="front"') == 2, "wide and narrow"
 
 
+def test_the_page_says_that_the_choice_is_among_those_that_were_certified() -> None:
+    text = Reader(render(MOODS[next(iter(MOODS))](), BUNDLE)).text
+    assert "Certify was read at the end, once for each finalist" in text
+    assert "after the choice" not in text
+
+
 def test_without_labels_the_samples_name_the_metric() -> None:
     page = render(factory.relative_cosine())
     assert "own answers are the measure, by cosine to the original" in page
