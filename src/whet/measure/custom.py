@@ -2,10 +2,17 @@
 
 From Python it may also be a live function. Judging is done in the user's own process, so that
 it is called as it is; nothing of it is written down but its name.
+
+Each call has a time limit, a tenth of the search's budget: one that never returns would hold
+up all that comes after it, and Python has no other way to go on without a function than to
+leave it behind in a thread of its own.
 """
 
 from __future__ import annotations
 
+import contextvars
+import ctypes
+import threading
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -15,7 +22,18 @@ from numpy.typing import NDArray
 from whet.data.userfile import USER_ERRORS, load_function, raised
 from whet.errors import OptionError, SamplesError
 
-__all__ = ["UserFunction", "UserMetric", "guarded", "load_metric"]
+__all__ = [
+    "UserFunction",
+    "UserMetric",
+    "guarded",
+    "load_metric",
+    "metric_limit_s",
+    "own_metric",
+]
+
+_LIMIT_S = 600.0  # of one call where there is no budget
+_LEAST_S = 10.0
+_OF_BUDGET = 0.1
 
 Outputs = Mapping[str, NDArray[np.generic]]
 UserFunction = Callable[[Outputs, NDArray[np.generic] | None, Outputs], object]
@@ -27,7 +45,34 @@ is scored too, by giving its outputs twice.
 """
 
 
-def load_metric(spec: str) -> UserMetric:
+def metric_limit_s(budget_s: float | None) -> float:
+    """How long one call may take, in seconds; pure.
+
+    Args:
+        budget_s: of the whole search; ``None`` for no limit.
+    """
+    return _LIMIT_S if budget_s is None else max(_LEAST_S, _OF_BUDGET * budget_s)
+
+
+def own_metric(
+    metric: str, function: UserFunction | None, limit_s: float = _LIMIT_S
+) -> UserMetric | None:
+    """The user's own metric, ready to be called; ``None`` where it is one of whet's.
+
+    Args:
+        metric: as the contract names it.
+        function: the user's live function, where ``metric`` is only its name.
+        limit_s: of each call.
+
+    Raises:
+        OptionError: see `load_metric`.
+    """
+    if function is not None:
+        return guarded(metric, function, limit_s)
+    return load_metric(metric, limit_s) if ":" in metric else None
+
+
+def load_metric(spec: str, limit_s: float = _LIMIT_S) -> UserMetric:
     """Load ``file.py:function`` and guard what it returns.
 
     Raises:
@@ -39,22 +84,29 @@ def load_metric(spec: str) -> UserMetric:
         raise OptionError(
             f"The metric '{spec}' can't be loaded. {error.message}", error.remedy
         ) from error
-    return guarded(spec, cast("UserFunction", function))
+    return guarded(spec, cast("UserFunction", function), limit_s)
 
 
-def guarded(spec: str, function: UserFunction) -> UserMetric:
-    """A function whose results are checked; what it raises is told with its name.
+def guarded(spec: str, function: UserFunction, limit_s: float = _LIMIT_S) -> UserMetric:
+    """A function whose results are checked; what it raises, or that it hangs, is told by name.
 
     Args:
         spec: what to call it.
         function: the user's.
+        limit_s: of each call.
     """
 
     def score(
         outputs: Outputs, labels: NDArray[np.generic] | None, reference_outputs: Outputs
     ) -> float | NDArray[np.float64]:
         try:
-            result = np.asarray(function(outputs, labels, reference_outputs), dtype=np.float64)
+            found = _within(limit_s, lambda: function(outputs, labels, reference_outputs))
+            result = np.asarray(found, dtype=np.float64)
+        except _LateError as error:
+            raise OptionError(
+                f"The metric '{spec}' had not returned after {limit_s:.3g} s.",
+                "Make it faster, or give a longer budget: one call may take a tenth of it.",
+            ) from error
         except USER_ERRORS as error:
             raise OptionError(
                 f"The metric '{spec}' {raised(error)}.",
@@ -69,3 +121,36 @@ def guarded(spec: str, function: UserFunction) -> UserMetric:
         return result if result.ndim == 1 else float(result)
 
     return score
+
+
+class _LateError(Exception):
+    """A call that took too long."""
+
+
+def _within(limit_s: float, call: Callable[[], object]) -> object:
+    """What a call returns or raises; it is given up after a while.
+
+    Raises:
+        _LateError: it hadn't returned by then. It is asked to end, which code that waits inside
+            another library may not notice before it returns.
+    """
+    found: list[object] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(call())
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller
+            raised.append(error)
+
+    context = contextvars.copy_context()  # numpy's handling of errors is in it
+    thread = threading.Thread(target=context.run, args=(run,), name="whet-metric", daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    if thread.is_alive():
+        ended = ctypes.py_object(SystemExit)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ended)
+        raise _LateError
+    if raised:
+        raise raised[0]
+    return found[0]

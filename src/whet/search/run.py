@@ -19,6 +19,7 @@ from whet.core.scope import TRANSFORM, scope
 from whet.core.scratch import sweep
 from whet.data.transform import ImageTransform
 from whet.measure.cgroup import allowed_cores
+from whet.measure.custom import own_metric
 from whet.search.budget.budget import Budget
 from whet.search.budget.closing import closing_s
 from whet.search.budget.least import least_after_setup_s, too_short_notes, used_up_notes
@@ -107,7 +108,7 @@ def _searched(
 ) -> tuple[Evidence, BundleDraft]:
     """Everything after the intake."""
     budget = tell.budget
-    setup = prepare(given, contract, taken, tell.phase, stop)
+    setup = prepare(given, contract, taken, tell.phase, stop, budget.total_s)
     key = _key(setup, taken.samples)
     with Ledger.open(taken.space.ledger, key) as book:
         tell.emit(_started(setup, budget))
@@ -147,7 +148,11 @@ def _key(setup: Setup, samples: str) -> SearchInputs:
         contract=setup.contract,
         seed=setup.seed,
         metric=metric_digest(
-            setup.metric, setup.references.outputs(look), look.labels, setup.function
+            setup.metric,
+            setup.references.outputs(look),
+            look.labels,
+            own=own_metric(setup.metric, setup.function, setup.metric_s),
+            function=setup.function,
         ),
     )
 

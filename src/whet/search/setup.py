@@ -29,6 +29,7 @@ class Setup:
         look: the first few of select, which the original has answered already.
         metric: concrete, never ``"auto"``.
         function: the user's live function, where the metric is one.
+        metric_s: how long one call of the user's own metric may take.
         cores: the cores that every contender is pinned to.
         macs, parameters: of one row.
         traffic: of one row of the untouched graph.
@@ -70,3 +71,4 @@ class Setup:
     runtimes: tuple[str, ...]
     notes: tuple[Note, ...]
     function: UserFunction | None = None
+    metric_s: float = 600.0

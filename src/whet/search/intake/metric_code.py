@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.spec import Arrays
-from whet.measure.custom import UserFunction, guarded, load_metric
+from whet.measure.custom import UserFunction, UserMetric
 
 __all__ = ["metric_digest"]
 
@@ -29,6 +29,8 @@ def metric_digest(
     metric: str,
     answers: Arrays,
     labels: NDArray[np.generic] | None,
+    *,
+    own: UserMetric | None,
     function: UserFunction | None = None,
 ) -> str:
     """64 hex digits for a metric ``file.py:function``; empty for one of whet's own.
@@ -37,14 +39,14 @@ def metric_digest(
         metric: as the contract names it, never ``"auto"``.
         answers: some of the original's, by output.
         labels: of the same samples.
+        own: the user's metric, ready to be called; ``None`` for one of whet's own.
         function: the user's live function, where ``metric`` is only its name.
 
     Raises:
-        OptionError: the user's function can't be loaded, or fails.
+        OptionError: the user's function fails.
     """
-    if ":" not in metric:
+    if own is None:
         return ""
-    score = load_metric(metric) if function is None else guarded(metric, function)
     total = hashlib.sha256()
     if function is not None:
         total.update(_code(function))
@@ -54,7 +56,7 @@ def metric_digest(
         total.update(file.read_bytes())
     backwards = {name: array[::-1] for name, array in answers.items()}
     for given in (answers, backwards):
-        total.update(np.asarray(score(given, labels, answers), np.float64).tobytes())
+        total.update(np.asarray(own(given, labels, answers), np.float64).tobytes())
     return total.hexdigest()
 
 

@@ -19,7 +19,7 @@ from whet.core.note import Note
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 from whet.measure.cgroup import cores_for
-from whet.measure.custom import UserFunction, guarded
+from whet.measure.custom import UserFunction, metric_limit_s, own_metric
 from whet.measure.machine import fingerprint
 from whet.measure.metrics import logits_of, pick, resolve_metric
 from whet.measure.quality import judge
@@ -46,7 +46,12 @@ __all__ = ["prepare"]
 
 
 def prepare(
-    given: Given, contract: Contract, taken: Taken, say: Callable[[str], None], stop: Stop
+    given: Given,
+    contract: Contract,
+    taken: Taken,
+    say: Callable[[str], None],
+    stop: Stop,
+    budget_s: float | None = None,
 ) -> Setup:
     """Make everything that all trials share.
 
@@ -56,6 +61,7 @@ def prepare(
         taken: what `take_in` made of them.
         say: told what is being done.
         stop: the user's wish to end.
+        budget_s: of the whole search, of which one call of the user's own metric may take a part.
 
     Raises:
         InputError: the network, samples or contract can't be used.
@@ -74,7 +80,7 @@ def prepare(
     # A few answers tell which metric fits; the others wait until a candidate is judged.
     few = samples_to_look_at(exported.macs, parts.select.samples, parts.select.rows_per_sample)
     look = parts.select.subset(np.arange(few), space.folder / f"look-{few}.npy")
-    judges = _Judges(contract, given.metric, task)
+    judges = _Judges(contract, given.metric, task, metric_limit_s(budget_s))
     metric, scored = _metric(judges, references.outputs(look, stop.check), store, look)
     stop.check()
     original = _original(judges, references, scored, look, parts.select, stop)
@@ -114,6 +120,7 @@ def prepare(
         runtimes=_usable(runtimes, exported),
         notes=exported.notes + chosen + original,
         function=given.metric,
+        metric_s=judges.metric_s,
     )
 
 
@@ -124,6 +131,7 @@ class _Judges:
     contract: Contract
     function: UserFunction | None
     task: str | None
+    metric_s: float
 
     def scored(self, metric: str, original: Arrays, part: SampleStore) -> Quality:
         """The original against itself: its own score on a part of the samples."""
@@ -140,7 +148,7 @@ class _Judges:
             output=contract.output,
             ignore=contract.ignore_outputs,
             task=self.task,
-            own=guarded(metric, self.function) if self.function is not None else None,
+            own=own_metric(metric, self.function, self.metric_s),
         )
 
 

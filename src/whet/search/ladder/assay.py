@@ -14,7 +14,7 @@ from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 from whet.measure.clock import ClockPlan, Race, race
 from whet.measure.contender import Contender
-from whet.measure.custom import guarded
+from whet.measure.custom import own_metric
 from whet.measure.likeness import check_alike_in_form, untouched_quality
 from whet.measure.process import ContenderProcess
 from whet.measure.quality import judge
@@ -269,7 +269,7 @@ def _judged(
         ignore=ignore,
         task=setup.task,
         seed=setup.seed,
-        own=guarded(setup.metric, setup.function) if setup.function is not None else None,
+        own=own_metric(setup.metric, setup.function, setup.metric_s),
     )
     return untouched_quality(quality, original, got, ignore) if is_untouched(trial) else quality
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from whet.measure.custom import UserFunction
+from whet.measure.custom import UserFunction, guarded, load_metric, own_metric
 from whet.search.intake.metric_code import metric_digest
 
 ANSWERS = {"y": np.arange(12, dtype=np.float32).reshape(6, 2)}
@@ -15,11 +15,11 @@ LABELS = np.array([0, 1, 0, 1, 0, 1])
 
 
 def digest(file: Path) -> str:
-    return metric_digest(f"{file}:score", ANSWERS, LABELS)
+    return metric_digest(f"{file}:score", ANSWERS, LABELS, own=load_metric(f"{file}:score"))
 
 
 def test_a_metric_of_our_own_is_known_by_its_name() -> None:
-    assert metric_digest("top1", ANSWERS, LABELS) == ""
+    assert metric_digest("top1", ANSWERS, LABELS, own=own_metric("top1", None)) == ""
 
 
 def test_a_changed_body_is_another_metric(tmp_path: Path) -> None:
@@ -60,7 +60,13 @@ def test_changed_data_is_noticed_by_the_score(tmp_path: Path) -> None:
 
 def test_a_live_function_is_known_by_its_code_and_its_score() -> None:
     def known(function: UserFunction) -> str:
-        return metric_digest("notebook:score", ANSWERS, LABELS, function)
+        return metric_digest(
+            "notebook:score",
+            ANSWERS,
+            LABELS,
+            own=guarded("notebook:score", function),
+            function=function,
+        )
 
     def written(body: str) -> UserFunction:
         names: dict[str, UserFunction] = {}
