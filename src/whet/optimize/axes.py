@@ -35,8 +35,9 @@ def canonical_symbols(
 
     The leading symbols all become ``batch``; the second symbols of integer
     matrices (token ids, masks) become ``sequence``, and ``sequence_2`` and so
-    on where inputs state different ones; others keep their name, made a plain
-    word that nobody else has.
+    on where inputs state different ones and no samples of several lengths show
+    that they are always equal; others keep their name, made a plain word that
+    nobody else has.
 
     A symbol that only numbers an axis of its input (files whose author named
     none) says nothing of being different: it is the same as another one unless
@@ -74,7 +75,15 @@ def _sequences(specs: Iterable[TensorSpec], samples: Iterable[TensorSpec]) -> di
             only = re.fullmatch(re.escape(spec.name) + r"(_dynamic_axes)?_\d+", symbol)
             (numbered if only else stated).append((symbol, known.get(spec.name)))
     first = dict(reversed(stated))
-    same = {symbol: symbol for symbol, _ in stated}
+    # Samples have a symbol of their own where rows differ in length, the same one where two
+    # inputs never differ from each other (`told_apart`). One size in all rows shows nothing.
+    leader: dict[Dim | None, str] = {}
+    same = {
+        symbol: leader.setdefault(first[symbol], symbol)
+        if isinstance(first[symbol], str)
+        else symbol
+        for symbol, _ in stated
+    }
     for symbol, size in numbered:
         like = (s for s, other in first.items() if None in {size, other} or size == other)
         same[symbol] = next(like, symbol)

@@ -48,6 +48,25 @@ def test_lengths_that_a_model_states_as_different_stay_different() -> None:
     assert canonical_specs(named[::-1]) == named[::-1]  # in whatever order they come later
 
 
+def test_lengths_that_are_equal_in_all_samples_are_one_whatever_they_are_called() -> None:
+    specs = tuple(
+        TensorSpec(name, "int64", ("batch", symbol))
+        for name, symbol in (("input_ids", "seq"), ("attention_mask", "seq_1"), ("tgt", "other"))
+    )
+
+    def found(*sizes: int | str) -> list[str]:
+        samples = [
+            TensorSpec(spec.name, "int64", ("batch", size))
+            for spec, size in zip(specs, sizes, strict=True)
+        ]
+        names = canonical_symbols(specs, samples)
+        return [names[str(spec.shape[1])] for spec in specs]
+
+    assert found("length", "length", "length_2") == ["sequence", "sequence", "sequence_2"]
+    # One size in all samples doesn't show that it is one in all requests.
+    assert found(12, 12, 12) == ["sequence", "sequence_2", "sequence_3"]
+
+
 @pytest.mark.parametrize("form", ["{}_1", "{}_dynamic_axes_2"])
 def test_axes_without_a_name_are_one_unless_the_samples_differ(form: str) -> None:
     specs = tuple(
