@@ -122,11 +122,12 @@ def _apart(want: Array, have: Array) -> float:
     worst = 0.0
     for part in parts:
         a, b = want[part].astype(np.float64), have[part].astype(np.float64)
-        finite = np.isfinite(a)
-        odd_a, odd_b = (np.where(np.isfinite(x), 0.0, x) for x in (a, b))
-        if not np.array_equal(odd_a, odd_b, equal_nan=True):
-            return math.inf
-        a, b = np.where(finite, a, 0.0), np.where(finite, b, 0.0)
+        finite = np.isfinite(a), np.isfinite(b)
+        if not (finite[0].all() and finite[1].all()):
+            odd_a, odd_b = (np.where(f, 0.0, x) for f, x in zip(finite, (a, b), strict=True))
+            if not np.array_equal(odd_a, odd_b, equal_nan=True):
+                return math.inf
+            a, b = np.where(finite[0], a, 0.0), np.where(finite[0], b, 0.0)
         around = np.maximum(scales.of(part, a.shape), np.abs(a))
         worst = max(worst, float((np.abs(a - b) / around).max(initial=0.0)))
     return worst

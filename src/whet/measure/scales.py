@@ -74,30 +74,34 @@ def scales_of(output: Array, parts: Sequence[slice]) -> Scales:
     counts = np.zeros(2 * _LOWEST, np.int64)
     shares = True
     for part in parts:
-        values = output[part].astype(np.float64)
-        values = values[np.isfinite(values)]
+        values = output[part].astype(np.float64).reshape(-1)
+        finite = np.isfinite(values)
+        values = values if finite.all() else values[finite]
         shares = shares and bool(((values >= 0) & (values <= 1)).all())
-        exponents = np.frexp(np.abs(values[values != 0]))[1]
-        counts += np.bincount(exponents + _LOWEST, minlength=len(counts))
+        counts += np.bincount(np.frexp(values)[1] + _LOWEST, minlength=len(counts))
+        counts[_LOWEST] -= len(values) - np.count_nonzero(values)  # the exponent of 0 is 0
     highest = _unmasked(counts)
     counts[highest + _LOWEST + 1 :] = 0
-    axes = [k for k in range(output.ndim) if output.size >= _FEWEST * output.shape[k]]
-    largest = [np.zeros(output.shape[k]) for k in axes]
-    filled = [np.zeros(output.shape[k], np.int64) for k in axes]
-    whole = 0.0
+    # Of all rows together first: the other axes need no further look at each of them.
+    by_row, in_row = np.zeros(len(output)), np.zeros(len(output), np.int64)
+    by_place, at_place = np.zeros(output.shape[1:]), np.zeros(output.shape[1:], np.int64)
     for part in parts:
         size = np.abs(output[part].astype(np.float64))
-        size[~(np.isfinite(size) & (size < 2.0**highest))] = 0
-        whole = max(whole, float(size.max(initial=0.0)))
-        for axis, known, count in zip(axes, largest, filled, strict=True):
-            others = tuple(k for k in range(size.ndim) if k != axis)
-            rows = part if axis == 0 else slice(None)
-            known[rows] = np.maximum(known[rows], size.max(axis=others))
-            count[rows] += np.count_nonzero(size, axis=others)
-    for known, count in zip(largest, filled, strict=True):
-        known[count < _FEWEST] = whole
-    floor = max(_FLOOR * _quartile(counts), _TINY)
-    return Scales(() if shares else tuple(zip(axes, largest, strict=True)), floor, whole)
+        size[~(size < 2.0**highest)] = 0
+        rows = size.reshape(len(size), -1)
+        by_row[part], in_row[part] = rows.max(axis=1, initial=0.0), np.count_nonzero(rows, axis=1)
+        np.maximum(by_place, size.max(axis=0), out=by_place)
+        at_place += np.count_nonzero(size, axis=0)
+    whole = float(by_row.max(initial=0.0))
+    largest: list[tuple[int, Floats]] = []
+    for axis in range(output.ndim):
+        if shares or output.size < _FEWEST * output.shape[axis]:
+            continue
+        others = tuple(k for k in range(by_place.ndim) if k != axis - 1)
+        known = by_row if axis == 0 else by_place.max(axis=others)
+        count = in_row if axis == 0 else at_place.sum(axis=others)
+        largest.append((axis, np.where(count < _FEWEST, whole, known)))
+    return Scales(tuple(largest), max(_FLOOR * _quartile(counts), _TINY), whole)
 
 
 def _along(axis: int, ndim: int) -> tuple[int, ...]:

@@ -26,20 +26,24 @@ _LOOK = 64
 _SHORT_LOOK = 16
 # Eager torch does about this many on two cores in 2.5 s, as long as it takes to start.
 _LOOK_MACS = 10**11
+_LOOK_VALUES = 10**8  # 400 MB in float32; a second or two of comparing
 
 
-def samples_to_look_at(macs: int, samples: int, rows_per_sample: int) -> int:
+def samples_to_look_at(macs: int, values: int, samples: int, rows_per_sample: int) -> int:
     """Samples that the original answers before anything else: 64, fewer for a large network.
 
     They tell which metric fits, how long the original takes and whether it is any good. All
-    trials wait for them, and how fast it is isn't known yet, so its operations decide.
+    trials wait for them, and how fast it is isn't known yet, so its operations decide, and how
+    much there is to write and to compare.
 
     Args:
         macs: of one row.
+        values: that it answers for one row.
         samples: there are.
         rows_per_sample: rows that belong to one sample.
     """
-    affordable = _LOOK_MACS // max(1, macs * rows_per_sample)
+    by_macs, by_values = _LOOK_MACS // max(1, macs), _LOOK_VALUES // max(1, values)
+    affordable = min(by_macs, by_values) // rows_per_sample
     return min(samples, max(_SHORT_LOOK, min(_LOOK, affordable)))
 
 

@@ -6,6 +6,7 @@ finds them again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,9 @@ def prepare(
     say("asking the original")
     task = taken.task
     # A few answers tell which metric fits; the others wait until a candidate is judged.
-    few = samples_to_look_at(exported.macs, parts.select.samples, parts.select.rows_per_sample)
+    few = samples_to_look_at(
+        exported.macs, _values(exported), parts.select.samples, parts.select.rows_per_sample
+    )
     look = parts.select.subset(np.arange(few), space.folder / f"look-{few}.npy")
     judges = _Judges(contract, given.metric, task, metric_limit_s(budget_s))
     metric, scored = _metric(judges, references.outputs(look, stop.check), store, look)
@@ -208,6 +211,14 @@ def _with_proofs(summary: SampleSummary, scored: Quality, contract: Contract) ->
         contract.confidence,
     )
     return msgspec.structs.replace(summary, notes=summary.notes + notes)
+
+
+def _values(exported: Exported) -> int:
+    """Numbers that the network answers for one row."""
+    return sum(
+        math.prod(d if isinstance(d, int) else exported.sizes.get(d, 1) for d in spec.shape[1:])
+        for spec in exported.graph.signature.outputs
+    )
 
 
 def _usable(runtimes: tuple[str, ...], exported: Exported) -> tuple[str, ...]:

@@ -142,20 +142,22 @@ def test_a_slow_network_is_asked_for_fewer_rows(
 
 
 @pytest.mark.parametrize(
-    ("macs", "samples", "per", "looked_at"),
+    ("macs", "values", "samples", "per", "looked_at"),
     [
-        (10**6, 500, 1, 64),  # done in an instant
-        (10**6, 20, 1, 20),  # all there are
-        (4_100_000_000, 330, 1, 24),  # ResNet-50: 100 ms a row in eager torch
-        (4_100_000_000, 330, 2, 16),  # pairs take twice as long
-        (10**12, 330, 1, 16),
-        (0, 500, 1, 64),  # not counted
+        (10**6, 1000, 500, 1, 64),  # done in an instant
+        (10**6, 1000, 20, 1, 20),  # all there are
+        (4_100_000_000, 1000, 330, 1, 24),  # ResNet-50: 100 ms a row in eager torch
+        (4_100_000_000, 1000, 330, 2, 16),  # pairs take twice as long
+        (10**12, 1000, 330, 1, 16),
+        (0, 0, 500, 1, 64),  # not counted
+        (10**6, 21 * 512 * 512, 500, 1, 18),  # a class of each pixel: 22 MB a row
+        (10**6, 21 * 512 * 512, 500, 2, 16),
     ],
 )
 def test_a_large_network_is_looked_at_on_fewer_samples(
-    macs: int, samples: int, per: int, looked_at: int
+    macs: int, values: int, samples: int, per: int, looked_at: int
 ) -> None:
-    assert samples_to_look_at(macs, samples, per) == looked_at
+    assert samples_to_look_at(macs, values, samples, per) == looked_at
 
 
 @pytest.mark.parametrize("found", [second(0.5), second(0.001, broken=3)])
