@@ -182,8 +182,9 @@ def _used_up(setup: Setup, budget: Budget) -> tuple[Note, ...]:
 
 def _reserving(budget: Budget, setup: Setup) -> Budget:
     """Hold back the time that closing will take; with each trial it is known better."""
-    rows, contract = len(setup.certify), setup.contract
-    return budget.reserving(closing_s(contract, rows, setup.original_ms, (), budget.total_s))
+    rows, ms, values = len(setup.certify), setup.original_ms, setup.values
+    needed_s = closing_s(setup.contract, rows, ms, (), budget.total_s, values=values)
+    return budget.reserving(needed_s)
 
 
 def _evidence(

@@ -38,6 +38,7 @@ class Setup:
         kind: ``"cnn"``, ``"transformer"`` or ``"recurrent"``, which decides the recipes to try first.
         memory_bytes: limit of each worker.
         original_ms: what the original takes for a row.
+        values: that it answers for one.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Setup:
     references: References
     machine: Machine
     original_ms: float
+    values: int
     cores: tuple[int, ...]
     threads: int
     macs: int

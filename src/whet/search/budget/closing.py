@@ -24,6 +24,9 @@ __all__ = ["answers_s", "closing_s", "expected_row_ms", "spare_s"]
 # be before any was timed.
 _UNTOUCHED_GAIN = 2.0
 _FINALIST_GAIN = 3.0
+# Writing a value of an answer, reading it and comparing it with the original's, on one core: of
+# class scores it is nothing, of maps of pixels more than computing them.
+_COMPARE_MS = 5e-5
 
 
 def closing_s(
@@ -32,6 +35,8 @@ def closing_s(
     original_ms: float,
     trials: Iterable[Trial],
     total_s: float | None,
+    *,
+    values: int = 0,
 ) -> float:
     """Seconds that closing will take: answers to certify by, the last race, packing.
 
@@ -41,6 +46,7 @@ def closing_s(
         original_ms: what the original takes for a row.
         trials: so far; none at the start.
         total_s: the whole budget; ``None`` for no limit.
+        values: in the answer to one row.
     """
     known = list(trials)
     timed = [(is_untouched(t), ms) for t in known if (ms := row_ms(t)) is not None]
@@ -51,7 +57,8 @@ def closing_s(
     )
     proof = proof_s(contract, [contract.batch * ms for ms in rows_ms], 1 + len(rows_ms))
     start = start_s(known)
-    answers = answers_s(certify_rows, original_ms, rows_ms, start_s=start)
+    compared_ms = [ms + _COMPARE_MS * values for ms in rows_ms]
+    answers = answers_s(certify_rows, original_ms, compared_ms, start_s=start)
     return closing_reserve_s(answers, total_s, proof, start_s=start)
 
 

@@ -79,8 +79,9 @@ def prepare(
     say("asking the original")
     task = taken.task
     # A few answers tell which metric fits; the others wait until a candidate is judged.
+    values = _values(exported)
     few = samples_to_look_at(
-        exported.macs, _values(exported), parts.select.samples, parts.select.rows_per_sample
+        exported.macs, values, parts.select.samples, parts.select.rows_per_sample
     )
     look = parts.select.subset(np.arange(few), space.folder / f"look-{few}.npy")
     judges = _Judges(contract, given.metric, task, metric_limit_s(budget_s))
@@ -108,6 +109,7 @@ def prepare(
         references=references,
         machine=machine,
         original_ms=references.ms_per_row(look),
+        values=values,
         cores=cores,
         threads=threads,
         macs=exported.macs,

@@ -353,5 +353,5 @@ class Trials:
 
     def _closing_s(self) -> float:
         setup, total_s = self.setup, self.budget.total_s
-        known = self.all.values()
-        return closing_s(setup.contract, len(setup.certify), setup.original_ms, known, total_s)
+        rows, ms, known = len(setup.certify), setup.original_ms, self.all.values()
+        return closing_s(setup.contract, rows, ms, known, total_s, values=setup.values)

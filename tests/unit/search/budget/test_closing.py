@@ -82,3 +82,13 @@ def test_what_is_too_slow_for_the_limit_needs_no_proof() -> None:
     assert closing_s(impossible, 100, 50.0, known, None) == closing_s(
         FASTEST, 100, 50.0, known, None
     )
+
+
+def test_time_is_kept_for_comparing_large_answers() -> None:
+    """21 classes of 512x512 pixels: comparing 60 rows of two engines takes half a minute."""
+    known = (trial("untouched", 1.0, untouched=True, p99_ms=5.0),)
+    scores, maps = (
+        closing_s(FASTEST, 60, 50.0, known, 600.0, values=values) for values in (1000, 21 * 512**2)
+    )
+    assert scores == pytest.approx(closing_s(FASTEST, 60, 50.0, known, 600.0), abs=0.1)
+    assert 20 < maps - scores < 60

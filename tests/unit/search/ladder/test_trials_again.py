@@ -66,7 +66,7 @@ def run(ledger: Ledger, *script: WhetError | None) -> Scripted:
     budget = Budget(time.monotonic(), 600.0)
     told: list[Event] = []
     # All that attempting reads.
-    setup = SimpleNamespace(contract=Contract(), repair=(), certify=(), original_ms=1.0)
+    setup = SimpleNamespace(contract=Contract(), repair=(), certify=(), original_ms=1.0, values=10)
     found = Scripted(setup, ledger, budget, Teller(told.append, budget), Stop())
     found.script, found.measured = list(script), 0
     return found
