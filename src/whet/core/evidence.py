@@ -205,6 +205,7 @@ class Quality(_Record, frozen=True):
         unseen: share of inputs (0-1) whose damage these samples may all have missed, with
             this confidence; ``None`` where the bound counts it in.
         changes: what other samples would show, where answers are classes (`whet.measure.edge`).
+        broken: rows of the judged output that aren't finite where the original's are.
     """
 
     metric: str
@@ -226,6 +227,7 @@ class Quality(_Record, frozen=True):
     difference: float | None = None
     unseen: float | None = None
     changes: Changes | None = None
+    broken: int = 0
 
 
 class Ceilings(_Record, frozen=True):

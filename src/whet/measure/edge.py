@@ -35,7 +35,10 @@ _NEAR = 0.5  # share of the samples whose movements stand for those of answers o
 def told_changes(
     before: Array, after: Array, labels: NDArray[np.int64], k: int = 1
 ) -> Changes | None:
-    """The shares of hits lost and gained to expect of other samples; ``None`` if nothing is finite.
+    """The shares of hits lost and gained to expect of other samples; ``None`` if nothing tells.
+
+    Nothing does where no score is finite, or where shares are answers rather than scores
+    (0 and 1): they have no margins.
 
     Args:
         before: (n, classes) logits or probabilities of the original.
@@ -44,6 +47,8 @@ def told_changes(
         k: of top-k.
     """
     least = max(_least(before), _least(after)) if are_shares(before) else None
+    if least is not None and least >= 1 / before.shape[-1]:
+        return None
     return expected_changes(*(margins(scores, labels, k, least) for scores in (before, after)))
 
 

@@ -202,6 +202,7 @@ def _quality(
         classes=_classes(*scored.hits) if per_class and scored.hits else (),
         unseen=unseen,
         changes=scored.changes,
+        broken=broken,
     )
 
 

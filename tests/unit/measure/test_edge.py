@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from whet.core.contract import Drop
 from whet.core.evidence import Changes
-from whet.measure.edge import expected_changes, margins
+from whet.measure.edge import expected_changes, margins, told_changes
 from whet.measure.metrics import top_k_hits
 from whet.measure.quality import judge
 
@@ -167,3 +167,19 @@ def test_judgements_of_classes_carry_them(metric: str) -> None:
     if metric == "agreement":  # every change is a loss there
         assert quality.changes.gained == 0
         assert quality.changes.lost == pytest.approx(quality.drop, abs=0.02)
+
+
+@pytest.mark.parametrize("turned", [0.0, 0.3])
+def test_answers_that_are_no_scores_tell_nothing(turned: float) -> None:
+    """Shares of 0 and 1 have no margins: what was counted stands."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    others = np.where(rng.random(300) < turned, (labels + 1) % 3, labels)
+    hard = np.eye(3, dtype=np.float32)
+    assert told_changes(hard[labels], hard[others], labels) is None
+
+
+def test_shares_that_became_nothing_tell_nothing() -> None:
+    scores = np.exp(np.random.default_rng(0).normal(size=(300, 10)))
+    shares = scores / scores.sum(axis=1, keepdims=True)
+    assert told_changes(shares, np.zeros_like(shares), shares.argmax(axis=1)) is None

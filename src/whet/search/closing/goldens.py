@@ -115,7 +115,9 @@ def _fitting(setup: Setup, golden: SampleStore) -> SampleStore | None:
     fit = int(MAX_TENSOR_BYTES * rows // max(1, *(a.nbytes for a in arrays))) // batch * batch
     if fit >= rows:
         return golden
-    return golden.subset(np.arange(fit), setup.workdir / f"golden-{fit}.npy") if fit else None
+    # Answers are kept by this name, beside those of whole parts of other batches.
+    where = setup.workdir / f"{golden.path.name}-first-{fit}.npy"
+    return golden.subset(np.arange(fit), where) if fit else None
 
 
 def _answers(setup: Setup, trials: Trials, trial: Trial, golden: SampleStore) -> Arrays:

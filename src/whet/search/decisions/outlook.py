@@ -69,6 +69,8 @@ def outlook(quality: Quality, certify_n: int) -> Outlook:
         quality: on the select part.
         certify_n: samples of the certify part.
     """
+    if quality.broken:  # a number that isn't one fails wherever it comes
+        return Outlook(math.inf, 0.0)
     n, z = max(1, certify_n), _NORMAL.inv_cdf(quality.confidence)
     counted = quality.metric in _BALANCES or quality.changes is not None
     balance = counted and math.isfinite(quality.bound)

@@ -97,7 +97,8 @@ class Trials:
     ) -> Trial | None:
         """Try one candidate, or take it from the ledger; ``None`` where there is no time for it.
 
-        Of another search's trial the speed is taken; its quality is judged here.
+        Of another search's trial the speed is taken; its quality is judged here, as is that of
+        a remembered one which limits or time kept from being judged.
 
         Args:
             recipe: what to try.
@@ -129,17 +130,17 @@ class Trials:
         self.tell.rung(rung)  # only now: a rung that there is no time for isn't begun
         self.tell.trying(name, len(self.all) + 1)
         if remembered is not None:
-            trial = msgspec.structs.replace(remembered, name=name)
+            remembered = msgspec.structs.replace(remembered, name=name)
+            trial = self._judged_if_worth(remembered) if judge and time_left else remembered
         elif reused is not None:
-            worth = judge and time_left and self._worth_judging(reused)
-            trial = self._judged(reused) if worth else reused
+            trial = self._judged_if_worth(reused) if judge and time_left else reused
         else:
             trial = self._fresh(recipe, name, rung, judge)
         compared = self._compared(trial)
         if worth_another_try(compared) and not self._doubted(compared):
             self.tell.once(name, f"It crashed and is tried once more: {reason_of(compared)}")
             compared = self._compared(self._fresh(recipe, name, rung, judge))
-        self._keep(compared, new=remembered is None or compared is not trial)
+        self._keep(compared, new=compared is not remembered)
         return compared
 
     @contextmanager
@@ -271,6 +272,13 @@ class Trials:
         if strange is not None:
             self.tell.once(strange.where, strange.reason)
         return trial
+
+    def _judged_if_worth(self, trial: Trial) -> Trial:
+        """As it is remembered, or with the judgement that limits or time kept it from then."""
+        timed = trial.status is Status.OK and trial.speedup is not None
+        if not timed or trial.select is not None or is_untouched(trial):
+            return trial
+        return self._judged(trial) if self._worth_judging(trial) else trial
 
     def _judged(self, trial: Trial) -> Trial:
         try:

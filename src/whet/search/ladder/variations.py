@@ -89,7 +89,10 @@ def tidied(trial: Trial) -> Iterator[Recipe]:
     they would not change; older files gain, above all where they are quantised after.
     """
     recipe = trial.recipe
-    if recipe.runtime in GRAPHS and not any(step in recipe.steps for step in _TIDY):
+    # Weights are given back from the untouched graph, whose own a tidied one may not have.
+    given_back = any(step.name == "restore-weights" for step in recipe.steps)
+    tidied = any(step in recipe.steps for step in _TIDY)
+    if recipe.runtime in GRAPHS and not tidied and not given_back:
         yield Recipe((*_TIDY, *recipe.steps), recipe.runtime, recipe.settings)
 
 

@@ -11,6 +11,7 @@ from trial_factory import balance, quality, trial
 
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Changes, OutputCheck, Quality, Status, Verdict
+from whet.measure.quality import judge
 from whet.measure.statistics import paired_proportions
 from whet.search.decisions.decide import chance, expected_bound, promising
 from whet.search.decisions.outlook import outlook
@@ -114,3 +115,23 @@ def test_chances_are_what_happens() -> None:
         inside = (chances >= low) & (chances < high)
         assert inside.sum() > 50, low
         assert abs(chances[inside].mean() - passed[inside].mean()) < 0.12, low
+
+
+def test_what_isnt_finite_on_a_row_has_no_chance() -> None:
+    """However few rows: the certify part has some too."""
+    scores = np.random.default_rng(0).normal(size=(400, 10))
+    other = scores.copy()
+    other[:2] = np.nan
+    for metric in ("agreement", "cosine", "closeness"):
+        judged = judge(
+            metric,
+            {"y": scores},
+            {"y": other},
+            None,
+            rows_per_sample=1,
+            max_drop=Drop(0.02),
+            confidence=0.95,
+            per_class=False,
+        )
+        assert judged.broken == 2
+        assert outlook(judged, 2000).chance == 0.0

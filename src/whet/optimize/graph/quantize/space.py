@@ -229,7 +229,7 @@ def restored(steps: Iterable[Step], ignored: Iterable[str]) -> tuple[Step, ...]:
 
 def unrounded(steps: Sequence[Step]) -> tuple[Step, ...]:
     """The same passes with weights that were rounded first given back to layers left in float."""
-    ignored = next((s.options["ignored"] for s in steps if "ignored" in s.options), ())
+    ignored = next((s.options.get("ignored", ()) for s in steps if s.name in _QUANTISERS), ())
     if not ignored or steps[0] != ROUND:
         return tuple(steps)
     later = (step for step in steps[1:] if step.name != _UNROUND)
