@@ -35,7 +35,7 @@ class Setup:
         traffic: of one row of the untouched graph.
         weight_bytes: of the untouched graph.
         sizes: of symbols, at which macs and traffic are counted.
-        kind: ``"cnn"``, ``"transformer"`` or ``"recurrent"``, which decides the recipes to try first.
+        kind: ``"cnn"`` or ``"transformer"``, which decides the recipes to try first.
         memory_bytes: limit of each worker.
         original_ms: what the original takes for a row.
         values: that it answers for one.

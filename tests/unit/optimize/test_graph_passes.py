@@ -26,7 +26,6 @@ from whet.optimize.graph.io import read_onnx, write_onnx
 from whet.optimize.graph.runs import largest_difference, run_graph, run_proto, synthetic
 from whet.optimize.graph.sound import ensure_sound, write_kept
 from whet.optimize.graph.tidy import Tidy
-from whet.testing.recurrent_net import RecurrentNet
 from whet.testing.small_graphs import make_graph, plain, unfused, untidy
 
 
@@ -274,15 +273,6 @@ def test_facts_of_a_small_network(tmp_path: Path) -> None:
     assert found.kind == "cnn"
     assert found.unknown == ()
     assert found.ops["Conv"] == 2
-
-
-def test_recurrent_layers_count_their_weights_once_a_step(tmp_path: Path) -> None:
-    """Two LSTM layers of 8, over 3 and over 8 inputs, for 6 steps."""
-    found = facts(RecurrentNet().onnx(tmp_path))
-    assert found.macs == 6 * 4 * 8 * ((3 + 8) + (8 + 8))
-    assert found.kind == "recurrent"
-    assert [layer.op for layer in found.layers] == ["LSTM", "LSTM"]
-    assert not found.unknown
 
 
 def test_facts_count_halved_weights_at_half_the_bytes(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What a graph costs on paper: parameters, multiply-accumulates, bytes moved.
 
 Counted at batch 1 for the operators that do the arithmetic (convolutions,
-matrix products, attention, recurrent layers). Everything else is taken to be fused into them, so
+matrix products, attention). Everything else is taken to be fused into them, so
 the bytes moved are a lower bound: each weight read once, each input and output
 of a counted operator moved once, in the width in which an engine that fuses
 the quantisers moves it (`whet.optimize.graph.narrow`).
@@ -14,7 +14,6 @@ ConvTranspose          inputs × (outputs of one group) × kernel
 MatMul, Gemm           outputs × inner size
 Attention              batch × sequence × inputs × 3 widths
                        + 2 × batch × sequence² × width
-LSTM, GRU, RNN         batch × sequence × weights of inputs and states
 =====================  ====================================================
 
 Shapes come from ONNX's own inference; where that stops (operators of a
@@ -48,8 +47,7 @@ _OTHER_SIZE = 32
 
 _CONV = {"Conv", "ConvInteger", "QLinearConv", "FusedConv"}
 _PRODUCT = {"MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "FusedMatMul", "FusedGemm"}
-_RECURRENT = {"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"}
-_COUNTED = _CONV | _PRODUCT | _RECURRENT | {"ConvTranspose", "Attention", "MultiHeadAttention"}
+_COUNTED = _CONV | _PRODUCT | {"ConvTranspose", "Attention", "MultiHeadAttention"}
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -97,14 +95,7 @@ class GraphFacts:
 
     @property
     def kind(self) -> str:
-        """What does most of the arithmetic.
-
-        ``"transformer"`` where it is matrices with attention, ``"recurrent"`` where it is
-        LSTM, GRU or RNN layers, else ``"cnn"``.
-        """
-        recurrent = sum(layer.macs for layer in self.layers if layer.op in _RECURRENT)
-        if 2 * recurrent > self.macs:
-            return "recurrent"
+        """``"transformer"`` where most products are matrices with attention, else ``"cnn"``."""
         attention = self.ops.get("Softmax", 0) + self.ops.get("Attention", 0)
         attention += self.ops.get("MultiHeadAttention", 0)
         convolved = sum(layer.macs for layer in self.layers if layer.op.find("Conv") >= 0)
@@ -227,8 +218,6 @@ def _observed(
 
 
 def _macs(node: onnx.NodeProto, shapes: Shapes) -> int | None:
-    if node.op_type in _RECURRENT:
-        return _recurrent_macs(node, shapes)
     data = node.input[0]
     # The quantised forms interleave scales and zero points with the operands.
     weight = node.input[3] if node.op_type in {"QLinearConv", "QLinearMatMul"} else node.input[1]
@@ -244,15 +233,6 @@ def _macs(node: onnx.NodeProto, shapes: Shapes) -> int | None:
         inner = left[0] if turned and len(left) == 2 else left[-1]
         return math.prod(out) * inner
     return _attention_macs(node, left, right, out)
-
-
-def _recurrent_macs(node: onnx.NodeProto, shapes: Shapes) -> int | None:
-    """Each weight of the inputs and of the states works once for each step of each row."""
-    parts = [shapes.get(name) for name in node.input[:3]]
-    if None in parts:
-        return None
-    data, inputs, states = (part for part in parts if part is not None)
-    return data[0] * data[1] * (math.prod(inputs) + math.prod(states))
 
 
 def _attention_macs(

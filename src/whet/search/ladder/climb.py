@@ -100,7 +100,7 @@ def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
 def _look(setup: Setup, trials: Trials, axes: Axes) -> None:
     """The untouched graph where it compiles in seconds, and the int8 probe.
 
-    In a hurry, or where nothing is calibrated, the whole int8 candidate that promises most comes in place of the probe, before
+    In a hurry, the whole int8 candidate that promises most comes in place of the probe, before
     further settings of the untouched graph.
     """
     first = wave(
@@ -116,8 +116,7 @@ def _look(setup: Setup, trials: Trials, axes: Axes) -> None:
         find(setup.kind, right, axes.flags)
         for find in (int8_rungs.int8_probe, int8_rungs.int8_soonest)
     )
-    # What has no ranges to find is no cheaper as a probe.
-    if probe == whole or hurried(
+    if probe and hurried(
         trials.climbing_s(),
         probe_s=trials.expected_s(probe[0]),
         int8_s=trials.expected_s(whole[0]),

@@ -22,15 +22,12 @@ _NEAR = 0.85
 # Quick timings above this share of the fastest don't tell runtimes apart.
 _LEVEL = 0.95
 
-# Quantisers that look for ranges on samples.
-_CALIBRATED = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort"})
-
 # Samples for the probe of rung 0: enough for its speed, which is all that is asked of it.
 _PROBE_SAMPLES = 8
 
 
 def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
-    """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples if it has any.
+    """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples.
 
     Arguments as in `int8_soonest`.
     """
@@ -40,7 +37,7 @@ def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tupl
                 msgspec.structs.replace(
                     step, options={**step.options, "subset_size": _PROBE_SAMPLES}
                 )
-                if step.name in _CALIBRATED
+                if step.name.startswith("quantize")
                 else step
                 for step in whole.steps
             ),
@@ -57,7 +54,7 @@ def int8_soonest(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tu
     Of the runtimes that have int8, the one that ran the untouched graph fastest is asked.
 
     Args:
-        kind: ``"cnn"``, ``"transformer"`` or ``"recurrent"``.
+        kind: ``"cnn"`` or ``"transformer"``.
         first: untouched trials that ran; of those about equally fast, the earlier one counts.
         flags: what the CPU can do.
     """
@@ -79,7 +76,7 @@ def int8_first(
     """Rung 2, first wave: on each runtime the quantisation recipe that wins most often.
 
     Args:
-        kind: ``"cnn"``, ``"transformer"`` or ``"recurrent"``.
+        kind: ``"cnn"`` or ``"transformer"``.
         runtimes: those that may be used.
         best: the fastest lossless settings of each runtime that ran at rung 1.
         flags: what the CPU can do; some need no head-room in the sums.

@@ -14,7 +14,7 @@ from whet.optimize.graph.quantize.space import (
     weights_recipe,
 )
 
-KINDS = ("cnn", "transformer", "recurrent")
+KINDS = ("cnn", "transformer")
 RUNTIMES = ("openvino", "onnxruntime")
 
 

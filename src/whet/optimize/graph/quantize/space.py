@@ -58,15 +58,6 @@ _ORT_TRANSFORMER: tuple[Step, ...] = (
 )
 
 
-# ONNX Runtime has an integer kernel for whole LSTM layers that takes ranges as it runs, none for
-# ranges found in advance; OpenVINO has one for those.
-_ORT_RECURRENT: tuple[Step, ...] = (
-    Step("quantize-dynamic", {"op_types": ["LSTM", "MatMul", "Gemm"]}),
-    *_ORT_CNN,
-)
-_ORT = {"transformer": _ORT_TRANSFORMER, "recurrent": _ORT_RECURRENT}
-
-
 # CPU features whose integer products are summed in 32 bits, so that no weight
 # has to make do with 7 of its 8.
 _WIDE_SUMS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
@@ -94,7 +85,7 @@ def first_recipes(
     """Lists of passes to try first on a runtime, the most promising first.
 
     Args:
-        kind: ``"transformer"`` or ``"recurrent"``; anything else is treated as a ``"cnn"``.
+        kind: ``"transformer"``; anything else is treated as a ``"cnn"``.
         runtime: its registered name; one that runs no quantised graphs gets none.
         flags: features of the CPU that will run it; without one that sums in 32
             bits, weights make do with 7 bits: of NNCF's the first layers', of ONNX
@@ -108,14 +99,10 @@ def first_recipes(
     if runtime == "onnxruntime":
         own = tuple(
             Step(step.name, {**narrow, **step.options}) if step.name in _NARROWED else step
-            for step in _ORT.get(kind, _ORT_CNN)
+            for step in (_ORT_TRANSFORMER if attention else _ORT_CNN)
         )
         ours = tuple(Step("quantize-nncf", dict(options)) for options in nncf)
-        if kind == "recurrent":
-            order = (own[0], ours[0], *own[1:], *ours[1:3])
-        else:
-            order = (ours[0], own[0], *ours[1:3], *own[1:], *ours[3:])
-        return tuple((step,) for step in order)
+        return tuple((step,) for step in (ours[0], own[0], *ours[1:3], *own[1:], *ours[3:]))
     return ()
 
 
