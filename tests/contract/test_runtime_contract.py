@@ -6,19 +6,18 @@ import pytest
 
 from whet.core.settings import Layout, Settings
 from whet.runtimes.registry import get
-from whet.testing.recurrent_net import RecurrentNet
 from whet.testing.runtime_contract import RuntimeContract, Subject
 from whet.testing.small_net import SmallNet, WideNet
 
-NETS = (SmallNet(), WideNet(), RecurrentNet())
-GRAPHS = tuple(net.onnx for net in NETS)
-PROGRAMS = tuple(net.program for net in NETS)
+SMALL, WIDE = SmallNet(), WideNet()
 SUBJECTS = [
-    Subject(get("onnxruntime"), *GRAPHS, Settings(streams=2)),
-    Subject(get("openvino"), *GRAPHS, Settings(arena=False)),
-    Subject(get("torch"), *PROGRAMS, Settings(layout=Layout.CHANNELS_LAST)),
+    Subject(get("onnxruntime"), SMALL.onnx, WIDE.onnx, Settings(streams=2)),
+    Subject(get("openvino"), SMALL.onnx, WIDE.onnx, Settings(arena=False)),
+    Subject(get("torch"), SMALL.program, WIDE.program, Settings(layout=Layout.CHANNELS_LAST)),
     pytest.param(
-        Subject(get("inductor"), *PROGRAMS, Settings(pin=True), opens_graphs=False),
+        Subject(
+            get("inductor"), SMALL.program, WIDE.program, Settings(pin=True), opens_graphs=False
+        ),
         marks=pytest.mark.slow,  # each compilation takes g++ half a minute
     ),
 ]

@@ -2,9 +2,7 @@
 
 `compile` exports the compiled model as a blob (``engine.blob``) and `open`
 imports it, which skips reading, shape inference and graph rewriting. A graph
-(ONNX or IR) can be opened by its own file as well. One with recurrent layers always
-is: its blob, imported, keeps the first states of the size that it was made at and answers
-wrongly at another, or can't be imported at all where it is quantised (OpenVINO 2026.4).
+(ONNX or IR) can be opened by its own file as well.
 
 What each field of `Settings` becomes:
 
@@ -59,8 +57,6 @@ if TYPE_CHECKING:
 __all__ = ["OpenVinoRuntime"]
 
 _DEVICE = "CPU"
-_CHECK = "Check that the file is whole and that this version knows its operators."
-_RECURRENT = ("Cell", "Sequence", "TensorIterator", "Loop")  # how names of such operators end
 _PRECISIONS = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.FP16: "f16"}
 # OpenVINO's names of element types in numpy's words.
 _DTYPES = {"f32": "float32", "f64": "float64", "f16": "float16", "boolean": "bool"}
@@ -82,13 +78,9 @@ class OpenVinoRuntime:
         return availability("openvino", "openvino")
 
     def compile(self, graph: Artifact, settings: Settings, where: Path) -> Path:
-        """See `Runtime.compile`; writes ``engine.blob``, or takes the graph's own file."""
+        """See `Runtime.compile`; writes ``engine.blob``."""
         check_settings(self.name, self.honours, settings)
-        doing = f"compile {graph.file.name}"
-        model = _read(graph, settings, doing)
-        if any(op.get_type_name().endswith(_RECURRENT) for op in model.get_ops()):
-            return graph.file
-        compiled = _compile(model, settings, doing)
+        compiled = _compile_graph(graph, settings, f"compile {graph.file.name}")
         engine = where / "engine.blob"
         stream = io.BytesIO()  # the only kind of stream that the plugin writes to
         try:
@@ -161,27 +153,16 @@ def _config(settings: Settings) -> dict[str, object]:
 def _compile_graph(
     graph: Artifact, settings: Settings, doing: str, *, profile: bool = False
 ) -> Loaded:
-    return _compile(_read(graph, settings, doing), settings, doing, profile=profile)
-
-
-def _read(graph: Artifact, settings: Settings, doing: str) -> openvino.Model:
+    signature = fix_symbols(graph.signature, settings.fixed)
+    config = _config(settings) | {"PERF_COUNT": profile}
+    remedy = "Check that the file is whole and that this version knows its operators."
     try:
         model = _core().read_model(graph.path)
         if settings.fixed:
-            model.reshape(_shapes(fix_symbols(graph.signature, settings.fixed)))
-    except (RuntimeError, ValueError) as error:  # frontends raise RuntimeErrors of their own
-        raise engine_error(OpenVinoRuntime.name, doing, error, _CHECK) from error
-    return model
-
-
-def _compile(
-    model: openvino.Model, settings: Settings, doing: str, *, profile: bool = False
-) -> Loaded:
-    config = _config(settings) | {"PERF_COUNT": profile}
-    try:
+            model.reshape(_shapes(signature))
         return Loaded(_core().compile_model(model, _DEVICE, config))
-    except (RuntimeError, ValueError) as error:
-        raise engine_error(OpenVinoRuntime.name, doing, error, _CHECK) from error
+    except (RuntimeError, ValueError) as error:  # frontends raise RuntimeErrors of their own
+        raise engine_error(OpenVinoRuntime.name, doing, error, remedy) from error
 
 
 def _import_blob(engine: Path, settings: Settings, *, profile: bool = False) -> Loaded:

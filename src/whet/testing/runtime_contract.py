@@ -2,8 +2,7 @@
 
 A runtime joins by being named in the list that a subclass gives to its fixture::
 
-    NETS = (SmallNet().onnx, WideNet().onnx, RecurrentNet().onnx)
-    SUBJECTS = [Subject(MyRuntime(), *NETS, Settings(arena=False))]
+    SUBJECTS = [Subject(MyRuntime(), SmallNet().onnx, WideNet().onnx, Settings(arena=False))]
 
     class TestRuntimes(RuntimeContract):
         @pytest.fixture(scope="session", params=SUBJECTS, ids=str)
@@ -32,12 +31,11 @@ from whet.errors import EngineError, InputError, OptionError
 from whet.runtimes.base import Runtime, Session
 from whet.runtimes.cache import EngineCache
 from whet.runtimes.seal import seal_path
-from whet.testing.recurrent_net import RecurrentNet
 from whet.testing.small_net import PICTURE, SHIFT, SmallNet, WideNet
 
 __all__ = ["RuntimeContract", "Subject"]
 
-NET, WIDE, RECURRENT = SmallNet(), WideNet(), RecurrentNet()
+NET, WIDE = SmallNet(), WideNet()
 _CPU_SECONDS, _PATIENCE_S = 0.6, 60.0
 _SHARE_OF_A_WORKER = 0.1
 
@@ -50,7 +48,6 @@ class Subject:
         runtime: the one that is held to the contract.
         small: writes `SmallNet` in a format that the runtime reads.
         wide: writes `WideNet` likewise.
-        recurrent: writes `RecurrentNet` likewise.
         unsupported: settings that the runtime must refuse.
         opens_graphs: whether a graph's own file can be opened uncompiled.
     """
@@ -58,7 +55,6 @@ class Subject:
     runtime: Runtime
     small: Callable[[Path], Artifact]
     wide: Callable[[Path], Artifact]
-    recurrent: Callable[[Path], Artifact]
     unsupported: Settings
     opens_graphs: bool = True
 
@@ -119,21 +115,6 @@ class RuntimeContract:
     @pytest.mark.parametrize("batch", [1, 3, 7])
     def test_answers_at_any_batch(self, session: Session, batch: int) -> None:
         assert_answers(session, NET.inputs(batch, seed=batch))
-
-    @pytest.mark.parametrize("fixed", [None, 1, 3])
-    def test_a_recurrent_network_answers_at_any_batch(
-        self, subject: Subject, tmp_path: Path, fixed: int | None
-    ) -> None:
-        """Its states are as many as there are rows, whatever size the engine was made at."""
-        if fixed is not None and "fixed" not in subject.runtime.honours:
-            pytest.skip("this runtime fixes no sizes")
-        graph = subject.recurrent(tmp_path)
-        settings = Settings(fixed={} if fixed is None else {"batch": fixed})
-        engine = subject.runtime.compile(graph, settings, tmp_path)
-        with subject.runtime.open(engine, graph, settings) as session:
-            for batch in (1, 2, 3, 5, 1) if fixed is None else (fixed,):
-                inputs = RECURRENT.inputs(batch, seed=batch)
-                assert_same(session.run(inputs), RECURRENT.answer(inputs))
 
     def test_signature_is_the_graphs(self, session: Session) -> None:
         assert session.signature == NET.signature

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from whet._optional import require
 from whet.core.artifact import Artifact, Format
 from whet.core.spec import Arrays, Signature, TensorSpec
-from whet.optimize.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PICTURE", "SHIFT", "SmallNet", "WideNet", "write_onnx_net", "write_program"]
+__all__ = ["PICTURE", "SHIFT", "SmallNet", "WideNet"]
 
 PICTURE: Final = "in/picture:0"
 SHIFT: Final = "1"
@@ -103,7 +102,7 @@ class SmallNet:
             "axes": np.array([2, 3], dtype=np.int64),
             "linear": self.linear,
         }
-        return write_onnx_net(where / "small.onnx", self.signature, nodes, constants, external)
+        return _write_onnx(where / "small.onnx", self.signature, nodes, constants, external)
 
     def program(self, where: Path) -> Artifact:
         """Write ``small.pt2``, a torch.export program."""
@@ -127,7 +126,7 @@ class SmallNet:
                 features = x.relu().mean((2, 3))
                 return features @ self.linear + shift.float(), features.half()
 
-        return write_program(Net(), where / "small.pt2", self.signature, self.inputs(2))
+        return _write_program(Net(), where / "small.pt2", self.signature, self.inputs(2))
 
 
 @final
@@ -159,7 +158,7 @@ class WideNet:
             node("Relu", ["convolved"], ["y"]),
         ]
         constants: Arrays = {"kernel": self.kernel}
-        return write_onnx_net(where / "wide.onnx", self.signature, nodes, constants)
+        return _write_onnx(where / "wide.onnx", self.signature, nodes, constants, external=False)
 
     def program(self, where: Path) -> Artifact:
         """Write ``wide.pt2``, a torch.export program."""
@@ -178,17 +177,12 @@ class WideNet:
             def forward(self, x: torch.Tensor) -> torch.Tensor:
                 return torch.nn.functional.conv2d(x, self.kernel, padding=1).relu()
 
-        return write_program(Net(), where / "wide.pt2", self.signature, self.inputs(2))
+        return _write_program(Net(), where / "wide.pt2", self.signature, self.inputs(2))
 
 
-def write_onnx_net(
-    file: Path,
-    signature: Signature,
-    nodes: list[object],
-    constants: Arrays,
-    external: bool = False,
+def _write_onnx(
+    file: Path, signature: Signature, nodes: list[object], constants: Arrays, external: bool
 ) -> Artifact:
-    """Write a graph of nodes and constants; on request with its weights in a file beside it."""
     onnx = require("onnx", "build a test network")
     inputs, outputs = (
         [
@@ -211,16 +205,14 @@ def write_onnx_net(
     return Artifact(str(file), Format.ONNX, signature, sidecars)
 
 
-def write_program(
+def _write_program(
     module: torch.nn.Module, file: Path, signature: Signature, example: Arrays
 ) -> Artifact:
-    """Write the program of a module whose inputs have a free batch."""
     torch = require("torch", "build a test network")
     batch = torch.export.Dim("batch", min=1, max=4096)
     tensors = tuple(torch.from_numpy(array) for array in example.values())
-    with quiet():  # torch warns about the weights that its own recurrent layers keep beside
-        program = torch.export.export(
-            module, tensors, dynamic_shapes=tuple({0: batch} for _ in tensors)
-        )
+    program = torch.export.export(
+        module, tensors, dynamic_shapes=tuple({0: batch} for _ in tensors)
+    )
     torch.export.save(program, str(file))
     return Artifact(str(file), Format.TORCH, signature)
