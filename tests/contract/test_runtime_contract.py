@@ -6,18 +6,19 @@ import pytest
 
 from whet.core.settings import Layout, Settings
 from whet.runtimes.registry import get
-from whet.testing.runtime_contract import RuntimeContract, Subject
+from whet.testing.runtime_contract import Nets, RuntimeContract, Subject
 from whet.testing.small_net import SmallNet, WideNet
+from whet.testing.small_recurrent import RecurrentNet
 
-SMALL, WIDE = SmallNet(), WideNet()
+SMALL, WIDE, RECURRENT = SmallNet(), WideNet(), RecurrentNet()
+GRAPHS = Nets(SMALL.onnx, WIDE.onnx, RECURRENT.onnx)
+PROGRAMS = Nets(SMALL.program, WIDE.program, RECURRENT.program)
 SUBJECTS = [
-    Subject(get("onnxruntime"), SMALL.onnx, WIDE.onnx, Settings(streams=2)),
-    Subject(get("openvino"), SMALL.onnx, WIDE.onnx, Settings(arena=False)),
-    Subject(get("torch"), SMALL.program, WIDE.program, Settings(layout=Layout.CHANNELS_LAST)),
+    Subject(get("onnxruntime"), GRAPHS, Settings(streams=2)),
+    Subject(get("openvino"), GRAPHS, Settings(arena=False)),
+    Subject(get("torch"), PROGRAMS, Settings(layout=Layout.CHANNELS_LAST)),
     pytest.param(
-        Subject(
-            get("inductor"), SMALL.program, WIDE.program, Settings(pin=True), opens_graphs=False
-        ),
+        Subject(get("inductor"), PROGRAMS, Settings(pin=True), opens_graphs=False),
         marks=pytest.mark.slow,  # each compilation takes g++ half a minute
     ),
 ]

@@ -78,7 +78,8 @@ class Runtime(Protocol):
         """Write a compiled engine into the folder ``where`` and return its main file.
 
         The result is bound to this CPU and these versions; callers key their
-        cache accordingly. Runtimes that can't compile ahead return the graph's own file.
+        cache accordingly. Runtimes that can't compile ahead return the graph's own file, and
+        so do those whose compiled form of this graph would not answer as the graph does.
 
         Raises:
             UnsupportedOperatorError: the runtime doesn't know an operator.

@@ -9,6 +9,9 @@ none: of two processes that compile the same engine at once, the first to
 finish wins and the other takes its result. A damaged entry is found by its
 seal and replaced.
 
+Where a runtime compiles ahead but says that for this graph the graph's own file is
+the engine, the entry holds only a mark of it, so that nobody has to find out again.
+
 The size is bounded: when an entry is added, those not used for longest go, but
 none that was used within the last minutes. Whoever holds an engine's path for
 longer than one use says with `renew` that it is in use, and has it compiled
@@ -35,7 +38,7 @@ from whet.core.settings import Settings
 from whet.errors import EngineError, StorageError
 from whet.runtimes.base import Runtime, Session, check_settings
 from whet.runtimes.cpu import cpu_digest
-from whet.runtimes.seal import SEAL_SUFFIX, baked, check_seal, seal_path
+from whet.runtimes.seal import SEAL_SUFFIX, baked, check_seal, is_graph_itself, seal_path
 
 __all__ = ["DEFAULT_LIMIT_BYTES", "EngineCache", "engine_key", "renew"]
 
@@ -43,6 +46,8 @@ DEFAULT_LIMIT_BYTES = 8 << 30
 # An entry used this lately may be about to be opened: a race of engines that are larger than the
 # limit together must not evict one to make room for another.
 _IN_USE_S = 120.0
+# The mark in an entry whose engine is the graph's own file.
+_GRAPH_ITSELF = "graph-itself"
 
 
 def engine_key(runtime: Runtime, graph: Artifact, settings: Settings) -> str:
@@ -92,7 +97,7 @@ class EngineCache:
     def compiled(self, runtime: Runtime, graph: Artifact, settings: Settings) -> Path:
         """The main file of the compiled engine, compiled now unless it was before.
 
-        For a runtime that compiles nothing ahead this is the graph's own file.
+        For a runtime that compiles nothing ahead, or not this graph, it is the graph's own file.
 
         Raises:
             OptionError: a setting that the runtime doesn't honour.
@@ -138,13 +143,16 @@ class EngineCache:
                 return found
         with _storage(self.root), self._scratch() as folder:
             engine = runtime.compile(graph, settings, folder)
-            if engine.parent != folder:
+            itself = is_graph_itself(engine, graph)
+            if itself and not runtime.bakes:  # it compiles nothing ahead: nothing to remember
                 return engine
+            if itself:
+                (folder / _GRAPH_ITSELF).touch()
             with locked(self.root):
                 if _intact(entry, runtime, graph, settings) is None:
                     self._replace(entry, folder)
                 self._evict(keep=entry)
-        return entry / engine.name
+        return engine if itself else entry / engine.name
 
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -176,7 +184,9 @@ class EngineCache:
 
 
 def _intact(entry: Path, runtime: Runtime, graph: Artifact, settings: Settings) -> Path | None:
-    """The entry's main file if there is one and its seal holds."""
+    """The entry's main file if there is one and its seal holds, or the graph's own."""
+    if (entry / _GRAPH_ITSELF).is_file():
+        return graph.file
     for engine in _sealed(entry):
         with contextlib.suppress(EngineError):
             check_seal(runtime, engine, graph, settings)

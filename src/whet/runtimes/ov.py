@@ -2,7 +2,8 @@
 
 `compile` exports the compiled model as a blob (``engine.blob``) and `open`
 imports it, which skips reading, shape inference and graph rewriting. A graph
-(ONNX or IR) can be opened by its own file as well.
+(ONNX or IR) can be opened by its own file as well, and that is its engine where
+the blob isn't the same function (`whet.runtimes.ov_blob`).
 
 What each field of `Settings` becomes:
 
@@ -45,6 +46,7 @@ from whet.errors import EngineError, OptionError, StorageError
 from whet.runtimes.base import Availability, check_settings
 from whet.runtimes.failure import engine_error
 from whet.runtimes.guard import Guard, Port, check_ports, fix_symbols, widen_bfloat16
+from whet.runtimes.ov_blob import same_function
 from whet.runtimes.ov_session import Loaded, OpenVinoSession
 from whet.runtimes.ov_sizes import SizeCheck
 from whet.runtimes.padding import Padding
@@ -78,21 +80,19 @@ class OpenVinoRuntime:
         return availability("openvino", "openvino")
 
     def compile(self, graph: Artifact, settings: Settings, where: Path) -> Path:
-        """See `Runtime.compile`; writes ``engine.blob``."""
+        """See `Runtime.compile`; writes ``engine.blob``, if that is any good."""
         check_settings(self.name, self.honours, settings)
         compiled = _compile_graph(graph, settings, f"compile {graph.file.name}")
         engine = where / "engine.blob"
-        stream = io.BytesIO()  # the only kind of stream that the plugin writes to
-        try:
-            compiled.model.export_model(stream)
-            engine.write_bytes(stream.getbuffer())
-        except OSError as error:
-            raise StorageError(
-                f"The engine can't be written to {engine}: {error.strerror}.", "Free some space."
-            ) from error
-        except RuntimeError as error:
-            remedy = "Open the graph's own file instead."
-            raise engine_error(self.name, "export the engine", error, remedy) from error
+        _export(compiled, engine)
+        if not same_function(
+            compiled,
+            functools.partial(_import_model, engine, _config(settings)),
+            functools.partial(_core().read_model, graph.path),
+            fix_symbols(graph.signature, settings.fixed),
+        ):
+            engine.unlink()
+            return graph.file
         return seal_engine(self, engine, graph, settings)
 
     def open(self, engine: Path, graph: Artifact, settings: Settings) -> OpenVinoSession:
@@ -165,22 +165,40 @@ def _compile_graph(
         raise engine_error(OpenVinoRuntime.name, doing, error, remedy) from error
 
 
+def _export(compiled: Loaded, engine: Path) -> None:
+    stream = io.BytesIO()  # the only kind of stream that the plugin writes to
+    try:
+        compiled.model.export_model(stream)
+        engine.write_bytes(stream.getbuffer())
+    except OSError as error:
+        raise StorageError(
+            f"The engine can't be written to {engine}: {error.strerror}.", "Free some space."
+        ) from error
+    except RuntimeError as error:
+        remedy = "Open the graph's own file instead."
+        raise engine_error(OpenVinoRuntime.name, "export the engine", error, remedy) from error
+
+
 def _import_blob(engine: Path, settings: Settings, *, profile: bool = False) -> Loaded:
-    """Import a blob whose seal has been checked.
+    """Import a blob whose seal has been checked."""
+    try:
+        return _import_model(engine, _config(settings) | {"PERF_COUNT": profile})
+    except (RuntimeError, ValueError, OSError) as error:
+        remedy = "Compile it again."
+        raise engine_error(OpenVinoRuntime.name, f"open {engine.name}", error, remedy) from error
+
+
+def _import_model(engine: Path, config: dict[str, object]) -> Loaded:
+    """Import a blob; OpenVINO's own errors.
 
     The file is mapped, not read: constants then stay in the page cache, where
     processes that open the same engine share them. The model reads from the
     mapping without holding it, so the two go together.
     """
-    config = _config(settings) | {"PERF_COUNT": profile}
     tensor_of = require("openvino", "run a graph on OpenVINO").Tensor
-    try:
-        mapped = np.memmap(engine, dtype=np.uint8, mode="c")
-        blob = tensor_of(mapped, shared_memory=True)
-        return Loaded(_core().import_model(blob, _DEVICE, config), mapping=mapped)
-    except (RuntimeError, ValueError, OSError) as error:
-        remedy = "Compile it again."
-        raise engine_error(OpenVinoRuntime.name, f"open {engine.name}", error, remedy) from error
+    mapped = np.memmap(engine, dtype=np.uint8, mode="c")
+    blob = tensor_of(mapped, shared_memory=True)
+    return Loaded(_core().import_model(blob, _DEVICE, config), mapping=mapped)
 
 
 def _size_check(graph: Artifact, signature: Signature, settings: Settings) -> SizeCheck | None:

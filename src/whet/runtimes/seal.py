@@ -53,7 +53,8 @@ class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """What a compiled engine is bound to."""
 
     kind: Literal["whet-engine"] = "whet-engine"
-    version: Literal[1] = 1
+    # 1 was also given to blobs of recurrent networks that mix the rows of a batch.
+    version: Literal[2] = 2
     runtime: str
     runtime_version: str
     cpu: str

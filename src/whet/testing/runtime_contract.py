@@ -2,7 +2,8 @@
 
 A runtime joins by being named in the list that a subclass gives to its fixture::
 
-    SUBJECTS = [Subject(MyRuntime(), SmallNet().onnx, WideNet().onnx, Settings(arena=False))]
+    NETS = Nets(SmallNet().onnx, WideNet().onnx, RecurrentNet().onnx)
+    SUBJECTS = [Subject(MyRuntime(), NETS, Settings(arena=False))]
 
     class TestRuntimes(RuntimeContract):
         @pytest.fixture(scope="session", params=SUBJECTS, ids=str)
@@ -32,12 +33,22 @@ from whet.runtimes.base import Runtime, Session
 from whet.runtimes.cache import EngineCache
 from whet.runtimes.seal import seal_path
 from whet.testing.small_net import PICTURE, SHIFT, SmallNet, WideNet
+from whet.testing.small_recurrent import RecurrentNet
 
-__all__ = ["RuntimeContract", "Subject"]
+__all__ = ["Nets", "RuntimeContract", "Subject"]
 
-NET, WIDE = SmallNet(), WideNet()
+NET, WIDE, RECURRENT = SmallNet(), WideNet(), RecurrentNet()
 _CPU_SECONDS, _PATIENCE_S = 0.6, 60.0
 _SHARE_OF_A_WORKER = 0.1
+
+
+@dataclass(frozen=True)
+class Nets:
+    """Writers of `SmallNet`, `WideNet` and `RecurrentNet`, all in one format."""
+
+    small: Callable[[Path], Artifact]
+    wide: Callable[[Path], Artifact]
+    recurrent: Callable[[Path], Artifact]
 
 
 @dataclass(frozen=True)
@@ -46,15 +57,13 @@ class Subject:
 
     Attributes:
         runtime: the one that is held to the contract.
-        small: writes `SmallNet` in a format that the runtime reads.
-        wide: writes `WideNet` likewise.
+        nets: write the networks of the suite in a format that the runtime reads.
         unsupported: settings that the runtime must refuse.
         opens_graphs: whether a graph's own file can be opened uncompiled.
     """
 
     runtime: Runtime
-    small: Callable[[Path], Artifact]
-    wide: Callable[[Path], Artifact]
+    nets: Nets
     unsupported: Settings
     opens_graphs: bool = True
 
@@ -90,7 +99,7 @@ class RuntimeContract:
     @pytest.fixture(scope="session")
     @classmethod
     def graph(cls, subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-        return subject.small(tmp_path_factory.mktemp("graph"))
+        return subject.nets.small(tmp_path_factory.mktemp("graph"))
 
     @pytest.fixture(scope="session")
     @classmethod
@@ -148,6 +157,20 @@ class RuntimeContract:
             subject.runtime.open(engine, graph, Settings())
         with pytest.raises(OptionError, match="nothing"):
             subject.runtime.compile(graph, Settings(fixed={"nothing": 2}), tmp_path)
+
+    @pytest.mark.parametrize("batch", [None, 2])
+    def test_rows_of_sequences_do_not_mix(
+        self, subject: Subject, batch: int | None, tmp_path: Path
+    ) -> None:
+        settings = Settings(fixed={"batch": batch} if batch else {})
+        if settings.changed() - subject.runtime.honours:
+            pytest.skip("fixes no sizes")
+        graph = subject.nets.recurrent(tmp_path)
+        engine = subject.runtime.compile(graph, settings, tmp_path)
+        with subject.runtime.open(engine, graph, settings) as session:
+            for rows in [batch] if batch else [1, 2, 3]:
+                inputs = RECURRENT.inputs(rows, seed=rows)
+                assert_same(session.run(inputs), RECURRENT.answer(inputs))
 
     def test_answers_belong_to_the_caller(self, session: Session) -> None:
         inputs = NET.inputs(2)
@@ -208,7 +231,7 @@ class RuntimeContract:
     def test_threads_are_honoured(self, subject: Subject, threads: int, tmp_path: Path) -> None:
         if len(psutil.Process().cpu_affinity() or ()) < threads:
             pytest.skip("fewer cores than threads")
-        graph, settings = subject.wide(tmp_path), Settings(threads=threads)
+        graph, settings = subject.nets.wide(tmp_path), Settings(threads=threads)
         engine = subject.runtime.compile(graph, settings, tmp_path)
         inputs = WIDE.inputs(1)
         with subject.runtime.open(engine, graph, settings) as session:

@@ -22,7 +22,7 @@ from whet.core.spec import Arrays, Signature, TensorSpec
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PICTURE", "SHIFT", "SmallNet", "WideNet"]
+__all__ = ["PICTURE", "SHIFT", "SmallNet", "WideNet", "write_program"]
 
 PICTURE: Final = "in/picture:0"
 SHIFT: Final = "1"
@@ -126,7 +126,7 @@ class SmallNet:
                 features = x.relu().mean((2, 3))
                 return features @ self.linear + shift.float(), features.half()
 
-        return _write_program(Net(), where / "small.pt2", self.signature, self.inputs(2))
+        return write_program(Net(), where / "small.pt2", self.signature, self.inputs(2))
 
 
 @final
@@ -177,7 +177,7 @@ class WideNet:
             def forward(self, x: torch.Tensor) -> torch.Tensor:
                 return torch.nn.functional.conv2d(x, self.kernel, padding=1).relu()
 
-        return _write_program(Net(), where / "wide.pt2", self.signature, self.inputs(2))
+        return write_program(Net(), where / "wide.pt2", self.signature, self.inputs(2))
 
 
 def _write_onnx(
@@ -205,9 +205,10 @@ def _write_onnx(
     return Artifact(str(file), Format.ONNX, signature, sidecars)
 
 
-def _write_program(
+def write_program(
     module: torch.nn.Module, file: Path, signature: Signature, example: Arrays
 ) -> Artifact:
+    """Trace a module with its batch left free, and write the program."""
     torch = require("torch", "build a test network")
     batch = torch.export.Dim("batch", min=1, max=4096)
     tensors = tuple(torch.from_numpy(array) for array in example.values())

@@ -14,7 +14,7 @@ from whet.core.settings import Settings
 from whet.core.spec import Signature, TensorSpec
 from whet.errors import EngineError
 from whet.runtimes.base import Availability, Session
-from whet.runtimes.seal import check_seal, seal_engine
+from whet.runtimes.seal import check_seal, is_graph_itself, seal_engine
 
 
 @dataclass
@@ -28,6 +28,7 @@ class PaperRuntime:
     opened: list[str] = field(default_factory=list)
     weight: int = 1
     jammed: bool = False
+    keeps: bool = True
 
     def available(self) -> Availability:
         return Availability(ok=True, version=self.version)
@@ -37,12 +38,15 @@ class PaperRuntime:
         if "unknown" in text:
             raise EngineError("No such operator.", "Leave it out.")
         self.compiled.append(text)
+        if not self.keeps:
+            return graph.file
         engine = where / "engine.txt"
         engine.write_text(text.upper() * self.weight)
         return seal_engine(self, engine, graph, settings)
 
     def open(self, engine: Path, graph: Artifact, settings: Settings) -> Session:
-        check_seal(self, engine, graph, settings)
+        if not is_graph_itself(engine, graph):
+            check_seal(self, engine, graph, settings)
         if self.jammed:
             raise EngineError("The paper is jammed.", "Pull.")
         self.opened.append(engine.read_text())

@@ -36,6 +36,18 @@ def test_threads_share_what_is_not_baked(cache: EngineCache, paper, text_graph) 
     assert len(paper.compiled) == 1
 
 
+def test_that_the_graph_itself_is_the_engine_is_found_out_once(
+    cache: EngineCache, paper, text_graph
+) -> None:
+    paper.keeps = False
+    assert cache.compiled(paper, text_graph, ONE) == text_graph.file
+    assert cache.compiled(paper, text_graph, ONE) == text_graph.file
+    assert cache.opened(paper, text_graph, ONE)[1] == text_graph.file
+    assert len(paper.compiled) == 1
+    assert paper.opened == ["conv relu"]
+    assert not [folder for folder in cache.root.iterdir() if is_scratch(folder)]
+
+
 def test_the_key_tells_builds_apart(paper, make_graph, tmp_path: Path) -> None:
     graph, other = make_graph(tmp_path, "a", "a.txt"), make_graph(tmp_path, "b", "b.txt")
     keys = {engine_key(paper, graph, Settings())}

@@ -47,7 +47,7 @@ def change(key: str, value: object) -> Callable[[dict[str, object]], None]:
         (change("runtime_version", "0.9"), "version was '0.9'"),
         (change("cpu", "0" * 16), "instruction set"),
         (change("kind", "cake"), "can't be read"),
-        (change("version", 2), "can't be read"),
+        (change("version", 1), "can't be read"),
         (change("more", 1), "can't be read"),
         (change("files", [{"name": "../x", "size_bytes": 1, "sha256": ""}]), "outside"),
         (change("files", [{"name": "/etc/passwd", "size_bytes": 1, "sha256": ""}]), "outside"),

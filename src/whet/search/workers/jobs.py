@@ -45,6 +45,10 @@ __all__ = [
 ]
 
 
+_COMPILED_AT_EACH_START = (
+    "What it keeps of this graph when compiled would not answer as the graph does, so the graph"
+    " itself is compiled at each start."
+)
 _RARELY = (100_000, 50, 100)  # against (700, 10, 10)
 
 
@@ -212,6 +216,7 @@ def make_engine(job: MakeJob) -> Made:
     """
     from whet.runtimes.cache import EngineCache
     from whet.runtimes.registry import get
+    from whet.runtimes.seal import is_graph_itself
 
     from_torch = job.program is not None and job.runtime in {"torch", "inductor"}
     if from_torch and job.program:
@@ -220,8 +225,12 @@ def make_engine(job: MakeJob) -> Made:
         ctx = Context(Path(job.workdir), job.graph, open_ref(job.repair), job.threads, job.seed)
         made = built(job.steps, job.graph, ctx, Path(job.shelf), job.sizes)
     graph = made.graph
-    engine = EngineCache(Path(job.cache)).compiled(get(job.runtime), graph, job.settings)
-    return Made(graph, str(engine), made.notes, traffic=made.traffic)
+    runtime = get(job.runtime)
+    engine = EngineCache(Path(job.cache)).compiled(runtime, graph, job.settings)
+    notes = made.notes
+    if runtime.bakes and is_graph_itself(engine, graph):
+        notes += (Note(runtime.name, _COMPILED_AT_EACH_START),)
+    return Made(graph, str(engine), notes, traffic=made.traffic)
 
 
 def sensitivity(job: SensitivityJob) -> Sensitivity:

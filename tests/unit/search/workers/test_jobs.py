@@ -20,11 +20,12 @@ from whet.search.workers.built import built_graph
 from whet.search.workers.isolate import run_isolated
 from whet.search.workers.jobs import MakeJob, SensitivityJob, make_engine
 from whet.testing.small_graphs import make_graph, plain, untidy
+from whet.testing.small_recurrent import RecurrentNet
 
 TIDY = (Step("tidy"), Step("fuse"))
 
 
-def job(graph: Artifact, folder: Path, *steps: Step) -> MakeJob:
+def job(graph: Artifact, folder: Path, *steps: Step, runtime: str = "onnxruntime") -> MakeJob:
     rows = np.random.default_rng(0).random((8, 3, 8, 8), dtype=np.float32)
     place = folder / "samples" / digest_of(steps)
     store = write_store(open_samples({"input": rows}), place, limit=8, seed=0)
@@ -33,7 +34,7 @@ def job(graph: Artifact, folder: Path, *steps: Step) -> MakeJob:
         graph=graph,
         program=None,
         repair=store.ref(),
-        runtime="onnxruntime",
+        runtime=runtime,
         settings=Settings(),
         cache=str(folder / "cache"),
         workdir=str(folder / "built" / digest_of(steps)),
@@ -130,3 +131,14 @@ def test_layers_before_a_mask_are_ranked_in_figures_that_a_worker_can_tell(tmp_p
     assert {"Conv_0", "Gemm_4"} <= found.damage.keys()
     assert all(0 < damage < 1 for damage in found.damage.values()), found.damage
     assert 0 < found.whole < 1
+
+
+def test_a_graph_that_no_engine_can_stand_in_for_says_so(tmp_path: Path) -> None:
+    graph = RecurrentNet().onnx(tmp_path)
+    made = make_engine(job(graph, tmp_path, runtime="openvino"))
+    assert made.engine == graph.path
+    (note,) = made.notes
+    assert note.where == "openvino"
+    assert "compiled at each start" in note.reason
+    other = tmp_path / "other"
+    assert not make_engine(job(plain(other), other, runtime="openvino")).notes
