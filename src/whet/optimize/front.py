@@ -55,7 +55,7 @@ class Front:
         graph: takes what the store holds.
         program: the same as a torch program, where the network came from torch.
         facts: of one row, at the samples' median sizes.
-        kind: ``"cnn"`` or ``"transformer"``.
+        kind: ``"cnn"``, ``"transformer"`` or ``"recurrent"``.
         notes: of the export.
         dropped: outputs that were to be ignored and were left out.
     """

@@ -35,7 +35,8 @@ class Setup:
         traffic: of one row of the untouched graph.
         weight_bytes: of the untouched graph.
         sizes: of symbols, at which macs and traffic are counted.
-        kind: ``"cnn"`` or ``"transformer"``, which decides the recipes to try first.
+        uncounted: operators whose arithmetic ``macs`` and ``traffic`` leave out.
+        kind: ``"cnn"``, ``"transformer"`` or ``"recurrent"``, which decides the recipes to try first.
         memory_bytes: limit of each worker.
         original_ms: what the original takes for a row.
         values: that it answers for one.
@@ -74,3 +75,4 @@ class Setup:
     notes: tuple[Note, ...]
     function: UserFunction | None = None
     metric_s: float = 600.0
+    uncounted: tuple[str, ...] = ()

@@ -1,20 +1,10 @@
 """What a graph costs on paper: parameters, multiply-accumulates, bytes moved.
 
-Counted at batch 1 for the operators that do the arithmetic (convolutions,
-matrix products, attention). Everything else is taken to be fused into them, so
+Counted at batch 1 for the operators that do the arithmetic (convolutions, matrix
+products, attention, recurrent layers: `whet.optimize.graph.macs`). Everything else is taken to be fused into them, so
 the bytes moved are a lower bound: each weight read once, each input and output
 of a counted operator moved once, in the width in which an engine that fuses
 the quantisers moves it (`whet.optimize.graph.narrow`).
-
-=====================  ====================================================
-operator               multiply-accumulates
-=====================  ====================================================
-Conv                   outputs × (inputs of one group) × kernel
-ConvTranspose          inputs × (outputs of one group) × kernel
-MatMul, Gemm           outputs × inner size
-Attention              batch × sequence × inputs × 3 widths
-                       + 2 × batch × sequence² × width
-=====================  ====================================================
 
 Shapes come from ONNX's own inference; where that stops (operators of a
 runtime's own), the graph is run once and its shapes are looked at.
@@ -34,6 +24,7 @@ from whet._optional import require
 from whet.core.artifact import Artifact
 from whet.optimize.axes import BATCH, SEQUENCE
 from whet.optimize.graph.io import read_onnx, signature_of
+from whet.optimize.graph.macs import COUNTED, RECURRENT, Shapes, goes_uncounted, macs_of
 from whet.optimize.graph.narrow import Node, Widths, widths_moved
 from whet.optimize.graph.runs import run_proto, synthetic
 
@@ -44,12 +35,6 @@ __all__ = ["GraphFacts", "LayerFacts", "facts"]
 
 _USUAL_SIZES = {BATCH: 1, SEQUENCE: 32}
 _OTHER_SIZE = 32
-
-_CONV = {"Conv", "ConvInteger", "QLinearConv", "FusedConv"}
-_PRODUCT = {"MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "FusedMatMul", "FusedGemm"}
-_COUNTED = _CONV | _PRODUCT | {"ConvTranspose", "Attention", "MultiHeadAttention"}
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -79,7 +64,8 @@ class GraphFacts:
         ops: number of nodes of each operator.
         sizes: the sizes of symbols that this was counted at.
         layers: the operators counted, in the graph's order.
-        unknown: operators that should be counted but whose shapes are not known.
+        unknown: operators that do arithmetic which can't be counted; then ``macs`` and
+            ``bytes_moved`` are too low.
         wide_bytes: what of the bytes moved is 32 bits wide.
     """
 
@@ -95,11 +81,19 @@ class GraphFacts:
 
     @property
     def kind(self) -> str:
-        """``"transformer"`` where most products are matrices with attention, else ``"cnn"``."""
+        """By what most products are done: ``"cnn"``, ``"transformer"`` or ``"recurrent"``.
+
+        Steps wait for each other, so a quarter of the products in recurrent layers is enough.
+        """
         attention = self.ops.get("Softmax", 0) + self.ops.get("Attention", 0)
         attention += self.ops.get("MultiHeadAttention", 0)
         convolved = sum(layer.macs for layer in self.layers if layer.op.find("Conv") >= 0)
-        return "transformer" if attention >= 1 and 2 * convolved < max(self.macs, 1) else "cnn"
+        stepped = sum(layer.macs for layer in self.layers if layer.op in RECURRENT)
+        if 2 * convolved >= max(self.macs, 1):
+            return "cnn"
+        if 4 * stepped > self.macs:
+            return "recurrent"
+        return "transformer" if attention >= 1 else "cnn"
 
 
 def facts(graph: Artifact, sizes: Mapping[str, int] | None = None) -> GraphFacts:
@@ -124,13 +118,17 @@ def facts(graph: Artifact, sizes: Mapping[str, int] | None = None) -> GraphFacts
     widths = {**widths, **{name: width for name, (_, width) in weights.items()}}
     behind = _weights_behind(model)
     moved = _moved_widths(model, widths)
+    matrices = {name for name, (dims, _) in weights.items() if len(dims) > 1}
     layers, unknown = [], []
     for number, node in enumerate(model.graph.node):
-        if node.op_type not in _COUNTED:
+        label = node.name or f"{node.op_type}_{number}"
+        if node.op_type not in COUNTED:
+            if goes_uncounted(node, matrices):
+                unknown.append(label)
             continue
-        macs = _macs(node, shapes)
+        macs = macs_of(node, shapes)
         if macs is None:
-            unknown.append(node.name or f"{node.op_type}_{number}")
+            unknown.append(label)
             continue
         layers.append(_layer(node, number, macs, shapes, moved, behind))
     counts = Counter(node.op_type for node in model.graph.node)
@@ -189,7 +187,7 @@ def _shapes(
     missing = [
         name
         for node in model.graph.node
-        if node.op_type in _COUNTED
+        if node.op_type in COUNTED
         for name in (*node.input, *node.output)
         if name and name not in shapes and name not in stored
     ]
@@ -215,37 +213,6 @@ def _observed(
             opened.graph.output.append(onnx.ValueInfoProto(name=name))
     found = run_proto(opened, synthetic(signature_of(model), sizes), names)
     return {name: tuple(array.shape) for name, array in found.items()}
-
-
-def _macs(node: onnx.NodeProto, shapes: Shapes) -> int | None:
-    data = node.input[0]
-    # The quantised forms interleave scales and zero points with the operands.
-    weight = node.input[3] if node.op_type in {"QLinearConv", "QLinearMatMul"} else node.input[1]
-    if any(name not in shapes for name in (data, weight, node.output[0])):
-        return None
-    left, right, out = shapes[data], shapes[weight], shapes[node.output[0]]
-    if node.op_type in _CONV:
-        return math.prod(out) * math.prod(right[1:])
-    if node.op_type == "ConvTranspose":
-        return math.prod(left) * math.prod(right[1:])
-    if node.op_type in _PRODUCT:
-        turned = any(a.name == "transA" and a.i for a in node.attribute)
-        inner = left[0] if turned and len(left) == 2 else left[-1]
-        return math.prod(out) * inner
-    return _attention_macs(node, left, right, out)
-
-
-def _attention_macs(
-    node: onnx.NodeProto, left: tuple[int, ...], right: tuple[int, ...], out: tuple[int, ...]
-) -> int:
-    batch, queries, width = out[0], out[1], out[-1]
-    if node.op_type == "Attention" and node.domain and len(right) == 2:
-        # Query, key and value projections are inside; right is their joint weight.
-        return batch * queries * left[-1] * right[-1] + 2 * batch * queries * queries * width
-    keys = right[-2] if len(right) == 4 else right[1]
-    if len(out) == 4:
-        return 2 * out[0] * out[1] * out[2] * out[3] * keys
-    return 2 * batch * queries * keys * width
 
 
 def _weights_behind(model: onnx.ModelProto) -> dict[str, str]:

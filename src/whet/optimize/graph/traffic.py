@@ -24,6 +24,7 @@ _COUNTED = frozenset(
     {
         *("Convolution", "GroupConvolution", "MatMul", "ScaledDotProductAttention"),
         *("ConvolutionBackpropData", "GroupConvolutionBackpropData"),
+        *("LSTMSequence", "GRUSequence", "RNNSequence", "LSTMCell", "GRUCell", "RNNCell"),
     }
 )
 # What stands between stored weights and the operator that takes them.
@@ -58,7 +59,7 @@ def traffic_of(graph: Artifact, sizes: Mapping[str, int]) -> Traffic:
         found = facts(graph, sizes)
         if found.unknown:
             raise NetworkError(
-                f"The shapes of {', '.join(found.unknown[:3])} are not known.",
+                f"What {', '.join(found.unknown[:3])} do can't be counted.",
                 "Estimate its traffic from the weights.",
             )
         return Traffic(found.bytes_moved, found.wide_bytes)

@@ -56,7 +56,7 @@ def roofline_ms(macs: int, parameters: int, precision: str, ceilings: Ceilings) 
 def assess(
     contract: Contract,
     *,
-    macs: int,
+    macs: int | None,
     parameters: int,
     ceilings: Ceilings,
     probes_ms: Mapping[str, float],
@@ -66,7 +66,8 @@ def assess(
 
     Args:
         contract: with or without a limit.
-        macs: of one row; the batch is multiplied in here.
+        macs: of one row; the batch is multiplied in here. ``None`` where not all could be
+            counted: then arithmetic bounds nothing.
         parameters: number of weights.
         ceilings: measured peaks.
         probes_ms: measured medians by the name of what was probed.
@@ -75,7 +76,8 @@ def assess(
     bounds = {
         f"roofline {p}": ms
         for p in _BYTES
-        if (ms := roofline_ms(macs * contract.batch, parameters, p, ceilings)) is not None
+        if macs is not None
+        and (ms := roofline_ms(macs * contract.batch, parameters, p, ceilings)) is not None
         and ms <= min(probes_ms.values(), default=math.inf)
     }
     fastest = min(probes_ms, key=lambda name: probes_ms[name], default=None)

@@ -24,6 +24,7 @@ _INTEGER = frozenset(
         *("restore", "restore-ir", "quantize-weights-ir", "store-int8"),
     }
 )
+_NAMED = 3  # operators that a note names
 _SIXTEEN = frozenset({Precision.BF16, Precision.FP16})
 
 
@@ -41,7 +42,7 @@ def complete(
     precision = arithmetic_of(trial.recipe)
     median_ms = query_ms(latency)
     share = None
-    if median_ms is not None:
+    if median_ms is not None and not setup.uncounted:
         share = ceiling_share(
             setup.macs * setup.contract.batch, median_ms, setup.machine.ceilings, precision
         )
@@ -49,6 +50,15 @@ def complete(
     untouched = setup.traffic if not trial.recipe.steps else None
     traffic = made.traffic or untouched
     notes = measured.notes
+    if setup.uncounted:
+        some = ", ".join(setup.uncounted[:_NAMED])
+        notes += (
+            Note(
+                "multiply-accumulates",
+                f"They can't be counted of {len(setup.uncounted)} operators ({some}), so there is"
+                " no bound and no share of the ceiling, and more bytes are moved than are said.",
+            ),
+        )
     if traffic is None:
         traffic = _estimate(setup, disk_bytes)
         reason = (
@@ -60,7 +70,7 @@ def complete(
         measured,
         disk_bytes=disk_bytes,
         parameters=setup.parameters,
-        macs=setup.macs,
+        macs=None if setup.uncounted else setup.macs,
         bytes_moved=moved_bytes(traffic, trial.recipe.settings.precision),
         ceiling_share=share,
         ceiling=precision if share is not None else None,

@@ -124,6 +124,7 @@ def prepare(
         seed=given.seed,
         runtimes=_usable(runtimes, exported),
         notes=exported.notes + chosen + original,
+        uncounted=exported.uncounted,
         function=given.metric,
         metric_s=judges.metric_s,
     )
@@ -232,4 +233,6 @@ def _network_words(given: Given, exported: Exported) -> str:
     source = given.network if isinstance(given.network, str) else "a live module"
     weights = f" with {Path(given.weights).name}" if given.weights else ""
     millions = exported.parameters / 1e6
-    return f"{source}{weights}: {millions:.2f} M parameters, {exported.macs / 1e6:.1f} M MACs"
+    least = "at least " if exported.uncounted else ""
+    macs = f"{least}{exported.macs / 1e6:.1f} M MACs"
+    return f"{source}{weights}: {millions:.2f} M parameters, {macs}"

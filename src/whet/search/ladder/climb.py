@@ -230,7 +230,7 @@ def _feasibility(setup: Setup, trials: Trials) -> Feasibility:
     timed = [(t, ms) for t in telling if (ms := query_ms(t.latency)) is not None]
     return assess(
         setup.contract,
-        macs=setup.macs,
+        macs=None if setup.uncounted else setup.macs,
         parameters=setup.parameters,
         ceilings=setup.machine.ceilings,
         probes_ms={t.name: ms for t, ms in timed},

@@ -96,7 +96,8 @@ class Exported(_Message, frozen=True):
     """The network as files: the graph, and the program where it came from torch.
 
     ``macs``, ``bytes_moved`` and ``wide_bytes`` are those of one row, counted at ``sizes``
-    of the symbols; ``weight_bytes`` are the weights'; ``dropped`` are ignored outputs left out.
+    of the symbols; ``weight_bytes`` are the weights'; ``dropped`` are ignored outputs left out;
+    ``uncounted`` are operators whose arithmetic the counts leave out.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Exported(_Message, frozen=True):
     weight_bytes: int = 0
     sizes: dict[str, int] = {}
     dropped: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
 
 
 class MakeJob(_Message, frozen=True):
@@ -204,6 +206,7 @@ def export_source(source: str | torch.nn.Module, job: ExportJob) -> Exported:
         weight_bytes=front.facts.weight_bytes,
         sizes=front.facts.sizes,
         dropped=front.dropped,
+        uncounted=front.facts.unknown,
     )
 
 

@@ -15,6 +15,7 @@ from whet.optimize.graph.quantize.nncf import QuantizeNncf, QuantizeNncfIr
 from whet.optimize.graph.quantize.ort import QuantizeOrt
 from whet.optimize.graph.quantize.weights import QuantizeWeights, QuantizeWeightsIr
 from whet.optimize.graph.traffic import Traffic, traffic_of
+from whet.testing.small_recurrent import RecurrentNet
 
 # Numbers read and written by the three convolutions and the linear layer, without biases.
 WEIGHTS = 144 + 3456 + 5184 + 3840
@@ -93,3 +94,12 @@ def test_what_can_not_be_counted_is_refused(digits_ir, tmp_path) -> None:
     gone = Artifact(str(tmp_path / "x.xml"), Format.OPENVINO, digits_ir.signature)
     with pytest.raises(NetworkError):
         traffic_of(gone, {})
+
+
+def test_recurrent_layers_move_their_weights_in_both_formats(context, tmp_path) -> None:
+    graph = RecurrentNet().onnx(tmp_path)
+    made = run(ConvertIr(), graph, context(reference=graph)).model
+    weights = 64 * (8 + 16 + 16 + 16)
+    for found in (traffic_of(graph, {"batch": 1}), traffic_of(made, {"batch": 1})):
+        assert found.wide_bytes >= 4 * weights
+        assert found.wide_bytes == pytest.approx(4 * weights, rel=0.3)

@@ -31,6 +31,14 @@ def test_a_limit_below_the_roofline_is_out_of_reach() -> None:
     assert "2 ms" in found.sentence
 
 
+def test_work_that_cant_be_counted_bounds_nothing() -> None:
+    found = assess(
+        Contract(limit_ms=1.0), macs=None, parameters=10**6, ceilings=PEAKS, probes_ms={"a": 0.5}
+    )
+    assert found.bounds_ms == {}
+    assert found.reachable is True
+
+
 def test_the_batch_multiplies_the_work() -> None:
     found = assess(
         Contract(limit_ms=3.0, batch=2), macs=10**9, parameters=0, ceilings=PEAKS, probes_ms={}

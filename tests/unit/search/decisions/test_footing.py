@@ -37,6 +37,7 @@ class Known:
     traffic: Traffic = FLOAT
     contract: Contract = field(default_factory=Contract)
     machine: Machine = MACHINE
+    uncounted: tuple[str, ...] = ()
 
 
 def made(tmp_path: Path, traffic: Traffic | None = None) -> Made:
@@ -97,6 +98,16 @@ def test_the_share_is_of_the_candidates_own_ceiling(tmp_path: Path) -> None:
         result = taken(found, made(tmp_path, Traffic(1, 0)))
         assert result.ceiling == name
         assert result.ceiling_share == pytest.approx(rate / peaks[name])
+
+
+def test_work_that_cant_be_counted_is_no_share_of_a_ceiling(tmp_path: Path) -> None:
+    found = trial("base", 1.0, untouched=True)
+    result = taken(found, made(tmp_path), macs=10, uncounted=("Loop_3", "Scan_1"))
+    assert (result.macs, result.ceiling_share, result.ceiling) == (None, None, None)
+    (note,) = result.notes
+    assert note.where == "multiply-accumulates"
+    assert "2 operators (Loop_3, Scan_1)" in note.reason
+    assert taken(found, made(tmp_path), macs=10).macs == 10
 
 
 def test_a_fast_int8_is_no_error_though_above_the_fp32_ceiling(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class Known:
     weight_bytes: int = 600
     traffic: Traffic = FLOAT
     contract: Contract = field(default_factory=Contract)
+    uncounted: tuple[str, ...] = ()
 
 
 @dataclass
