@@ -9,7 +9,13 @@ import msgspec
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe
 from whet.core.settings import Precision, Settings
-from whet.optimize.graph.quantize.space import ROUND, STORE, first_recipes, weights_recipe
+from whet.optimize.graph.quantize.space import (
+    ROUND,
+    STORE,
+    covers,
+    first_recipes,
+    weights_recipe,
+)
 from whet.runtimes.settings_space import precisions
 from whet.search.decisions.figures import speed
 from whet.search.ladder.rungs import FLOAT_BITS, of_graphs
@@ -51,10 +57,11 @@ def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tupl
 def int8_soonest(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
     """The int8 candidate that promises most, where there is time for one only.
 
-    Of the runtimes that have int8, the one that ran the untouched graph fastest is asked.
+    Of the runtimes that have int8 for what the network mostly computes, the one that ran the
+    untouched graph fastest is asked.
 
     Args:
-        kind: ``"cnn"`` or ``"transformer"``.
+        kind: ``"cnn"``, ``"transformer"`` or ``"recurrent"``.
         first: untouched trials that ran; of those about equally fast, the earlier one counts.
         flags: what the CPU can do.
     """
@@ -65,6 +72,7 @@ def int8_soonest(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tu
     ]
     if not able:
         return ()
+    able = [pair for pair in able if covers(kind, pair[0].recipe.runtime)] or able
     most = max(speed(t) for t, _ in able)
     trial, steps = next(pair for pair in able if speed(pair[0]) >= _LEVEL * most)
     return (Recipe(steps, trial.recipe.runtime, trial.recipe.settings),)
@@ -75,15 +83,17 @@ def int8_first(
 ) -> tuple[Recipe, ...]:
     """Rung 2, first wave: on each runtime the quantisation recipe that wins most often.
 
+    Runtimes that have int8 for what the network mostly computes come first.
+
     Args:
-        kind: ``"cnn"`` or ``"transformer"``.
+        kind: ``"cnn"``, ``"transformer"`` or ``"recurrent"``.
         runtimes: those that may be used.
         best: the fastest lossless settings of each runtime that ran at rung 1.
         flags: what the CPU can do; some need no head-room in the sums.
     """
     return tuple(
         Recipe(steps, runtime, best[runtime])
-        for runtime in runtimes
+        for runtime in sorted(runtimes, key=lambda name: not covers(kind, name))
         if runtime in best
         for steps in first_recipes(kind, runtime, flags=flags)[:1]
     )

@@ -2,14 +2,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from whet.core.passes import run
+from whet.core.recipe import Step
+from whet.core.settings import Settings
 from whet.errors import OptionError, PostconditionError, RequirementError
+from whet.optimize.build import build
 from whet.optimize.graph.io import read_onnx, write_onnx
 from whet.optimize.graph.quantize.nncf import Bias, HalfRange, QuantizeNncf, QuantizeNncfIr, Ranges
+from whet.optimize.graph.runs import run_graph
+from whet.runtimes.ov import OpenVinoRuntime
+from whet.testing.small_graphs import make_graph
 
 PASSES = (QuantizeNncf, QuantizeNncfIr)
 
@@ -145,6 +152,32 @@ def test_smooth_quant_of_convolutions_that_are_not_there(attention, digits, cont
     assert [(n.where, n.reason) for n in notes if "smooth" in n.where] == [
         ("smooth_quant_conv_alpha", "Skipped: the graph has no convolution with weights.")
     ]
+
+
+def test_lstms_of_openvino_stay_in_float_and_are_named(digits, context, tmp_path: Path) -> None:
+    """In int8 they answer nothing but zeros: their first state's range is zero."""
+    generator = np.random.default_rng(0)
+    body = """
+    net (float[batch, 9, 8] x) => (float[batch, 5] y) {
+        steps = Transpose <perm = [1, 0, 2]> (x)
+        , last = LSTM <hidden_size = 32> (steps, w, r)
+        state = Squeeze (last, zero)
+        y = MatMul (state, head)
+    }"""
+    shapes = {"w": (1, 128, 8), "r": (1, 128, 32), "head": (32, 5)}
+    weights = {k: generator.standard_normal(s).astype(np.float32) / 3 for k, s in shapes.items()}
+    model = make_graph(body, {**weights, "zero": np.array([0])})
+    graph = write_onnx(model, tmp_path / "float", "net")
+    x = generator.standard_normal((16, 9, 8)).astype(np.float32)
+    ctx = context(reference=graph, repair=type(digits.repair)(x=x))
+    made = build((Step("convert-ir"), Step("quantize-nncf-ir", {"subset_size": 16})), graph, ctx)
+    (note,) = made.notes
+    assert note.where.startswith("LSTMSequence")
+    assert "first state" in note.reason
+    want = run_graph(graph, {"x": x})["y"]
+    with OpenVinoRuntime().open(made.model.file, made.model, Settings()) as session:
+        have = session.run({"x": x})["y"]
+    assert 0.98 < np.corrcoef(have.ravel(), want.ravel())[0, 1] < 1
 
 
 def test_nothing_to_quantise_is_an_error_not_a_copy(digits, context) -> None:

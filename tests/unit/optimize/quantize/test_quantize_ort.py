@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ from whet.optimize.graph.io import read_onnx
 from whet.optimize.graph.quantize.calibration import Rows
 from whet.optimize.graph.quantize.dynamic import QuantizeDynamic
 from whet.optimize.graph.quantize.ort import Activation, Calibration, QuantizeOrt, _Reader, _stride
+from whet.optimize.graph.runs import run_graph
+from whet.testing.small_recurrent import RecurrentNet
 
 
 @pytest.mark.parametrize(
@@ -118,6 +122,24 @@ def test_dynamic_leaves_named_layers(attention, context) -> None:
 def test_dynamic_says_when_there_is_nothing(digits, context) -> None:
     with pytest.raises(PostconditionError, match="no LSTM"):
         run(QuantizeDynamic(op_types=("LSTM",)), digits.graph, context())
+
+
+def test_dynamic_quantises_lstms(context, tmp_path: Path) -> None:
+    net = RecurrentNet()
+    graph = net.onnx(tmp_path)
+    made = run(QuantizeDynamic(), graph, context(reference=graph)).model
+    kinds = [node.op_type for node in read_onnx(made).graph.node]
+    assert kinds.count("DynamicQuantizeLSTM") == 2
+    assert made.size_bytes() < 0.6 * graph.size_bytes()
+    inputs = net.inputs(3)
+    difference = run_graph(made, inputs)["y"] - net.answer(inputs)["y"]
+    assert 0 < np.abs(difference).max() < 0.05
+
+
+@pytest.mark.parametrize("kind", ["GRU", "RNN"])
+def test_dynamic_refuses_recurrent_layers_that_it_would_leave_in_float(kind: str) -> None:
+    with pytest.raises(OptionError, match=kind):
+        QuantizeDynamic(op_types=(kind, "MatMul"))
 
 
 def test_dynamic_refuses_kinds_without_a_dynamic_form() -> None:

@@ -7,6 +7,7 @@ from whet.core.passes import Pipeline, Stage
 from whet.core.recipe import Step
 from whet.core.registry import resolve
 from whet.optimize.graph.quantize.space import (
+    covers,
     first_recipes,
     ranked_by,
     restored,
@@ -14,7 +15,7 @@ from whet.optimize.graph.quantize.space import (
     weights_recipe,
 )
 
-KINDS = ("cnn", "transformer")
+KINDS = ("cnn", "transformer", "recurrent")
 RUNTIMES = ("openvino", "onnxruntime")
 
 
@@ -46,6 +47,16 @@ def test_runtimes_without_int8_get_none() -> None:
 def test_the_default_recipe_of_nncf_is_always_among_them() -> None:
     """Whoever is never to be slower than the best peer must have tried what the peer does."""
     assert (Step("convert-ir"), Step("quantize-nncf-ir")) in first_recipes("cnn", "openvino")
+
+
+def test_recurrent_networks_are_quantised_dynamically_first() -> None:
+    wide = frozenset({"avx512_vnni"})
+    first, *rest = first_recipes("recurrent", "onnxruntime", flags=wide)
+    assert first == (Step("quantize-dynamic"),)
+    assert "quantize-nncf" in {steps[0].name for steps in rest}
+    assert covers("recurrent", "onnxruntime")
+    assert not covers("recurrent", "openvino")
+    assert covers("cnn", "openvino")
 
 
 def test_cpus_that_sum_in_32_bits_use_all_8_bits_of_a_weight() -> None:
@@ -86,7 +97,9 @@ def test_optuna_walks_the_space(kind: str, runtime: str) -> None:
         built(steps)
         seen.add(msgspec.json.encode(steps))
         study.tell(trial, 0.0)
-    assert len(seen) > 30
+    # What little there is to choose for a recurrent network is all asked for.
+    dynamic = (kind, runtime) == ("recurrent", "onnxruntime")
+    assert len(seen) == 4 if dynamic else len(seen) > 30
 
 
 def test_restored_adds_names_to_the_quantiser_alone() -> None:

@@ -93,6 +93,16 @@ def test_stored_weights_compute_in_bf16_first_where_the_cpu_can() -> None:
     assert half == [plain[0], ("openvino", Precision.BF16), plain[1]]
 
 
+def test_a_recurrent_network_is_quantised_where_that_reaches_its_layers() -> None:
+    settings = {"openvino": PLAIN, "onnxruntime": PLAIN}
+    found = int8_rungs.int8_first("recurrent", ("openvino", "onnxruntime"), settings, FLAGS)
+    assert [r.runtime for r in found] == ["onnxruntime", "openvino"]
+    assert [step.name for step in found[0].steps] == ["quantize-dynamic"]
+    # Though the other runtime is faster without.
+    first = [ran("openvino", 2.0), ran("onnxruntime", 1.0)]
+    assert int8_rungs.int8_soonest("recurrent", first, FLAGS)[0] == found[0]
+
+
 def test_where_there_is_time_for_one_it_is_the_whole_recipe_on_the_fastest_runtime() -> None:
     first = [ran("openvino", 0.5), ran("onnxruntime", 1.0)]
     (soonest,) = int8_rungs.int8_soonest("cnn", first, FLAGS)

@@ -18,14 +18,14 @@ from whet.optimize.graph.sound import ensure_sound
 
 __all__ = ["QuantizeDynamic"]
 
-_KINDS = frozenset({"MatMul", "Gemm", "Conv", "Gather", "Attention", "LSTM", "GRU"})
+_KINDS = frozenset({"MatMul", "Gemm", "Conv", "Gather", "Attention", "LSTM"})
 _INTEGER = frozenset({"MatMulInteger", "ConvInteger", "DynamicQuantizeLSTM", "QAttention"})
 
 
 @final
 @dataclass(frozen=True)
 class QuantizeDynamic(Pass[Artifact, Artifact]):
-    """Quantise matrix products dynamically with ONNX Runtime's quantiser.
+    """Quantise matrix products and LSTMs dynamically with ONNX Runtime's quantiser.
 
     The range of an activation is taken from the very row that is computed, so
     there is nothing to calibrate and outliers of other rows cost nothing; in
@@ -33,7 +33,7 @@ class QuantizeDynamic(Pass[Artifact, Artifact]):
 
     Attributes:
         op_types: kinds to quantise. ``Conv`` can be named too, but its dynamic
-            kernel is slow.
+            kernel is slow; ``GRU`` and ``RNN`` have none.
         per_channel: one scale per output channel of a weight.
         reduce_range: weights of 7 bits, against overflow on CPUs without VNNI.
         ignored: names of operators to leave in float.
@@ -47,7 +47,7 @@ class QuantizeDynamic(Pass[Artifact, Artifact]):
     takes: ClassVar[Stage] = Stage.GRAPH
     gives: ClassVar[Stage] = Stage.GRAPH
 
-    op_types: tuple[str, ...] = ("MatMul", "Gemm")
+    op_types: tuple[str, ...] = ("MatMul", "Gemm", "LSTM")
     per_channel: bool = True
     reduce_range: bool = False
     ignored: tuple[str, ...] = ()

@@ -28,6 +28,7 @@ __all__ = [
     "kept_layers",
     "last_layers",
     "left_wide",
+    "lost_in_int8",
     "quantised",
     "resolve_names",
     "weighted",
@@ -42,6 +43,8 @@ CONVOLUTIONS = frozenset(
     }
 )
 _MULTIPLIES = PRODUCTS | CONVOLUTIONS
+# OpenVINO's LSTMs, which its integer kernel quantises by the range of their first state.
+_FIRST_STATE = frozenset({"LSTMSequence", "LSTMCell"})
 # What stands between integer weights and a layer; a Convert alone only widens float16.
 _WIDENS = frozenset({"DequantizeLinear", "FakeQuantize", "Multiply", "Subtract"})
 # OpenVINO's importer splits a layer with a bias into "name/WithoutBiases" and an Add "name".
@@ -158,16 +161,26 @@ def kept_layers(
     return kept, tuple(notes)
 
 
+def lost_in_int8(ops: Iterable[Op]) -> dict[str, str]:
+    """Operators that static int8 would ruin, each with the reason.
+
+    An LSTM's first state is zero in most networks. NNCF takes its range from it, and
+    OpenVINO's kernel keeps every later state in that range, so that all answers are zero.
+    """
+    reason = "in OpenVINO's int8 the range of its first state would bind all others"
+    return {op.name: reason for op in ops if op.kind in _FIRST_STATE}
+
+
 def left_wide(
     before: Sequence[Op], after: Sequence[Op], kept: dict[str, str], quantiser: str
 ) -> tuple[Note, ...]:
     """One note for each layer with weights that is still float."""
     narrow = set(quantised(after))
     own = f"the rules of {quantiser} leave it out"
+    wide = (name for name in weighted(before) if name not in narrow)
     return tuple(
         Note(name, f"Left in float: {kept.get(name, own)}.")
-        for name in weighted(before)
-        if name not in narrow
+        for name in dict.fromkeys((*wide, *lost_in_int8(before)))
     )
 
 

@@ -236,6 +236,7 @@ def _quantised(
     kept, lost = layers.kept_layers(
         ops, options.ignored, first=options.keep_first, last=options.keep_last
     )
+    kept |= layers.lost_in_int8(ops)
     attention = layers.is_transformer(ops) if options.transformer is None else options.transformer
     feed = need_rows(model, ctx, "quantize-nncf")
     rows = Rows(feed, options.subset_size, ctx.seed if options.seed is None else options.seed)

@@ -18,6 +18,7 @@ __all__ = [
     "ROUND",
     "STORE",
     "Suggests",
+    "covers",
     "first_recipes",
     "ranked_by",
     "restored",
@@ -56,6 +57,11 @@ _ORT_TRANSFORMER: tuple[Step, ...] = (
     Step("quantize-dynamic"),
     Step("quantize-weights"),
 )
+# Nothing but the dynamic quantiser has an integer LSTM that is right and fast.
+_ORT_RECURRENT: tuple[Step, ...] = (
+    Step("quantize-dynamic"),
+    Step("quantize-dynamic", {"per_channel": False}),
+)
 
 
 # CPU features whose integer products are summed in 32 bits, so that no weight
@@ -85,7 +91,7 @@ def first_recipes(
     """Lists of passes to try first on a runtime, the most promising first.
 
     Args:
-        kind: ``"transformer"``; anything else is treated as a ``"cnn"``.
+        kind: ``"transformer"`` or ``"recurrent"``; anything else is treated as a ``"cnn"``.
         runtime: its registered name; one that runs no quantised graphs gets none.
         flags: features of the CPU that will run it; without one that sums in 32
             bits, weights make do with 7 bits: of NNCF's the first layers', of ONNX
@@ -93,17 +99,28 @@ def first_recipes(
     """
     attention = kind == "transformer"
     full, narrow = _sums(flags)
+    kinds = {"transformer": _ORT_TRANSFORMER, "recurrent": _ORT_RECURRENT}.get(kind, _ORT_CNN)
     nncf = tuple({**full, **o} for o in (_NNCF_TRANSFORMER if attention else _NNCF_CNN))
     if runtime == "openvino":
         return tuple((_IR, Step("quantize-nncf-ir", dict(options))) for options in nncf)
     if runtime == "onnxruntime":
         own = tuple(
             Step(step.name, {**narrow, **step.options}) if step.name in _NARROWED else step
-            for step in (_ORT_TRANSFORMER if attention else _ORT_CNN)
+            for step in kinds
         )
         ours = tuple(Step("quantize-nncf", dict(options)) for options in nncf)
+        if kind == "recurrent":
+            return tuple((step,) for step in (*own, *ours[:2]))
         return tuple((step,) for step in (ours[0], own[0], *ours[1:3], *own[1:], *ours[3:]))
     return ()
+
+
+def covers(kind: str, runtime: str) -> bool:
+    """Whether a runtime's integer kernels do what a kind of network mostly computes.
+
+    Recurrent layers have none but ONNX Runtime's LSTM; elsewhere int8 is for what stands around.
+    """
+    return kind != "recurrent" or runtime == "onnxruntime"
 
 
 def weights_recipe(runtime: str, *, bits: int = 8) -> tuple[Step, ...]:
@@ -139,6 +156,8 @@ def suggest(
     full, narrow = _sums(flags)
     if runtime == "openvino":
         return (_IR, Step("quantize-nncf-ir", full | _nncf_options(trial, attention=attention)))
+    if kind == "recurrent":
+        return (Step("quantize-dynamic", narrow | _dynamic_options(trial)),)
     if trial.suggest_categorical("quantiser", ("nncf", "ort")) == "nncf":
         return (Step("quantize-nncf", full | _nncf_options(trial, attention=attention)),)
     return (Step("quantize-ort", narrow | _ort_options(trial, attention=attention)),)
@@ -159,6 +178,13 @@ def _nncf_options(trial: Suggests, *, attention: bool) -> dict[str, Any]:
         alpha = trial.suggest_float("smooth_quant_alpha", 0.05, 0.95, step=0.15)
         options["smooth_quant_alpha"] = round(alpha, 2)
     return options
+
+
+def _dynamic_options(trial: Suggests) -> dict[str, Any]:
+    return {
+        "per_channel": trial.suggest_categorical("per_channel", (True, False)),
+        "keep_last": trial.suggest_categorical("dynamic_keep_last", (False, True)),
+    }
 
 
 def _ort_options(trial: Suggests, *, attention: bool) -> dict[str, Any]:
