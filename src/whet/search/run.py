@@ -203,7 +203,9 @@ def _evidence(
     sentence = outcome_sentence(
         chosen, verdict, contract, closed.baseline, trials, untried=left_out
     )
-    advice = next_step(chosen, verdict, contract, trials, unrest=unrest, untried=left_out)
+    advice = next_step(
+        chosen, verdict, contract, trials, unrest=unrest, untried=left_out, skipped=climbed.skipped
+    )
     return Evidence(
         contract=contract,
         machine=setup.machine,

@@ -25,7 +25,7 @@ from whet.search.budget.patience import step_limit_s
 from whet.search.budget.tail_proof import too_few_notes
 from whet.search.closing.goldens import Recorded, record
 from whet.search.closing.last_race import race_in_full, rivals_of
-from whet.search.closing.proving import answering, certified_in_turn, fastest_answering
+from whet.search.closing.proving import answering, certified_in_turn, fastest_answering, keeping
 from whet.search.decisions.decide import choose
 from whet.search.decisions.endings import ended
 from whet.search.decisions.figures import answers_right, divided, is_untouched, row_ms
@@ -76,8 +76,10 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     order = certify_order(trials.all.values(), contract, setup.certify.samples, FINALISTS)
     certified = certified_in_turn(setup, trials, order, row_ms(baseline))
     baseline = answering(setup, trials, baseline, certified)
+    keeps = keeping(setup, trials, baseline)
     trials.tell.phase("timing the finalists against the original")
-    untouched = [baseline, *rivals_of(baseline, filter(answers_right, trials.untouched()))]
+    rivals = rivals_of(baseline, filter(answers_right, trials.untouched()))
+    untouched = list({t.id: t for t in (baseline, *keeps, *rivals)}.values())
     finalists = list({t.id: t for t in (*untouched, *certified)}.values())
     race = race_in_full(setup, trials, finalists)
     notes = (

@@ -25,13 +25,14 @@ from whet.search.budget.closing import spare_s
 from whet.search.closing.last_race import fastest_of
 from whet.search.decisions.endings import uncertified
 from whet.search.decisions.figures import answers_right
-from whet.search.decisions.untouched import stranger_note, to_certify
+from whet.search.decisions.untouched import keepers, stranger_note, to_certify
 from whet.search.ladder.assay import judge_on
 from whet.search.ladder.trials import Trials
 from whet.search.setup import Setup
 
-__all__ = ["answering", "certified_in_turn", "fastest_answering"]
+__all__ = ["answering", "certified_in_turn", "fastest_answering", "keeping"]
 
+_KEEPERS = 2  # asked at most
 _OUT_OF_TURN = "not tested, since a comparison before it failed or another engine answers right"
 
 
@@ -88,6 +89,23 @@ def answering(setup: Setup, trials: Trials, best: Trial, certified: Sequence[Tri
         best = msgspec.structs.replace(best, certify=judged[best.id])
         trials.update(best, remember=False)
     return best
+
+
+def keeping(setup: Setup, trials: Trials, best: Trial) -> tuple[Trial, ...]:
+    """The fastest untouched trial that keeps the limits which the best breaks, with its proof.
+
+    None where the best breaks none, or nothing untouched keeps them.
+
+    Args:
+        setup: of the search.
+        trials: where the proof is kept.
+        best: from `answering`.
+    """
+    for trial in keepers(trials.untouched(), best, setup.contract)[:_KEEPERS]:
+        proven = _proven(setup, trials, trial, {})
+        if answers_right(proven) and proven.certify is not None:
+            return (proven,)
+    return ()
 
 
 def fastest_answering(

@@ -11,13 +11,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from whet.core.contract import Contract
-from whet.core.evidence import Trial
+from whet.core.evidence import Trial, Verdict
 from whet.core.note import Note
+from whet.measure.footprint_clauses import footprint_clauses
+from whet.measure.latency_clause import kept_latency
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import ALIKE, answers_right, damage, plainest, speed
 from whet.search.decisions.judged import quality_words
 
-__all__ = ["best_untouched", "rows_to_compare", "samples_to_look_at", "stranger_note", "to_certify"]
+__all__ = [
+    "best_untouched",
+    "keepers",
+    "rows_to_compare",
+    "samples_to_look_at",
+    "stranger_note",
+    "to_certify",
+]
 
 _ROWS = 64
 _FEWEST = 8
@@ -88,6 +97,22 @@ def to_certify(untouched: Iterable[Trial], best: Trial) -> tuple[Trial, ...]:
     for trial in ranked:
         order.setdefault(trial.recipe.runtime, trial)
     return tuple(order.values())
+
+
+def keepers(untouched: Iterable[Trial], best: Trial, contract: Contract) -> tuple[Trial, ...]:
+    """Where the best breaks a limit: those that answer right and break none, the fastest first.
+
+    The fastest runtime may be the hungriest, or the one with the worst tail.
+    """
+    if not _breaks_a_limit(best, contract):
+        return ()
+    able = [t for t in untouched if answers_right(t) and not _breaks_a_limit(t, contract)]
+    return tuple(sorted(able, key=speed, reverse=True))
+
+
+def _breaks_a_limit(trial: Trial, contract: Contract) -> bool:
+    verdicts = [verdict for _, verdict, _ in footprint_clauses(trial.footprint, contract)]
+    return Verdict.FAILED in (*verdicts, kept_latency(trial.latency, contract))
 
 
 def stranger_note(trial: Trial) -> Note | None:

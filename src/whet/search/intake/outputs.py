@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 import numpy as np
 
 from whet.bundle.check import DTYPES
 from whet.core.contract import Contract
-from whet.core.spec import Signature
+from whet.core.note import Note
+from whet.core.spec import Signature, TensorSpec
 from whet.data.store import SampleStore
 from whet.errors import ContractError, Issue, NetworkError
 from whet.measure.metrics import logits_of, pick, resolve_metric, scalars_of
 
-__all__ = ["CLASS_METRICS", "check_outputs", "check_shapes"]
+__all__ = ["CLASS_METRICS", "check_outputs", "check_shapes", "with_scores"]
 
 CLASS_METRICS = frozenset({"top1", "top5", "f1"})
 
@@ -66,6 +68,44 @@ def check_shapes(
         store.check_labels(logits_of(pick(blank, judged)).shape[-1])
     elif metric == "spearman":
         scalars_of(pick(blank, judged), store.rows_per_sample)
+
+
+def with_scores(contract: Contract, signature: Signature) -> tuple[Contract, tuple[Note, ...]]:
+    """The contract with the output that is judged, where it isn't the first.
+
+    Classifiers of other libraries give the class that they decide for, a whole number, and
+    behind it the scores that it comes from. The scores tell more, and numbers of classes lie
+    no nearer to each other for being one apart.
+
+    Args:
+        contract: that may name an output.
+        signature: of the original's graph.
+    """
+    if contract.output is not None or ":" in contract.metric:
+        return contract, ()
+    first, *others = signature.outputs
+    if not _is_decision(first):
+        return contract, ()
+    scores = (
+        spec.name
+        for spec in others
+        if spec.dtype.startswith("float")
+        and len(spec.shape) == 2
+        and spec.shape[1] != 1
+        and spec.name not in contract.ignore_outputs
+    )
+    name = next(scores, None)
+    if name is None:
+        return contract, ()
+    reason = (
+        f"'{name}' is judged: the first output, '{first.name}', are whole numbers, as decisions"
+        " are. Name another one by --output."
+    )
+    return msgspec.structs.replace(contract, output=name), (Note("output", reason),)
+
+
+def _is_decision(spec: TensorSpec) -> bool:
+    return "int" in spec.dtype and all(size == 1 for size in spec.shape[1:])
 
 
 def _check_dtypes(signature: Signature) -> None:

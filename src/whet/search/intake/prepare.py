@@ -33,7 +33,7 @@ from whet.search.intake.guessing import (
     original_notes,
     unlabelled_notes,
 )
-from whet.search.intake.outputs import CLASS_METRICS, check_shapes
+from whet.search.intake.outputs import CLASS_METRICS, check_shapes, with_scores
 from whet.search.intake.parts import parts_of
 from whet.search.intake.provable import provable_notes
 from whet.search.intake.take_in import Taken
@@ -72,6 +72,7 @@ def prepare(
     runtimes = chosen_runtimes(given.runtimes)
     threads = threads_for(contract)
     exported, store, space = taken.exported, taken.store, taken.space
+    contract, judged = with_scores(contract, exported.graph.signature)
     check_shapes(contract, exported.graph.signature, store, taken.task, exported.dropped)
     parts = parts_of(store, given, space)
     memory_bytes, cores = worker_memory_bytes(), cores_for(threads)
@@ -123,7 +124,7 @@ def prepare(
         memory_bytes=memory_bytes,
         seed=given.seed,
         runtimes=_usable(runtimes, exported),
-        notes=exported.notes + chosen + original,
+        notes=exported.notes + judged + chosen + original,
         uncounted=exported.uncounted,
         function=given.metric,
         metric_s=judges.metric_s,

@@ -54,11 +54,19 @@ _COMPILING = 0.3  # share of the time left that compiling C++ may take
 
 @dataclass(frozen=True)
 class Climbed:
-    """Where the climb ended: the best untouched trial, what rung 0 said, what wasn't tried."""
+    """Where the climb ended.
+
+    Attributes:
+        baseline: the best untouched trial.
+        feasibility: what rung 0 said.
+        untried: whether int8 was left out.
+        skipped: candidates for which there was no time.
+    """
 
     baseline: Trial
     feasibility: Feasibility
     untried: Untried | None
+    skipped: int
 
 
 def climb(setup: Setup, trials: Trials) -> Climbed:
@@ -80,7 +88,7 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
         _go_up(setup, trials, axes)
     left_out = _untried(setup, trials, axes)
     best = best_untouched(trials.untouched(), setup.contract, setup.certify.samples)
-    return Climbed(best, feasibility, left_out)
+    return Climbed(best, feasibility, left_out, len(trials.skipped))
 
 
 def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
@@ -100,7 +108,7 @@ def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
 def _look(setup: Setup, trials: Trials, axes: Axes) -> None:
     """The untouched graph where it compiles in seconds, and the int8 probe.
 
-    In a hurry, the whole int8 candidate that promises most comes in place of the probe, before
+    In a hurry, or where nothing is calibrated, the whole int8 candidate that promises most comes in place of the probe, before
     further settings of the untouched graph.
     """
     first = wave(
@@ -116,7 +124,8 @@ def _look(setup: Setup, trials: Trials, axes: Axes) -> None:
         find(setup.kind, right, axes.flags)
         for find in (int8_rungs.int8_probe, int8_rungs.int8_soonest)
     )
-    if probe and hurried(
+    # What has no ranges to find is no cheaper as a probe.
+    if probe == whole or hurried(
         trials.climbing_s(),
         probe_s=trials.expected_s(probe[0]),
         int8_s=trials.expected_s(whole[0]),
@@ -133,7 +142,8 @@ def _go_up(setup: Setup, trials: Trials, axes: Axes) -> None:
     if short_of_room(setup, trials):
         share = share_allowed(setup, trials)
         wave(trials, 1, rungs.lighter(_settings_by_runtime(first), share=share))
-    wave(trials, 1, rungs.untouched_rest(first, axes), judge=False, share=TUNING)
+    else:  # settings make nothing smaller
+        wave(trials, 1, rungs.untouched_rest(first, axes), judge=False, share=TUNING)
     wave(trials, 1, rungs.untouched_first(setup.runtimes, axes), judge=False, share=_COMPILING)
     if not short_of_room(setup, trials):  # else what follows is too large as well
         wave(trials, 1, rungs.reduced_precision(setup.runtimes, axes), share=TUNING)

@@ -28,12 +28,15 @@ _NEAR = 0.85
 # Quick timings above this share of the fastest don't tell runtimes apart.
 _LEVEL = 0.95
 
+# Quantisers that look for ranges on samples.
+_CALIBRATED = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort"})
+
 # Samples for the probe of rung 0: enough for its speed, which is all that is asked of it.
 _PROBE_SAMPLES = 8
 
 
 def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tuple[Recipe, ...]:
-    """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples.
+    """Rung 0: int8 as fast as it can be had, with ranges from a handful of samples if it has any.
 
     Arguments as in `int8_soonest`.
     """
@@ -43,7 +46,7 @@ def int8_probe(kind: str, first: Iterable[Trial], flags: frozenset[str]) -> tupl
                 msgspec.structs.replace(
                     step, options={**step.options, "subset_size": _PROBE_SAMPLES}
                 )
-                if step.name.startswith("quantize")
+                if step.name in _CALIBRATED
                 else step
                 for step in whole.steps
             ),

@@ -83,6 +83,7 @@ def next_step(
     *,
     unrest: str = "",
     untried: Untried | None = None,
+    skipped: int = 0,
 ) -> str:
     """What the user should try next; empty when the contract is kept and noise hid nothing.
 
@@ -93,6 +94,7 @@ def next_step(
         trials: all.
         unrest: why the last race was not quiet; empty where it was.
         untried: that int8 was left out; then nothing needs to be given up yet.
+        skipped: candidates for which there was no time.
     """
     known = list(trials)
     if verdict is Verdict.PASSED:
@@ -104,7 +106,7 @@ def next_step(
         or _quiet(chosen, contract, unrest)
         or _untried(untried)
         # Limits that the nearest would keep: there it is chosen, as the only one that keeps them.
-        or _loosen(nearer(chosen, verdict, contract, known) or chosen, faster, contract)
+        or _loosen(nearer(chosen, verdict, contract, known) or chosen, faster, contract, skipped)
     )
 
 
@@ -163,7 +165,7 @@ def _untried(untried: Untried | None) -> str:
     return f"{again}: {untried.words}."
 
 
-def _loosen(chosen: Trial, faster: list[Trial], contract: Contract) -> str:
+def _loosen(chosen: Trial, faster: list[Trial], contract: Contract, skipped: int) -> str:
     """The limits that would have been kept, or what to change instead."""
     room = loosened(chosen, contract)
     late = kept_latency(chosen.latency, contract)
@@ -177,6 +179,11 @@ def _loosen(chosen: Trial, faster: list[Trial], contract: Contract) -> str:
     if late is Verdict.FAILED:
         also = f"{room} and " if room else ""
         return f"Allow {also}a much higher limit, or a smaller network.{_width(chosen, contract)}"
+    if room and skipped:
+        return (
+            f"Give a longer --budget ({skipped} candidates were not tried), allow {room}, or give"
+            " a smaller network."
+        )
     if room:
         return f"Allow {room}, or give a smaller network."
     if chosen.latency is not None and queries_words(contract, chosen.latency.queries):

@@ -64,6 +64,8 @@ def _loss(q: Quality) -> str:
 
 
 def _slow_tail(trial: Trial, contract: Contract, baseline: Trial) -> str:
+    if trial.speedup is not None and trial.speedup.high < 1:
+        return ""  # slower by its median too, which is surer
     q = slower_at(contract.percentile, trial, baseline)
     own = trial.latency.at(q) if trial.latency is not None and q is not None else None
     its = baseline.latency.at(q) if baseline.latency is not None and q is not None else None

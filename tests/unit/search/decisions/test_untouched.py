@@ -20,6 +20,7 @@ from whet.search.decisions.judged import quality_words, within
 from whet.search.decisions.order import certify_order
 from whet.search.decisions.untouched import (
     best_untouched,
+    keepers,
     rows_to_compare,
     samples_to_look_at,
     stranger_note,
@@ -197,3 +198,20 @@ def test_an_ignored_output_may_have_been_left_out_of_the_graph() -> None:
     check_outputs(Contract(ignore_outputs=("state", "a")), ("b", "a"), ("state",))
     with pytest.raises(ContractError, match="there is no output 'other'"):
         check_outputs(Contract(ignore_outputs=("other",)), ("b", "a"), ("state",))
+
+
+def test_what_keeps_the_limits_is_asked_where_the_fastest_does_not() -> None:
+    """The fastest runtime may be the hungriest."""
+    fast = trial("fast", 3.0, untouched=True, disk=2000)
+    slow, slower = (trial(n, v, untouched=True, disk=900) for n, v in (("b", 2.0), ("c", 1.0)))
+    wrong = trial("wrong", 2.5, untouched=True, disk=900, select=quality(0.5), certify=quality(0.5))
+    every = [slower, fast, wrong, slow]
+    assert keepers(every, fast, Contract(max_bytes=1000)) == (slow, slower)
+    assert keepers(every, fast, Contract(max_bytes=2000)) == ()
+    assert keepers(every, fast, Contract(max_bytes=100)) == ()
+
+
+def test_a_slower_median_with_a_tail_that_keeps_the_limit_is_asked() -> None:
+    jumpy = trial("jumpy", 3.0, untouched=True, p99_ms=9.0)
+    steady = trial("steady", 2.0, untouched=True, p99_ms=4.0)
+    assert keepers([jumpy, steady], jumpy, Contract(limit_ms=5.0)) == (steady,)

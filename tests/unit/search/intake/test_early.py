@@ -25,7 +25,7 @@ from whet.errors import (
 )
 from whet.search.intake.early import refuse_early
 from whet.search.intake.given import Given
-from whet.search.intake.outputs import check_shapes
+from whet.search.intake.outputs import check_shapes, with_scores
 from whet.search.ledger.ledger import Ledger
 
 GIVEN = Given("net.py:build", "samples.npz", weights="net.npz")
@@ -164,3 +164,32 @@ def test_outputs_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(ContractError) as caught:
         check_shapes(contract, gives(5), stored(tmp_path / "s", [1]), None)
     assert [issue.where for issue in caught.value.issues] == ["output", "ignore_outputs"]
+
+
+LABEL = TensorSpec("label", "int64", ("batch",))
+SCORES = TensorSpec("probabilities", "float32", ("batch", 10))
+
+
+def test_scores_are_judged_where_a_decision_comes_first() -> None:
+    """So do classifiers of scikit-learn and of boosted trees answer."""
+    signature = Signature(gives(6).inputs, (LABEL, SCORES))
+    contract, (note,) = with_scores(Contract(), signature)
+    assert contract.output == "probabilities"
+    assert "'probabilities' is judged" in note.reason
+
+
+@pytest.mark.parametrize(
+    ("contract", "outputs"),
+    [
+        (Contract(output="label"), (LABEL, SCORES)),
+        (Contract(metric="own.py:score"), (LABEL, SCORES)),
+        (Contract(ignore_outputs=("probabilities",)), (LABEL, SCORES)),
+        (Contract(), (SCORES, LABEL)),
+        (Contract(), (LABEL,)),
+        (Contract(), (LABEL, TensorSpec("p", "float32", ("batch", 1)))),
+    ],
+)
+def test_what_the_user_names_or_what_has_no_scores_stays(
+    contract: Contract, outputs: tuple[TensorSpec, ...]
+) -> None:
+    assert with_scores(contract, Signature(gives(6).inputs, outputs)) == (contract, ())

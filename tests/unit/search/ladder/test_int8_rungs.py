@@ -27,6 +27,13 @@ def test_the_probe_is_the_first_recipe_with_a_handful_of_samples() -> None:
     assert probe.steps[-1].options["subset_size"] == 8
 
 
+def test_without_ranges_to_find_the_probe_is_the_whole_recipe() -> None:
+    first = [ran("onnxruntime", 1.0)]
+    probe = int8_rungs.int8_probe("recurrent", first, FLAGS)
+    assert probe == int8_rungs.int8_soonest("recurrent", first, FLAGS)
+    assert [s.name for s in probe[0].steps] == ["quantize-dynamic"]
+
+
 @pytest.mark.parametrize(
     ("speeds", "asked"),
     [

@@ -51,6 +51,12 @@ def test_a_slow_tail_is_said_with_both_intervals() -> None:
     )
 
 
+def test_what_is_slower_by_its_median_is_not_said_to_lose_by_its_tail() -> None:
+    chosen = trial("chosen", 3.0, certify=quality(0.0))
+    slow = trial("slow", 0.5, select=quality(0.0), p99_ms=30.0)
+    assert why_lost(slow, chosen, FASTEST, BASE).startswith("Slower than chosen: 0.50×")
+
+
 def test_overlapping_intervals_are_not_called_a_difference() -> None:
     chosen = timed(trial("chosen", 3.0, certify=quality(0.0)), 3.0, 2.8, 3.2)
     near = timed(trial("near", 2.9, select=quality(0.0)), 2.9, 2.7, 3.1)

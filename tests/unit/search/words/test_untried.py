@@ -65,6 +65,8 @@ def test_nothing_is_given_up_for_what_was_never_tried() -> None:
     assert "--budget" in advice
     assert "Allow" not in advice
     assert "Allow a size" in next_step(BASE, Verdict.FAILED, tiny, [BASE])
+    more = next_step(BASE, Verdict.FAILED, tiny, [BASE], skipped=20)
+    assert more.startswith("Give a longer --budget (20 candidates were not tried), allow a size")
 
 
 def test_the_note_counts_what_there_was_no_time_for() -> None:
