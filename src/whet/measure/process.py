@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from whet.core.evidence import Footprint, LayerTime
 from whet.core.note import Note
+from whet.core.room import written
 from whet.core.scratch import scratch_folder
 from whet.core.spec import Arrays
 from whet.data.layout import StoreRef
@@ -96,7 +97,8 @@ class ContenderProcess:
 
     Every verb raises `TrialCrashedError`, `TrialTimeoutError` or
     `TrialMemoryError` when the process ended, and the error that the runtime raised there
-    when it refused. After any of the first three it is gone.
+    when it refused. After any of the first three it is gone. Entering raises `StorageError`
+    where its temporary files can't be made.
 
     Attributes:
         started_ns: `time.perf_counter_ns` just before it was started.
@@ -225,8 +227,9 @@ class ContenderProcess:
         if self.contender.engine is not None:
             renew(Path(self.contender.engine))  # one that is gone is reported by the process
         scratch = self._scratch
-        folder = scratch.enter_context(scratch_folder())
-        self._stderr = scratch.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+        with written(f"The process of '{self.contender.name}' can't be started"):
+            folder = scratch.enter_context(scratch_folder())
+            self._stderr = scratch.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
         self._incoming = Incoming()
         self.started_ns = time.perf_counter_ns()
         self._process = start(self.contender, folder, self._stderr)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from whet.core.room import written
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 from whet.measure.answers import load_outputs
@@ -51,12 +52,13 @@ def answers_of(
 
     Raises:
         TrialError, EngineError: as the process ended; `TrialTimeoutError` past the limit.
+        StorageError: the answers can't be written.
     """
     if not place.is_dir():
-        place.parent.mkdir(parents=True, exist_ok=True)
         beside = place.with_name(place.name + ".part")
         shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir()
+        with written(_refused(contender), place.parent):
+            beside.mkdir(parents=True)
         until = time.monotonic() + limit_s
         at_once = rows or _rows(contender, part, batch)
         with ContenderProcess(
@@ -76,8 +78,9 @@ def answers_of(
                 timeout_s=max(_LAST_S, until - began),
             )
             seconds = time.monotonic() - began
-        (beside / _SECONDS).write_text(f"{seconds:.3f}")
-        beside.replace(place)
+        with written(_refused(contender), place.parent):
+            (beside / _SECONDS).write_text(f"{seconds:.3f}")
+            beside.replace(place)
     return load_outputs(place)
 
 
@@ -89,6 +92,10 @@ def kept_answers(place: Path) -> Arrays | None:
 def seconds_of(place: Path) -> float:
     """How long the answers kept at ``place`` took, without the start of the process."""
     return float((place / _SECONDS).read_text())
+
+
+def _refused(contender: Contender) -> str:
+    return f"The answers of '{contender.name}' can't be kept"
 
 
 def _rows(contender: Contender, part: SampleStore, batch: int) -> int:

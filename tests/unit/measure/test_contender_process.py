@@ -23,6 +23,7 @@ from whet.data.store import SampleStore, write_store
 from whet.errors import (
     EngineError,
     OptionError,
+    StorageError,
     TrialCrashedError,
     TrialMemoryError,
     TrialTimeoutError,
@@ -265,6 +266,16 @@ def test_its_temporary_files_go_into_a_folder_that_goes_with_it(
         assert folder.is_dir()
         assert folder.parent == temporary
     assert list(temporary.iterdir()) == []
+
+
+def test_where_no_temporary_file_can_be_made_that_is_said(
+    models, store: SampleStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    process = ContenderProcess(models.matmul(hidden=16), store.ref(), batch=1)
+    with pytest.raises(StorageError, match="can't be started: No such file") as refused, process:
+        pass
+    assert str(tmp_path / "gone") in refused.value.remedy
 
 
 @pytest.mark.slow

@@ -20,7 +20,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -32,6 +31,7 @@ import msgspec
 
 import whet
 from whet.core.places import inductor_home
+from whet.core.room import temporary, written
 from whet.core.scratch import scratch_folder
 from whet.errors import (
     StorageError,
@@ -112,16 +112,10 @@ def run_isolated(
         Stopped: cancelled.
         StorageError: the scratch folder can't be written.
     """
-    try:
-        with scratch_folder() as scratch:
-            run = _Run(target, scratch, timeout_s, memory_bytes, cancel)
-            run.carry_out(argument, cores, dict(env or {}), worker)
-            return run.conclude(result)
-    except OSError as error:
-        raise StorageError(
-            f"The worker for '{target}' can't be started: {error.strerror or error}.",
-            f"Check the space and the rights in '{tempfile.gettempdir()}'.",
-        ) from error
+    with written(f"The worker for '{target}' can't be started"), scratch_folder() as scratch:
+        run = _Run(target, scratch, timeout_s, memory_bytes, cancel)
+        run.carry_out(argument, cores, dict(env or {}), worker)
+        return run.conclude(result)
 
 
 class _Run:
@@ -193,7 +187,7 @@ class _Run:
         """Read the reply of a worker that has ended."""
         if self.status == NO_ROOM and not self.reply_file.exists():
             raise StorageError(
-                f"The disk of '{tempfile.gettempdir()}' is full: a worker's answer can't be written.",
+                f"The disk of '{temporary()}' is full: a worker's answer can't be written.",
                 "Free some space there, or set TMPDIR to another folder.",
             )
         if not self.reply_file.exists():
