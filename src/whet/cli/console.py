@@ -11,11 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TextIO
 
-__all__ = ["Console", "Paint", "clip", "plain", "wants_colour", "width_of"]
+from whet.cli.streams import silence
+from whet.errors import StorageError
+
+__all__ = ["Console", "Paint", "Unread", "clip", "plain", "wants_colour", "width_of"]
 
 # Names come from files of strangers and must not drive the terminal. The tab becomes a space.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+class Unread(Exception):  # noqa: N818 - it isn't an error
+    """The reader of stdout went away (``| head``); that is its right."""
 
 
 def plain(text: str) -> str:
@@ -100,22 +107,52 @@ class Console:
         return shutil.get_terminal_size((100, 24)).columns
 
     def say(self, *lines: str) -> None:
-        """Lines for the reader, on stdout; nothing where JSON is wanted."""
+        """Lines for the reader, on stdout; nothing where JSON is wanted.
+
+        Raises:
+            Unread: the reader has gone.
+            StorageError: stdout takes no more.
+        """
         if not self.json:
-            self._write(self.out, lines)
+            self._answer(_shown(self.out, "".join(f"{line}\n" for line in lines)))
 
     def tell(self, *lines: str) -> None:
         """Lines about the run, on stderr."""
-        self._write(self.err, lines)
+        self.draw("".join(f"{line}\n" for line in lines))
+
+    def draw(self, text: str) -> None:
+        """Text as it is, on stderr; where that takes nothing it is lost, which ends no run."""
+        try:
+            self.err.write(_shown(self.err, text))
+            self.err.flush()
+        except OSError:
+            silence(self.err)
 
     def document(self, data: bytes) -> None:
-        """The one JSON document."""
-        self.out.write(data.decode() + "\n")
-        self.out.flush()
+        """The one JSON document.
 
-    def _write(self, stream: TextIO, lines: tuple[str, ...]) -> None:
-        encoding = stream.encoding or "utf-8"
-        text = "".join(f"{line}\n" for line in lines)
-        # A terminal that can't show ≤ or × gets a question mark, not a traceback.
-        stream.write(text.encode(encoding, "replace").decode(encoding))
-        stream.flush()
+        Raises:
+            Unread: the reader has gone.
+            StorageError: stdout takes no more.
+        """
+        self._answer(data.decode() + "\n")
+
+    def _answer(self, text: str) -> None:
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except BrokenPipeError as error:
+            silence(self.out)
+            raise Unread from error
+        except OSError as error:
+            silence(self.out)
+            raise StorageError(
+                f"The answer can't be written to stdout: {error.strerror or error}.",
+                "Free some space, or send it to another place.",
+            ) from error
+
+
+def _shown(stream: TextIO, text: str) -> str:
+    """What the stream can show of it: ≤ or × become a question mark, not a traceback."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)

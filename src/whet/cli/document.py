@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from whet.cli.console import Console
-from whet.errors import ContractError, WhetError
+import contextlib
+
+from whet.cli.console import Console, Unread
+from whet.errors import ContractError, StorageError, WhetError
 
 __all__ = ["error_document", "stopped_document"]
 
@@ -40,4 +42,6 @@ def _write(console: Console, error: dict[str, object], code: int) -> None:
     if console.json:
         import msgspec
 
-        console.document(msgspec.json.encode({"error": error, "exit_code": int(code)}))
+        # The command ends as it would have, whether its document arrives or not.
+        with contextlib.suppress(Unread, StorageError):
+            console.document(msgspec.json.encode({"error": error, "exit_code": int(code)}))

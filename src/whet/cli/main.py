@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NoReturn
 
 from whet import __version__
 from whet.cli import bench, demo, inspect, optimize, report, verify
-from whet.cli.console import Console, plain
+from whet.cli.console import Console, Unread, plain
 from whet.cli.document import error_document, stopped_document
 from whet.cli.exits import TABLE, Exit
 from whet.cli.ports import GetApi, the_api
 from whet.cli.stdout import owned
+from whet.cli.streams import reopen_closed
 from whet.cli.words import attached, refusal
 from whet.errors import ContractError, WhetError
 
@@ -73,6 +72,8 @@ def main(
         The exit code, see `whet.cli.exits`.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if console is None:
+        reopen_closed()
     out = console if console is not None else Console()
     # Known before parsing, since a wrong command line is reported in the same form.
     out.json = out.json or "--json" in given
@@ -81,6 +82,7 @@ def main(
         try:
             parsed = parser().parse_args(attached(given))
         except SystemExit:  # argparse after --help and --version
+            out.say()  # flushed here, where a stdout that takes nothing is an end like any other
             return Exit.KEPT
         parsed.command_line = given
         with owned(out):
@@ -91,8 +93,8 @@ def main(
         out.tell(out.paint_err("Interrupted.", "yellow"))
         stopped_document(out, "", Exit.INTERRUPTED)
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        return _unread()
+    except Unread:
+        return Exit.KEPT
     # The last resort: a sentence, and a file for the rest. Nothing of ours ends the program.
     except (Exception, SystemExit) as error:  # noqa: BLE001
         return _unexpected(error, out, debug=debug)
@@ -140,10 +142,3 @@ def _keep_traceback(error: BaseException) -> str:
             return file.name
     except OSError:
         return ""
-
-
-def _unread() -> int:
-    """The reader of stdout went away (``| head``); that is its right."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return Exit.KEPT

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TextIO, final
+from typing import Self, final
 
 from whet.cli.console import Console, Paint, plain
 from whet.cli.story import Story
@@ -45,7 +45,6 @@ class Progress:
         tick_s: float = _TICK_S,
     ) -> None:
         self._console = console
-        self._stream: TextIO = console.err
         self._paint: Paint = console.paint_err
         self._live = console.live and not console.quiet
         self._clock = clock
@@ -123,9 +122,7 @@ class Progress:
             block = self._story.block(elapsed, self._console.columns, self._paint)
         parts += [f"{line}\n" for line in block]
         self._waiting, self._shown = [], len(block)
-        encoding = self._stream.encoding or "utf-8"
-        self._stream.write("".join(parts).encode(encoding, "replace").decode(encoding))
-        self._stream.flush()
+        self._console.draw("".join(parts))
 
     def _tick(self) -> None:
         while not self._ended.wait(self._tick_s):
