@@ -74,6 +74,37 @@ def test_classified_pairs_are_joined(tmp_path, words):
     assert "classes" in reader.notes[0].reason
 
 
+@pytest.mark.parametrize("first", [0, 1, 2])
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_one_score_among_whole_numbers_takes_pairs_apart(tmp_path, words, first, suffix):
+    """5.0 is written as 5 by many programs; which record comes first says nothing."""
+    labels = [5, 3.8, 1]
+    labels = labels[first:] + labels[:first]
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "csv":
+        path.write_text("sentence1,sentence2,label\n" + "".join(f"a,b,{x}\n" for x in labels))
+    else:
+        lines(path, [{"sentence1": "a", "sentence2": "b", "label": x} for x in labels])
+    reader = open_samples(path, transform=words)
+    assert reader.transform.pairs == "apart"
+    assert reader.rows_per_sample == 2
+    assert [s.label for s in reader.read()] == labels
+
+
+def test_a_score_after_classes_of_which_only_one_was_seen_is_refused(words):
+    """What Python yields may be read only once, so its first label decides alone."""
+    pairs = [(("a", "b"), 5), (("c", "d"), 3.8)]
+    reader = open_samples(iter(pairs), transform=words)
+    with pytest.raises(SamplesError, match=r"sample 1 .* is the score 3\.8") as refused:
+        list(reader.read())
+    assert "--pairs apart" in refused.value.remedy
+    for known, rows in (("join", 1), ("apart", 2)):
+        reader = open_samples(iter(pairs), transform=msgspec.structs.replace(words, pairs=known))
+        assert [len(s.rows) for s in reader.read()] == [rows, rows]
+    reader = open_samples(iter([(("a", "b"), 1), (("c", "d"), 0)]), transform=words)
+    assert [len(s.rows) for s in reader.read()] == [1, 1]
+
+
 @pytest.mark.parametrize("label", [{}, {"label": 1}, {"score": 0.5}])
 @pytest.mark.parametrize(("pairs", "rows"), [("join", 1), ("apart", 2)])
 def test_what_is_known_of_pairs_holds_whatever_the_labels_are(tmp_path, words, label, pairs, rows):

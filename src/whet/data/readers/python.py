@@ -15,7 +15,7 @@ from whet.core.spec import TensorSpec
 from whet.data.image import ImageTransform
 from whet.data.readers.decode import Adapter, decode_arrays, decode_pictures
 from whet.data.readers.elements import Rule, items_of
-from whet.data.readers.pairing import settled
+from whet.data.readers.pairing import only_classes, settled
 from whet.data.readers.stream import Damaged, Item, StreamReader, pool_size
 from whet.data.readers.text import encode_texts
 from whet.data.sample import Reader, Sample
@@ -52,13 +52,18 @@ def open_iterable(
     if first is None:
         raise SamplesError(f"The first batch of {source} is empty.", "Give at least one sample.")
     notes: tuple[Note, ...] = ()
+    guessed = False  # from the first label alone: what comes may be read only once
     if isinstance(transform, TextTransform):
         pair = isinstance(first.payload, tuple) and len(first.payload) == 2
-        transform, notes = settled(transform, 2 if pair else 1, first.label, source)
+        guessed = pair and transform.pairs is None
+        labels = () if first.label is None else (first.label,)
+        transform, notes = settled(transform, 2 if pair else 1, labels, source)
+        guessed = guessed and transform.pairs == "join"
     inputs, decode, rows, adapted = _decoder(first, transform, expect, source)
 
     def items(_: NDArray[np.int64] | None) -> Iterator[Item]:
-        yield from items_of(elements.read(), rule)
+        found = items_of(elements.read(), rule)
+        yield from only_classes(found, source) if guessed else found
 
     return StreamReader(
         source=source,

@@ -42,14 +42,12 @@ class TextFile:
         path: of the `.jsonl` or `.csv` file.
         keys: the one or two columns that hold the text.
         label_key: the column that holds the labels, if any.
-        first_label: of the first record.
         read_label: from what stands in that column to a label.
     """
 
     path: Path
     keys: tuple[str, ...]
     label_key: str | None
-    first_label: Label | None
     read_label: ReadLabel
 
     @staticmethod
@@ -70,8 +68,25 @@ class TextFile:
             raise SamplesError(f"{path} holds no samples.", "Give at least one record.")
         texts = _find_text_keys(first, text_keys, path)
         key = find_label_key((name for name in first if name not in texts), label_key)
-        label = None if key is None else read_label(first[key], key, "the first record")
-        return TextFile(path, texts, key, label, read_label)
+        if key is not None:
+            read_label(first[key], key, "the first record")  # refused now, before anything is made
+        return TextFile(path, texts, key, read_label)
+
+    def labels(self) -> Iterator[Label]:
+        """The label of each record; none without a column of labels.
+
+        Raises:
+            SamplesError: a broken line; names it.
+        """
+        key = self.label_key
+        if key is None:
+            return
+        for number, record in records(self.path):
+            name = self._name(number)
+            yield self.read_label(_field(record, key, name), key, name)
+
+    def _name(self, number: int) -> str:
+        return f"line {number} of {self.path.name}"
 
     def items(self, chosen: NDArray[np.int64] | None = None) -> Iterator[Item]:
         """The texts of each record as a tuple, with its label; those at ascending indices.
@@ -81,7 +96,7 @@ class TextFile:
         """
         key = self.label_key
         for number, record in picked(records(self.path), chosen):
-            name = f"line {number} of {self.path.name}"
+            name = self._name(number)
             label = None if key is None else self.read_label(_field(record, key, name), key, name)
             yield Item(name, tuple(_text(record, text, name) for text in self.keys), label)
 
@@ -109,7 +124,7 @@ def open_text(
     texts = TextFile.open(
         path, label_key=label_key, text_keys=text_keys, read_label=label_reader(classes)
     )
-    transform, notes = settled(transform, len(texts.keys), texts.first_label, str(path))
+    transform, notes = settled(transform, len(texts.keys), texts.labels(), str(path))
     apart = len(texts.keys) == 2 and transform.pairs == "apart"
     encoder = transform.encoder()
     return StreamReader(
