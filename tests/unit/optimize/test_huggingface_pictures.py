@@ -243,6 +243,32 @@ def test_what_has_no_exact_form_is_left_to_the_user(
     assert found.transform is None
     (note,) = (n for n in found.notes if n.where == "transform")
     assert said in note.reason
+    assert found.untransformed() == note.reason
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_the_newer_file_of_a_whole_processor_is_read_first(tmp_path: Path, beside: bool) -> None:
+    """transformers itself reads the same file for the oracle, and prefers the nested fields."""
+    folder = network(tmp_path, image_processor_type="ViTImageProcessor", size=20)
+    nested = {"image_processor_type": "BitImageProcessor", **CROPPED, "image_std": [0.2, 0.3, 0.4]}
+    whole = {"processor_class": "CLIPProcessor", "image_processor": nested}
+    (folder / "processor_config.json").write_text(json.dumps(whole))
+    if not beside:
+        (folder / "preprocessor_config.json").unlink()
+    transform = describe_directory(folder).transform
+    assert isinstance(transform, ImageTransform)
+    assert (transform.size, transform.resize_short) == ((48, 48), 56)
+    assert_same_pixels(folder, (90, 70))
+
+
+def test_a_processor_file_without_a_picture_processor_decides_nothing(tmp_path: Path) -> None:
+    folder = network(tmp_path, image_processor_type="ViTImageProcessor", size=20)
+    (folder / "processor_config.json").write_text('{"processor_class": "CLIPProcessor"}')
+    transform = describe_directory(folder).transform
+    assert isinstance(transform, ImageTransform)
+    assert transform.size == (20, 20)
+    (folder / "preprocessor_config.json").unlink()
+    assert "preprocessor_config.json" in describe_directory(folder).untransformed()
 
 
 def test_a_network_of_an_unknown_kind_names_its_processor(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def open_images(
     transform: Transform | None,
     label_key: str | None,
     classes: ClassNames | None = None,
+    untransformed: str = "",
 ) -> Reader:
     """Pictures of a folder, decoded ahead by a pool of threads.
 
@@ -49,7 +50,7 @@ def open_images(
     files, labels, notes = list_pictures(folder, label_key, label_reader(classes), classes)
     if not isinstance(transform, ImageTransform):
         raise SamplesError(
-            f"{folder} holds pictures, and nothing says how to decode them.",
+            f"{folder} holds pictures, and nothing says how to decode them. {untransformed}".rstrip(),
             "Give an image transform (--image-size, --mean, --std).",
         )
 

@@ -37,6 +37,7 @@ def open_samples(
     expect: tuple[TensorSpec, ...] | None = None,
     label_offset: int = 0,
     class_names: Sequence[str] = (),
+    untransformed: str = "",
 ) -> Reader:
     """Open samples of any kind; nothing but headers and the first sample is read yet.
 
@@ -59,6 +60,8 @@ def open_samples(
             background class first).
         class_names: the network's, by class index, where it says them; class folders
             and labels in text files may then be names.
+        untransformed: why the network comes without a transform, where that is known; a
+            sentence for whoever gives pictures or text all the same.
 
     Raises:
         SamplesError: missing, unreadable, of an unknown kind, or what the network can't take.
@@ -73,6 +76,7 @@ def open_samples(
         text_keys=text_keys,
         expect=expect,
         classes=ClassNames.of(class_names, label_offset) if named else None,
+        untransformed=untransformed,
     )
     if labels is None and label_offset == 0:
         return reader
@@ -87,6 +91,7 @@ def _open(
     text_keys: tuple[str, ...] | None,
     expect: tuple[TensorSpec, ...] | None,
     classes: ClassNames | None,
+    untransformed: str,
 ) -> Reader:
     if isinstance(source, str | Path):
         if not isinstance(source, Path) and is_reference(source) and not Path(source).exists():
@@ -98,7 +103,13 @@ def _open(
         if prefix or path.suffix.lower() == ".npz":
             return open_npz(path, prefix, transform=transform, label_key=label_key, expect=expect)
         if path.is_dir():
-            return open_images(path, transform=transform, label_key=label_key, classes=classes)
+            return open_images(
+                path,
+                transform=transform,
+                label_key=label_key,
+                classes=classes,
+                untransformed=untransformed,
+            )
         if path.suffix.lower() == ".npy":
             return open_npy(path, transform=transform, expect=expect)
         if path.suffix.lower() in (".jsonl", ".csv"):
@@ -108,6 +119,7 @@ def _open(
                 label_key=label_key,
                 text_keys=text_keys,
                 classes=classes,
+                untransformed=untransformed,
             )
         raise SamplesError(f"{path} is of no kind that can be read.", _KINDS)
     return _from_python(

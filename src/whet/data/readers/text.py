@@ -108,6 +108,7 @@ def open_text(
     label_key: str | None,
     text_keys: tuple[str, ...] | None,
     classes: ClassNames | None = None,
+    untransformed: str = "",
 ) -> Reader:
     """Texts of a file, tokenised ahead.
 
@@ -117,7 +118,7 @@ def open_text(
     """
     if not isinstance(transform, TextTransform):
         raise SamplesError(
-            f"{path} holds text, and nothing says how to encode it.",
+            f"{path} holds text, and nothing says how to encode it. {untransformed}".rstrip(),
             "Give the network's own tokenizer.json: --tokenizer FILE, or, of a Hugging Face directory,"
             " the file of that name that is missing in it.",
         )

@@ -1,6 +1,8 @@
 """What a Hugging Face directory says about making inputs from pictures.
 
-A field that ``preprocessor_config.json`` leaves open is what the processor that reads the file
+Newer directories say it under ``image_processor`` in ``processor_config.json``, others in
+``preprocessor_config.json``; the newer one wins, as it does in ``transformers``. A field that is
+left open is what the processor that reads the file
 has for it (`huggingface_families`). What can't be done exactly is left to the user, with the
 reason in a note: pixels that are nearly right cost accuracy which no comparison with the
 original shows, because it is given the same ones.
@@ -40,22 +42,20 @@ _UNUSUAL: Mapping[str, frozenset[Steps]] = {
     "do_thumbnail": frozenset(),
     "crop_pct": frozenset({Steps.CONVNEXT, Steps.POOLFORMER}),
 }
-_OTHERWISE = "samples must be pixel_values, or name a transform."
+_PROCESSOR = "processor_config.json"
+_PREPROCESSOR = "preprocessor_config.json"
 
 
 def image_transform(folder: Path, layout: Layout) -> tuple[ImageTransform | None, tuple[Note, ...]]:
     """How pictures become the network's input, where that is said and can be done exactly."""
-    path = folder / "preprocessor_config.json"
-    if not path.is_file():
-        return None, (Note("transform", "There is no preprocessor_config.json."),)
-    stated = read_json(path)
+    stated = _stated(folder)
+    if stated is None:
+        return None, (Note("transform", f"No {_PREPROCESSOR} says what is done to a picture."),)
     name = processor_name(stated, layout.config)
     if not name:
-        return None, (
-            Note("transform", f"Nothing says which processor reads pictures: {_OTHERWISE}"),
-        )
+        return None, (Note("transform", "Nothing says which processor reads pictures."),)
     if name not in PROCESSORS:
-        reason = f"What {name}ImageProcessor does to a picture isn't known here: {_OTHERWISE}"
+        reason = f"What {name}ImageProcessor does to a picture isn't known here."
         return None, (Note("transform", reason),)
     processor = PROCESSORS[name]
     unusual = [
@@ -68,6 +68,16 @@ def image_transform(folder: Path, layout: Layout) -> tuple[ImageTransform | None
         return _image(stated, processor, layout), ()
     except (OptionError, TypeError, ValueError, KeyError) as error:
         return None, (Note("transform", f"The preprocessor can't be taken over: {error}"),)
+
+
+def _stated(folder: Path) -> Mapping[str, object] | None:
+    """The fields of the picture processor; ``None`` where no file has any."""
+    whole = folder / _PROCESSOR
+    nested = read_json(whole).get("image_processor") if whole.is_file() else None
+    if isinstance(nested, dict):
+        return nested
+    plain = folder / _PREPROCESSOR
+    return read_json(plain) if plain.is_file() else None
 
 
 def _image(stated: Mapping[str, object], processor: Processor, layout: Layout) -> ImageTransform:

@@ -71,6 +71,12 @@ class Network:
     classes: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
 
+    def untransformed(self) -> str:
+        """Why pictures or text can't be made into its inputs, where its source says."""
+        if self.transform is not None:
+            return ""
+        return next((note.reason for note in self.notes if note.where == "transform"), "")
+
     def input_names(self) -> tuple[str, ...]:
         """Names of the inputs, as far as they are known."""
         return tuple(spec.name for spec in self.inputs) or self.parameters

@@ -64,6 +64,7 @@ def reader_of(given: Given, described: Described | None) -> Reader:
         expect=expected(described, given.transform),
         label_offset=given.label_offset,
         class_names=described.classes if described is not None else (),
+        untransformed=described.untransformed if described is not None else "",
     )
 
 

@@ -71,6 +71,7 @@ class Described(_Message, frozen=True):
         transform: how its inputs are made, where the directory says so.
         task: ``"classifier"`` or ``"encoder"``, where that is known.
         classes: names of its classes by index, where the directory says them.
+        untransformed: why there is no transform, where the directory says so.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Described(_Message, frozen=True):
     transform: Transform | None
     task: str | None
     classes: tuple[str, ...] = ()
+    untransformed: str = ""
 
 
 class ExportJob(_Message, frozen=True):
@@ -169,7 +171,9 @@ def describe(job: DescribeJob) -> Described:
 
     found = load_network(job.source, weights=job.weights)
     task = found.task.value if found.task is not None else None
-    return Described(found.name, found.inputs, found.transform, task, found.classes)
+    return Described(
+        found.name, found.inputs, found.transform, task, found.classes, found.untransformed()
+    )
 
 
 def export_network(job: ExportJob) -> Exported:
