@@ -21,7 +21,7 @@ from whet.core.contract import Drop, DropKind
 from whet.core.evidence import Changes
 from whet.errors import OptionError, SamplesError
 from whet.measure.chunks import row_chunks
-from whet.measure.closeness import closeness_losses
+from whet.measure.closeness import closeness_bounds
 from whet.measure.custom import UserMetric
 from whet.measure.edge import told_changes
 from whet.measure.metrics import (
@@ -200,9 +200,14 @@ def _masked_cosines(reference: Array, candidate: Array) -> Floats:
 
 
 def _closeness(a: Answers) -> Scored:
-    losses = closeness_losses(a.reference, a.candidate).reshape(a.samples, -1).mean(axis=1)
-    bounds = _mean(losses, a.confidence, None)
-    return Scored(1.0, float(1 - losses.mean()), bounds, SMALLEST, blind=True, destroyed=1.0)
+    bounds = closeness_bounds(
+        a.reference,
+        a.candidate,
+        rows=a.rows_per_sample,
+        allowed=a.max_drop.absolute(1.0),
+        confidence=a.confidence,
+    )
+    return Scored(1.0, 1 - bounds.drop, bounds, SMALLEST, blind=True, destroyed=1.0)
 
 
 def _mae(a: Answers) -> Scored:

@@ -17,6 +17,7 @@ from whet.measure.chunks import row_chunks
 from whet.measure.guards import hold
 from whet.measure.likeness import difference
 from whet.measure.quality import judge
+from whet.measure.statistics import mean_limits
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
@@ -84,8 +85,13 @@ def test_what_is_found_does_not_depend_on_the_chunks(tmp_path: Path) -> None:
     (beside,) = (check for check in found.outputs if check.name == "beside")
     assert beside.loss == pytest.approx(loss, rel=1e-9)
     spread = np.abs(a - a.mean(axis=0)).mean(axis=0)
-    worst = (np.abs(a - b) / spread).mean(axis=0).max()
-    assert judged("closeness", want, have).drop == pytest.approx(worst, rel=1e-9)
+    losses = np.abs(a - b) / spread
+    mean, sd = losses.mean(axis=0), losses.std(axis=0, ddof=1)
+    skew = (((losses - mean) / losses.std(axis=0)) ** 3).mean(axis=0)
+    upper = mean_limits(ROWS, mean, sd, skew, 0.95)[1]
+    close = judged("closeness", want, have)
+    assert close.bound == pytest.approx(upper.max(), rel=1e-9)
+    assert close.drop == pytest.approx(mean[upper.argmax()], rel=1e-9)
 
 
 def test_what_all_rows_have_in_common_takes_no_digits_from_the_variance() -> None:

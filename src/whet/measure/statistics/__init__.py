@@ -11,9 +11,11 @@ from whet.measure.statistics.counts import (
     unseen_share,
 )
 from whet.measure.statistics.paired import (
+    MEAN_METHOD,
     SMALLEST,
     Bounds,
     mean_bounds,
+    mean_limits,
     moved,
     paired_proportions,
     samples_needed,
@@ -29,6 +31,7 @@ from whet.measure.statistics.tail_ratio import tail_ratio_interval
 from whet.measure.statistics.tails import Turned, design_effect, percentiles
 
 __all__ = [
+    "MEAN_METHOD",
     "SMALLEST",
     "Bounds",
     "Turned",
@@ -42,6 +45,7 @@ __all__ = [
     "limit_verdict",
     "mcnemar_exact",
     "mean_bounds",
+    "mean_limits",
     "median_ratio_interval",
     "moved",
     "paired_proportions",

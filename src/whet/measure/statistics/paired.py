@@ -39,18 +39,25 @@ from whet.measure.statistics.counts import binomial_upper
 from whet.measure.statistics.special import bisect, normal_quantile, student_quantile
 
 __all__ = [
+    "MEAN_METHOD",
     "SMALLEST",
     "Bounds",
     "mean_bounds",
+    "mean_limits",
     "moved",
     "paired_proportions",
     "samples_needed",
     "shifted",
 ]
 
+Floats = NDArray[np.float64]
+
 SMALLEST = 30
 """Fewer samples than this prove nothing about a mean of unknown distribution."""
 
+MEAN_METHOD = "Student's t with Hall's correction for skew, over paired drops"
+
+_STEADY = 1e-12  # a spread below this share of the mean is rounding
 _MOST_NEEDED = 1e9  # more samples than that is no advice
 _POWER = 0.8
 _FEW = 30  # differing samples below which a mean of mostly zeros is taken as a count
@@ -114,35 +121,52 @@ def mean_bounds(
             not below (exact bound of the share that differs) * spread, as for
             proportions.
     """
-    upper, method = _mean_upper(drops, confidence)
-    lower = -_mean_upper(-drops, confidence)[0]
+    n, mean, sd = len(drops), float(np.mean(drops)), float(np.std(drops, ddof=1))
+    steady = sd <= _STEADY * abs(mean) or sd == 0
+    skew = 0.0 if steady else float(np.mean(((drops - mean) / float(np.std(drops))) ** 3))
+    limits = mean_limits(n, np.array(mean), np.array(sd), np.array(skew), confidence)
+    lower, upper = (float(limit) for limit in limits)
+    method = "every sample drops by the same" if steady else MEAN_METHOD
     differing = int(np.count_nonzero(drops))
     if spread is not None and differing < min(_FEW, len(drops) / 2):
         worse = binomial_upper(int(np.count_nonzero(drops > 0)), len(drops), confidence)
         better = binomial_upper(int(np.count_nonzero(drops < 0)), len(drops), confidence)
         upper, lower = max(upper, worse * spread), min(lower, -better * spread)
         method += f", not below the exact bound of the share that differs ({differing} samples)"
-    sd = float(np.std(drops, ddof=1))
-    return Bounds(float(np.mean(drops)), lower, upper, sd, method)
+    return Bounds(mean, lower, upper, sd, method)
 
 
-def _mean_upper(drops: NDArray[np.float64], confidence: float) -> tuple[float, str]:
-    n = len(drops)
-    mean, sd = float(np.mean(drops)), float(np.std(drops, ddof=1))
-    if sd <= 1e-12 * abs(mean) or sd == 0:
-        return mean, "every sample drops by the same"
-    t = student_quantile(confidence, n - 1)
-    student = mean + t * sd / math.sqrt(n)
-    skew = float(np.mean(((drops - mean) / float(np.std(drops))) ** 3))
-    hall = mean - sd * _hall_inverse(-t / math.sqrt(n) - skew / (6 * n), skew)
-    return max(student, hall), "Student's t with Hall's correction for skew, over paired drops"
+def mean_limits(
+    n: int, mean: Floats, sd: Floats, skew: Floats, confidence: float
+) -> tuple[Floats, Floats]:
+    """The lower and upper bound of `mean_bounds` for many means at once, from their moments.
+
+    Args:
+        n: samples of each, at least 2.
+        mean: of any shape.
+        sd: with n - 1 degrees of freedom, of the same shape.
+        skew: mean cube of the deviations in units of the root of their mean square.
+        confidence: of each one-sided bound.
+    """
+    t = student_quantile(confidence, n - 1) / math.sqrt(n)
+    moving = sd > _STEADY * np.abs(mean)
+    upper = np.where(moving, mean + sd * _reach(t, skew, n), mean)
+    lower = np.where(moving, mean - sd * _reach(t, -skew, n), mean)
+    return lower, upper
 
 
-def _hall_inverse(w: float, skew: float) -> float:
+def _reach(t: float, skew: Floats, n: int) -> Floats:
+    """How many standard deviations the upper bound is above: the larger of Student's and Hall's."""
+    reach: Floats = np.maximum(t, -_hall_inverse(-t - skew / (6 * n), skew))
+    return reach
+
+
+def _hall_inverse(w: Floats, skew: Floats) -> Floats:
     """Solve T + skew T^2 / 3 + skew^2 T^3 / 27 = w, which is monotone in T."""
-    if abs(skew) < 1e-9:
-        return w
-    return float(3 / skew * (np.cbrt(1 + skew * w) - 1))
+    straight = np.abs(skew) < 1e-9
+    bent = np.where(straight, 1.0, skew)
+    inverse: Floats = np.where(straight, w, 3 / bent * (np.cbrt(1 + bent * w) - 1))
+    return inverse
 
 
 def samples_needed(bounds: Bounds, n: int, allowed: float, confidence: float) -> int | None:
