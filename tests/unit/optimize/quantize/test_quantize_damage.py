@@ -59,6 +59,16 @@ def test_what_is_no_number_is_the_most_damage(broken: float) -> None:
     assert squared_error(reference, got) == divergence(reference, got) == MOST
 
 
+@pytest.mark.parametrize("kind", list(Damage))
+@pytest.mark.parametrize("name", ["y", "dead"])
+def test_one_output_that_is_no_number_is_the_most_damage_of_all(kind: Damage, name: str) -> None:
+    want = [{"y": np.array([[x, 1.0]]), "dead": np.zeros((1, 4))} for x in (0.0, 2.0)]
+    have = [{key: value + 0.01 for key, value in row.items()} for row in want]
+    assert measure(kind, want, have) < 0.01
+    have[1][name][0, 0] = math.nan
+    assert measure(kind, want, have) == MOST
+
+
 @pytest.mark.parametrize("instead", [-math.inf, math.nan, -40.0])
 def test_what_the_original_masks_is_left_out(instead: float) -> None:
     rng = np.random.default_rng(1)

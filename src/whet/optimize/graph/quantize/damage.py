@@ -37,6 +37,8 @@ class Damage(enum.StrEnum):
 def measure(kind: Damage, reference: Sequence[Arrays], got: Iterable[Arrays]) -> float:
     """Damage over rows that ran one at a time, averaged over the outputs, at most `MOST`.
 
+    A value that is no number in any output is `MOST` of the whole.
+
     Outputs whose shape differs from row to row (a sequence) are compared value
     by value; only outputs of one shape can be centred. An output that is zero on all rows has
     no yardstick of its own: it counts only where all are so, by its mean squared error.
@@ -50,10 +52,13 @@ def measure(kind: Damage, reference: Sequence[Arrays], got: Iterable[Arrays]) ->
     for want, have in zip(reference, got, strict=True):
         for name, comparison in compared.items():
             comparison.see(want[name], have[name])
+    # Before any output is left out: one without a yardstick may be the one that broke.
+    if not all(math.isfinite(comparison.error()) for comparison in compared.values()):
+        return MOST
     relative = [comparison.damage() for comparison in compared.values()]
     known = [found for found in relative if found is not None]
     found = known or [comparison.error() for comparison in compared.values()]
-    return float(np.mean([min(x, MOST) if math.isfinite(x) else MOST for x in found]))
+    return float(np.mean([min(x, MOST) for x in found]))
 
 
 class _Comparison(Protocol):
