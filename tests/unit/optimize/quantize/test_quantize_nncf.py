@@ -154,17 +154,22 @@ def test_smooth_quant_of_convolutions_that_are_not_there(attention, digits, cont
     ]
 
 
-def test_lstms_of_openvino_stay_in_float_and_are_named(digits, context, tmp_path: Path) -> None:
-    """In int8 they answer nothing but zeros: their first state's range is zero."""
+@pytest.mark.parametrize(
+    ("kind", "gates", "why"), [("LSTM", 4, "first state"), ("GRU", 3, "no int8 kernel")]
+)
+def test_recurrent_layers_of_openvino_stay_in_float_and_are_named(
+    digits, context, tmp_path: Path, kind: str, gates: int, why: str
+) -> None:
+    """In int8 LSTMs answer nothing but zeros, and graphs with GRUs are refused."""
     generator = np.random.default_rng(0)
-    body = """
-    net (float[batch, 9, 8] x) => (float[batch, 5] y) {
+    body = f"""
+    net (float[batch, 9, 8] x) => (float[batch, 5] y) {{
         steps = Transpose <perm = [1, 0, 2]> (x)
-        , last = LSTM <hidden_size = 32> (steps, w, r)
+        , last = {kind} <hidden_size = 32> (steps, w, r)
         state = Squeeze (last, zero)
         y = MatMul (state, head)
-    }"""
-    shapes = {"w": (1, 128, 8), "r": (1, 128, 32), "head": (32, 5)}
+    }}"""
+    shapes = {"w": (1, gates * 32, 8), "r": (1, gates * 32, 32), "head": (32, 5)}
     weights = {k: generator.standard_normal(s).astype(np.float32) / 3 for k, s in shapes.items()}
     model = make_graph(body, {**weights, "zero": np.array([0])})
     graph = write_onnx(model, tmp_path / "float", "net")
@@ -172,8 +177,8 @@ def test_lstms_of_openvino_stay_in_float_and_are_named(digits, context, tmp_path
     ctx = context(reference=graph, repair=type(digits.repair)(x=x))
     made = build((Step("convert-ir"), Step("quantize-nncf-ir", {"subset_size": 16})), graph, ctx)
     (note,) = made.notes
-    assert note.where.startswith("LSTMSequence")
-    assert "first state" in note.reason
+    assert note.where.startswith(f"{kind}Sequence")
+    assert why in note.reason
     want = run_graph(graph, {"x": x})["y"]
     with OpenVinoRuntime().open(made.model.file, made.model, Settings()) as session:
         have = session.run({"x": x})["y"]

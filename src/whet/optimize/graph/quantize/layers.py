@@ -43,8 +43,17 @@ CONVOLUTIONS = frozenset(
     }
 )
 _MULTIPLIES = PRODUCTS | CONVOLUTIONS
-# OpenVINO's LSTMs, which its integer kernel quantises by the range of their first state.
-_FIRST_STATE = frozenset({"LSTMSequence", "LSTMCell"})
+# OpenVINO's recurrent layers that NNCF quantises, and what comes of it. An LSTM's first state is
+# zero in most networks; NNCF takes its range from that, and OpenVINO's kernel keeps every later
+# state in this range, so that all answers are zero.
+_FIRST = "in OpenVINO's int8 the range of its first state would bind all others"
+_NO_KERNEL = "OpenVINO has no int8 kernel for it and may refuse the graph"
+_LOST = {
+    "LSTMSequence": _FIRST,
+    "LSTMCell": _FIRST,
+    "GRUSequence": _NO_KERNEL,
+    "GRUCell": _NO_KERNEL,
+}
 # What stands between integer weights and a layer; a Convert alone only widens float16.
 _WIDENS = frozenset({"DequantizeLinear", "FakeQuantize", "Multiply", "Subtract"})
 # OpenVINO's importer splits a layer with a bias into "name/WithoutBiases" and an Add "name".
@@ -162,13 +171,8 @@ def kept_layers(
 
 
 def lost_in_int8(ops: Iterable[Op]) -> dict[str, str]:
-    """Operators that static int8 would ruin, each with the reason.
-
-    An LSTM's first state is zero in most networks. NNCF takes its range from it, and
-    OpenVINO's kernel keeps every later state in that range, so that all answers are zero.
-    """
-    reason = "in OpenVINO's int8 the range of its first state would bind all others"
-    return {op.name: reason for op in ops if op.kind in _FIRST_STATE}
+    """Operators that static int8 would ruin, each with the reason."""
+    return {op.name: _LOST[op.kind] for op in ops if op.kind in _LOST}
 
 
 def left_wide(

@@ -34,7 +34,7 @@ _MOST_INPUTS = 8192  # inputs of one output: the moments of more are too large
 @final
 @dataclass(frozen=True)
 class RoundWeights(Pass[Artifact, Artifact]):
-    """Round the weights of convolutions and matrix products with error feedback.
+    """Round the weights of convolutions, matrix products and recurrent layers with error feedback.
 
     Attributes:
         subset_size: calibration rows that are run to see what each layer takes in.
@@ -67,10 +67,11 @@ class RoundWeights(Pass[Artifact, Artifact]):
             raise PassError("The graph is too large to look at its layers.", "Leave this pass out.")
         seed = ctx.seed if self.seed is None else self.seed
         rows = Rows(need_rows(model, ctx, self.name), self.subset_size, seed)
-        found, notes = weighted_layers(graph, "Not rounded in advance", _MOST_INPUTS)
+        found, notes = weighted_layers(graph, "Not rounded in advance", most_inputs=_MOST_INPUTS)
         by_intake: dict[Intake, list[WeightedLayer]] = {}
         for layer in found:
-            by_intake.setdefault(layer.intake, []).append(layer)
+            if layer.intake is not None:
+                by_intake.setdefault(layer.intake, []).append(layer)
         done = 0
         for portion in in_portions(by_intake):
             moments = gather(graph, portion, rows, len(rows), threads=ctx.threads, seed=seed)
@@ -89,9 +90,8 @@ class RoundWeights(Pass[Artifact, Artifact]):
 def _round(layer: WeightedLayer, moments: NDArray[np.float32]) -> bool:
     """Round one weight in place, where that is better than each number for itself."""
     numpy_helper = require("onnx.numpy_helper", "edit a graph")
-    values = numpy_helper.to_array(layer.weight)
-    matrix = (values.T if layer.across else values.reshape(len(values), -1)).astype(np.float64)
-    parts = matrix.reshape(layer.intake.groups, -1, layer.intake.size)
+    matrix = layer.matrix()
+    parts = matrix.reshape(len(moments), -1, moments.shape[-1])
     changed = False
     made = np.empty_like(parts)
     for group, (part, seen) in enumerate(zip(parts, moments.astype(np.float64), strict=True)):
@@ -100,9 +100,6 @@ def _round(layer: WeightedLayer, moments: NDArray[np.float32]) -> bool:
         made[group] = better if gains else part
         changed |= gains
     if changed:
-        whole = made.reshape(matrix.shape)
-        shaped = np.ascontiguousarray(whole.T if layer.across else whole.reshape(values.shape))
-        layer.weight.CopyFrom(
-            numpy_helper.from_array(shaped.astype(values.dtype), layer.weight.name)
-        )
+        shaped = layer.shaped(made.reshape(matrix.shape).astype(np.float32))
+        layer.weight.CopyFrom(numpy_helper.from_array(shaped, layer.weight.name))
     return changed

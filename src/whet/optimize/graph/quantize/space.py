@@ -29,6 +29,8 @@ __all__ = [
 ]
 
 ROUND, STORE = Step("round-weights"), Step("store-int8")
+# Where other layers have quantised activations, OpenVINO takes no recurrent layer of it.
+_STORE_BESIDE = Step("store-int8", {"recurrent": False})
 
 _IR = Step("convert-ir")
 _UNROUND = "restore-weights"
@@ -255,7 +257,7 @@ def stored(steps: Sequence[Step]) -> tuple[Step, ...]:
     They stand on the grid that the quantiser gives to the others, and OpenVINO widens them when it
     loads the graph; passes for another runtime stay as they are.
     """
-    if _IR not in steps or STORE in steps:
+    if _IR not in steps or any(step.name == STORE.name for step in steps):
         return tuple(steps)
     place = steps.index(_IR)
-    return (*steps[:place], STORE, *steps[place:])
+    return (*steps[:place], _STORE_BESIDE, *steps[place:])
