@@ -7,11 +7,12 @@ import pytest
 
 from whet.core.passes import run
 from whet.errors import OptionError, PostconditionError, RequirementError
-from whet.optimize.graph.io import read_onnx
+from whet.optimize.graph.io import read_onnx, write_onnx
 from whet.optimize.graph.quantize.calibration import Rows
 from whet.optimize.graph.quantize.dynamic import QuantizeDynamic
 from whet.optimize.graph.quantize.ort import Activation, Calibration, QuantizeOrt, _Reader, _stride
 from whet.optimize.graph.runs import run_graph
+from whet.testing.small_graphs import make_graph
 from whet.testing.small_recurrent import RecurrentNet
 
 
@@ -122,6 +123,30 @@ def test_dynamic_leaves_named_layers(attention, context) -> None:
 def test_dynamic_says_when_there_is_nothing(digits, context) -> None:
     with pytest.raises(PostconditionError, match="no LSTM"):
         run(QuantizeDynamic(op_types=("LSTM",)), digits.graph, context())
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_a_transposed_convolution_in_groups_with_a_bias(
+    digits, context, tmp_path: Path, per_channel: bool
+) -> None:
+    """One scale for each channel of a group doesn't fit a bias of all groups' channels."""
+    generator = np.random.default_rng(0)
+    body = """
+    net (float[batch, 4, 6, 6] x) => (float[batch, 6, 9, 9] y) {
+        c = Conv <pads = [1, 1, 1, 1]> (x, w)
+        y = ConvTranspose <group = 2, kernel_shape = [4, 4]> (c, t, b)
+    }"""
+    shapes = {"w": (4, 4, 3, 3), "t": (4, 3, 4, 4), "b": (6,)}
+    weights = {k: generator.standard_normal(s).astype(np.float32) for k, s in shapes.items()}
+    graph = write_onnx(make_graph(body, weights), tmp_path, "net")
+    x = generator.standard_normal((16, 4, 6, 6)).astype(np.float32)
+    feed = type(digits.repair)(x=x)
+    quantise = QuantizeOrt(per_channel=per_channel, subset_size=16)
+    result = run(quantise, graph, context(reference=graph, repair=feed))
+    assert [note.where for note in result.notes] == ["ConvTranspose_1"] * per_channel
+    assert all("fit its bias" in note.reason for note in result.notes)
+    want, have = (run_graph(g, {"x": x})["y"] for g in (graph, result.model))
+    assert 0 < np.sqrt(np.mean((have - want) ** 2)) < 0.05 * want.std()
 
 
 def test_dynamic_quantises_lstms(context, tmp_path: Path) -> None:

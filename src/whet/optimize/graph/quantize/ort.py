@@ -16,7 +16,7 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from whet.core.artifact import Artifact
 from whet.core.context import Context
@@ -30,6 +30,9 @@ from whet.optimize.graph.quantize._quiet import quiet_ort
 from whet.optimize.graph.quantize.calibration import Rows, need_rows
 from whet.optimize.graph.quantize.onnxes import prepared
 from whet.optimize.graph.sound import ensure_sound
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["Activation", "Calibration", "QuantizeOrt"]
 
@@ -108,10 +111,13 @@ class QuantizeOrt(Pass[Artifact, Artifact]):
 
     def apply(self, model: Artifact, ctx: Context) -> PassResult[Artifact]:
         ready, notes = prepared(model, ctx.workdir)
-        ops = layers.describe_onnx(read_onnx(ready))
+        before = read_onnx(ready)
+        ops = layers.describe_onnx(before)
         kept, lost = layers.kept_layers(
             ops, self.ignored, first=self.keep_first, last=self.keep_last
         )
+        if self.per_channel:
+            kept |= _without_bias_scale(before)
         rows = Rows(
             need_rows(model, ctx, self.name),
             self.subset_size,
@@ -176,6 +182,22 @@ class QuantizeOrt(Pass[Artifact, Artifact]):
                 "Leave it out, or ignore fewer layers.",
             )
         ensure_sound(model, self.name)
+
+
+def _without_bias_scale(graph: onnx.ModelProto) -> dict[str, str]:
+    """Transposed convolutions in groups with a bias, which have a scale a channel of one group.
+
+    The bias has all channels of all groups, and the quantiser fails on giving it those scales.
+    ONNX Runtime computes such layers in float anyway.
+    """
+    reason = "the scales of its groups don't fit its bias; one scale a weight would"
+    return {
+        node.name: reason
+        for node in graph.graph.node
+        if node.op_type == "ConvTranspose"
+        and len(node.input) == 3
+        and any(a.name == "group" and a.i > 1 for a in node.attribute)
+    }
 
 
 class _Reader:
