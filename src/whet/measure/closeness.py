@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from whet.errors import SamplesError
 from whet.measure.chunks import row_chunks
+from whet.measure.masks import Masks, masks_of
 from whet.measure.statistics import MEAN_METHOD, Bounds, mean_bounds, mean_limits
 
 __all__ = ["closeness_bounds"]
@@ -46,7 +47,8 @@ def closeness_bounds(
     with the largest upper bound.
 
     Args:
-        want: the original's answers, (rows, ...); where it isn't finite, only the same will do.
+        want: the original's answers, (rows, ...); where it isn't finite, only the same will do,
+            and where it masks by a large number, only one as large.
         have: the candidate's.
         rows: that belong to one sample.
         allowed: the mean loss that each number may have.
@@ -70,10 +72,11 @@ def closeness_bounds(
         ]
         losses = np.concatenate(differ).astype(np.float64)
         return mean_bounds(losses, confidence) if len(losses) > 1 else _single(losses[0])
-    scale = _scale(want, parts)
+    masks = masks_of([want[part] for part in parts])
+    scale = _scale(want, parts, masks)
     powers = _Powers(want[:1].size)
     for part in parts:
-        found = _losses(want[part], have[part], scale)
+        found = _losses(want[part], have[part], scale, masks)
         powers.see(found if rows == 1 else found.reshape(-1, rows, found.shape[1]).mean(axis=1))
     return powers.deciding(allowed, confidence)
 
@@ -129,34 +132,35 @@ def _columns(rows: Array) -> Array:
     return rows.reshape(len(rows), -1)
 
 
-def _scale(want: Array, parts: list[slice]) -> Floats:
+def _scale(want: Array, parts: list[slice], masks: Masks) -> Floats:
     """The yardstick of each number."""
     count, total, size, spread = np.zeros((4, want[:1].size))
     for part in parts:
-        values, finite = _finite(want[part])
-        count += finite.sum(axis=0)
+        values, known = _known(want[part], masks)
+        count += known.sum(axis=0)
         total += values.sum(axis=0)
         size += np.abs(values).sum(axis=0)
     count = np.maximum(1, count)
     middle = total / count
     for part in parts:
-        values, finite = _finite(want[part])
-        spread += np.where(finite, np.abs(values - middle), 0).sum(axis=0)
+        values, known = _known(want[part], masks)
+        spread += np.where(known, np.abs(values - middle), 0).sum(axis=0)
     size, spread = size / count, spread / count
     scale: Floats = np.where(spread > _CONSTANT * size, spread, size)
-    known = scale[scale > 0]
-    return np.where(scale > 0, scale, known.mean() if known.size else 1.0)
+    positive = scale[scale > 0]
+    return np.where(scale > 0, scale, positive.mean() if positive.size else 1.0)
 
 
-def _losses(want: Array, have: Array, scale: Floats) -> Floats:
-    a, finite = _finite(want)
-    b, _ = _finite(have)
-    unlike = _columns(want) != _columns(have)
-    losses: Floats = np.where(finite, np.abs(a - b) / scale, unlike.astype(np.float64))
+def _losses(want: Array, have: Array, scale: Floats, masks: Masks) -> Floats:
+    a, known = _known(want, masks)
+    raw, b = (_columns(x).astype(np.float64) for x in (want, have))
+    unlike = np.where(np.isfinite(raw), masks.lost(raw, b), raw != b)
+    away = np.abs(a - np.where(np.isfinite(b), b, 0.0))
+    losses: Floats = np.where(known, away / scale, unlike.astype(np.float64))
     return losses
 
 
-def _finite(rows: Array) -> tuple[Floats, NDArray[np.bool_]]:
+def _known(rows: Array, masks: Masks) -> tuple[Floats, NDArray[np.bool_]]:
     flat = _columns(rows).astype(np.float64)
-    finite = np.isfinite(flat)
-    return np.where(finite, flat, 0.0), finite
+    known = masks.known(flat)
+    return np.where(known, flat, 0.0), known

@@ -3,15 +3,18 @@
 Theory of operation. The contract's metric is about one output. Every other is held to the
 original's own, by a rule that needs no labels and fits any meaning:
 
-* **real numbers**: the loss is half the mean squared distance from the original's answer, as
-  a share of how much that output varies from sample to sample (its total variance),
+* **real numbers**: the loss is half the squared distance of each number from the original's, as
+  a share of how much that number varies from sample to sample, averaged over those that vary,
 
-      loss_i = |c_i - r_i|^2 / (2 V),    V = mean |r_i - mean(r)|^2.
+      loss_i = mean over j of (c_ij - r_ij)^2 / (2 V_j),    V_j = mean over i of (r_ij - mean(r_j))^2.
 
   It is half of 1 - R^2 where the original is what shall be explained. For centred vectors of
-  one length it is exactly 1 - cosine; unlike the cosine it also sees a wrong scale, works for a
-  single number, and isn't blinded by what all answers have in common. An output that hardly
-  varies is measured against its own size instead.
+  one length whose numbers vary alike it is exactly 1 - cosine; unlike the cosine it also sees a
+  wrong scale, works for a single number, and isn't blinded by what all answers have in common.
+  A share of the *total* variance would see only the numbers in the largest unit: scores could
+  be random beside boxes in pixels. What a number that hardly varies is measured against is
+  said in `whet.measure.variation`. Masks, infinite or not (`whet.measure.masks`), have no
+  distance; they must stay masks.
 * **whole numbers and booleans**: the loss is the share of values that differ.
 
 The mean loss is bounded like any drop, and an answer that has nothing to do with the original's
@@ -33,6 +36,7 @@ from numpy.typing import NDArray
 from whet.core.contract import Drop, DropKind
 from whet.core.evidence import OutputCheck, Verdict
 from whet.measure.chunks import row_chunks
+from whet.measure.masks import Masks, masks_of
 from whet.measure.statistics import (
     SMALLEST,
     Bounds,
@@ -49,6 +53,7 @@ Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 
 _LEAST_ALLOWED = 0.01
+_NOTHING = 1e-30  # a yardstick for an output of zeros
 _SHARES = frozenset({"top1", "top5", "f1", "cosine", "closeness", "spearman", "agreement"})
 
 
@@ -175,38 +180,50 @@ def _unequal(want: Array, have: Array, rows: int) -> _Losses:
 
 
 def _distances(want: Array, have: Array, rows: int) -> _Losses:
-    broken, losses, variation = 0, [], Variation(_flat(want[:1])[0])
-    for part in row_chunks(want, rows):
-        a, finite = _flat(want[part])
-        variation.see(a)
-        b, sound = _flat(have[part])
-        wrong = (finite & ~sound) | _unmasked(want[part], have[part], finite)
+    parts = row_chunks(want, rows)
+    masks, variation = masks_of([want[part] for part in parts]), Variation(want[:1].size)
+    for part in parts:
+        a, known = _flat(want[part], masks)
+        variation.see(a, known)
+    found, broken, losses = variation.yardsticks(), 0, []
+    weights = _weights(found.squares)
+    for part in parts:
+        a, known = _flat(want[part], masks)
+        b = have[part].reshape(a.shape).astype(np.float64)
+        wrong = (known & ~np.isfinite(b)) | _unmasked(want[part], have[part], masks)
         broken += int(wrong.any(axis=1).sum())
-        # Where the original itself isn't finite there is no distance.
-        square = np.where(finite, a - b, 0.0) ** 2
-        losses.append(square.sum(axis=1).reshape(-1, rows).mean(axis=1))
-    each, varies = np.concatenate(losses), variation.value()
-    return _Losses(each / (2 * varies) if varies > 0 else (each > 0).astype(np.float64), broken)
+        # Where the original itself says nothing there is no distance.
+        square = np.where(known & ~wrong, a - b, 0.0) ** 2
+        each = square @ weights / np.maximum(1, (known & found.counted).sum(axis=1))
+        losses.append(each.reshape(-1, rows).mean(axis=1))
+    return _Losses(np.concatenate(losses), broken)
 
 
-def _unmasked(want: Array, have: Array, finite: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where the original masks by an infinity and the candidate's value lies among the others.
+def _weights(yardsticks: Floats) -> Floats:
+    """What a squared distance costs; where all is zero any costs more than is allowed."""
+    weights: Floats = 1 / (2 * np.where(yardsticks > 0, yardsticks, _NOTHING))
+    return weights
 
-    A large number does for an infinity, as long as it stays beyond all that is finite there.
+
+def _unmasked(want: Array, have: Array, masks: Masks) -> NDArray[np.bool_]:
+    """Where the original masks and the candidate's value lies among the others.
+
+    A large number does for an infinity, as long as it stays beyond all that is known there.
     """
-    if finite.all():
-        return np.zeros_like(finite)
     a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (want, have))
-    lowest = np.where(finite, a, np.inf).min(axis=1, keepdims=True)
-    highest = np.where(finite, a, -np.inf).max(axis=1, keepdims=True)
+    known = masks.known(a)
+    if known.all():
+        return np.zeros_like(known)
+    lowest = np.where(known, a, np.inf).min(axis=1, keepdims=True)
+    highest = np.where(known, a, -np.inf).max(axis=1, keepdims=True)
     wrong: NDArray[np.bool_] = (np.isneginf(a) & ~(b <= lowest)) | (
         np.isposinf(a) & ~(b >= highest)
     )
-    return wrong
+    return wrong | masks.lost(a, b)
 
 
-def _flat(rows: Array) -> tuple[Floats, NDArray[np.bool_]]:
-    """Rows as vectors with zeros for what isn't finite, and where they are finite."""
+def _flat(rows: Array, masks: Masks) -> tuple[Floats, NDArray[np.bool_]]:
+    """Rows as vectors with zeros for what says nothing, and where they say something."""
     flat = rows.reshape(len(rows), -1).astype(np.float64)
-    finite = np.isfinite(flat)
-    return np.where(finite, flat, 0.0), finite
+    known = masks.known(flat)
+    return np.where(known, flat, 0.0), known

@@ -6,8 +6,8 @@ would hide whatever happens to the rest. So the scale at one place is the smalle
 magnitudes along each axis through it (its row, its column, its channel ...), wherever that is
 a maximum over eight values or more that aren't zero. Three things are set apart:
 
-* **masks**: magnitudes of 512 and more that lie far above everything else (at least five empty
-  powers of two between) stand for "never"; they count for no other value's scale;
+* **masks**: magnitudes that lie far above everything else (`whet.measure.masks`) count for no
+  other value's scale;
 * **shares**: an output with all values in 0..1 has one unit, and its scale is its largest value (of
   a thousand probabilities most stay near zero on all samples);
 * **near zero**: where a whole column hardly leaves zero, what is left there is the rounding of
@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from whet.measure.masks import LOWEST, count_exponents, highest_value
 
 __all__ = ["Scales", "scales_of"]
 
@@ -29,10 +30,7 @@ Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 
 _FEWEST = 8
-_MASK_FROM = 10  # exponent of 512, as frexp counts
-_GAP = 6
 _FLOOR = 1e-2
-_LOWEST = 1100  # frexp's exponents of float64 lie within +-1100
 _TINY = 1e-12
 
 
@@ -71,17 +69,16 @@ def scales_of(output: Array, parts: Sequence[slice]) -> Scales:
         output: (rows, ...); values that aren't finite don't count.
         parts: the chunks of rows to read at once.
     """
-    counts = np.zeros(2 * _LOWEST, np.int64)
+    counts = np.zeros(2 * LOWEST, np.int64)
     shares = True
     for part in parts:
         values = output[part].astype(np.float64).reshape(-1)
         finite = np.isfinite(values)
         values = values if finite.all() else values[finite]
         shares = shares and bool(((values >= 0) & (values <= 1)).all())
-        counts += np.bincount(np.frexp(values)[1] + _LOWEST, minlength=len(counts))
-        counts[_LOWEST] -= len(values) - np.count_nonzero(values)  # the exponent of 0 is 0
-    highest = _unmasked(counts)
-    counts[highest + _LOWEST + 1 :] = 0
+        counts += count_exponents(values)
+    highest = highest_value(counts)
+    counts[highest + LOWEST + 1 :] = 0
     # Of all rows together first: the other axes need no further look at each of them.
     by_row, in_row = np.zeros(len(output)), np.zeros(len(output), np.int64)
     by_place, at_place = np.zeros(output.shape[1:]), np.zeros(output.shape[1:], np.int64)
@@ -108,22 +105,9 @@ def _along(axis: int, ndim: int) -> tuple[int, ...]:
     return tuple(-1 if k == axis else 1 for k in range(ndim))
 
 
-def _unmasked(counts: NDArray[np.int64]) -> int:
-    """The highest exponent below the first gap that sets masks apart; of all where there is none."""
-    present = np.flatnonzero(counts)
-    if not len(present):
-        return 0
-    for low, high in pairwise(present):
-        # A handful of values may lie far below the others by chance: that makes no mask.
-        enough = counts[: low + 1].sum() >= _FEWEST
-        if high - _LOWEST >= _MASK_FROM and high - low >= _GAP and enough:
-            return int(low) - _LOWEST
-    return int(present[-1]) - _LOWEST
-
-
 def _quartile(counts: NDArray[np.int64]) -> float:
     """The upper quartile of all magnitudes but zeros, to a power of two."""
     below = np.cumsum(counts)
     if not below[-1]:
         return 0.0
-    return float(2.0 ** (int(np.searchsorted(below, 0.75 * below[-1])) - _LOWEST - 1))
+    return float(2.0 ** (int(np.searchsorted(below, 0.75 * below[-1])) - LOWEST - 1))

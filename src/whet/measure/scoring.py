@@ -24,6 +24,7 @@ from whet.measure.chunks import row_chunks
 from whet.measure.closeness import closeness_bounds
 from whet.measure.custom import UserMetric
 from whet.measure.edge import told_changes
+from whet.measure.masks import Masks, masks_of
 from whet.measure.metrics import (
     class_labels,
     cosine_rows,
@@ -183,19 +184,22 @@ def _cosine(a: Answers) -> Scored:
 
 
 def _cosines(reference: Array, candidate: Array) -> Floats:
-    """Cosine by row; where the original masks by an infinity, the candidate must do so too."""
-    if reference.shape != candidate.shape:
+    """Cosine by row; where the original masks, the candidate must do so too."""
+    if reference.shape != candidate.shape or reference.dtype.kind != "f":
         return cosine_rows(reference, candidate)
-    parts = [_masked_cosines(reference[p], candidate[p]) for p in row_chunks(reference)]
-    return np.concatenate(parts) if parts else np.zeros(0)
+    parts = row_chunks(reference)
+    masks = masks_of([reference[p] for p in parts]) if parts else None
+    rows = [_masked_cosines(reference[p], candidate[p], masks) for p in parts if masks]
+    return np.concatenate(rows) if rows else np.zeros(0)
 
 
-def _masked_cosines(reference: Array, candidate: Array) -> Floats:
-    masked = ~np.isfinite(reference)
+def _masked_cosines(reference: Array, candidate: Array, masks: Masks) -> Floats:
+    a, b = (x.reshape(len(x), -1) for x in (reference, candidate))
+    masked = ~masks.known(a)
     if not masked.any():
         return cosine_rows(reference, candidate)
-    unlike = (masked & (reference != candidate)).reshape(len(reference), -1).any(axis=1)
-    rows = cosine_rows(*(np.where(masked, 0, x) for x in (reference, candidate)))
+    unlike = np.where(np.isfinite(a), masks.lost(a, b), masked & (a != b)).any(axis=1)
+    rows = cosine_rows(*(np.where(masked, 0, x) for x in (a, b)))
     return np.where(unlike, 0.0, rows)
 
 

@@ -82,7 +82,8 @@ def test_another_output_may_be_the_judged_one() -> None:
 
 
 def test_for_centred_vectors_of_one_length_the_loss_is_one_minus_the_cosine() -> None:
-    half = RNG.normal(size=(200, 16))
+    base = RNG.normal(size=(13, 16))
+    half = np.concatenate([np.roll(base, k, axis=1) for k in range(16)])  # all numbers vary alike
     half /= np.linalg.norm(half, axis=1, keepdims=True)
     want = np.concatenate([half, -half])  # its mean is zero
     have = want + RNG.normal(scale=0.02, size=want.shape)
@@ -205,8 +206,7 @@ def test_what_is_allowed_follows_the_contract_where_it_is_a_share(
 def test_samples_in_chunks_are_added_up_rightly() -> None:
     want, noise = RNG.normal(size=(1001, 3)), RNG.normal(scale=0.1, size=(1001, 3))
     found = check(want, want + noise)
-    varies = ((want - want.mean(axis=0)) ** 2).sum(axis=1).mean()
-    assert found.loss == pytest.approx(float((noise**2).sum(axis=1).mean() / (2 * varies)))
+    assert found.loss == pytest.approx((noise**2 / (2 * want.var(axis=0))).mean())
 
 
 def test_what_the_original_masks_must_stay_masked() -> None:
@@ -218,3 +218,64 @@ def test_what_the_original_masks_must_stay_masked() -> None:
         found = check(masked, other)
         assert found.broken == broken, stand_in
         assert found.verdict is (Verdict.FAILED if broken else Verdict.PASSED)
+
+
+@pytest.mark.parametrize("mask", [np.finfo(np.float32).min, -1e9, -1e4])
+def test_no_mask_hides_what_happens_to_the_others(mask: float) -> None:
+    rng = np.random.default_rng(1)
+    padded = np.arange(48) >= rng.integers(12, 49, 400)[:, None]
+    want, other = (np.where(padded, mask, rng.normal(size=(400, 48))) for _ in range(2))
+    want, other = want.astype(np.float32), other.astype(np.float32)
+    assert check(want, other).loss == pytest.approx(1.0, abs=0.1)
+    near = want + np.float32(1e-2) * rng.normal(size=want.shape).astype(np.float32)
+    assert check(want, near).verdict is Verdict.PASSED
+    never = np.where(padded, -np.inf, want)
+    assert check(want, never).verdict is Verdict.PASSED, "an infinity masks as well"
+    found = check(want, np.where(padded & (np.arange(400) == 7)[:, None], 0, want))
+    assert (found.verdict, found.broken) == (Verdict.FAILED, int(padded[7].any()))
+
+
+@pytest.mark.parametrize("side", [1, 640, 4000])
+def test_scores_beside_boxes_in_pixels_must_be_right_too(side: float) -> None:
+    rng = np.random.default_rng(2)
+    boxes, scores = rng.uniform(0, side, (1000, 4)), rng.random((1000, 2))
+    want = np.concatenate([boxes, scores], axis=1)
+    lost = np.concatenate([boxes, rng.random((1000, 2))], axis=1)
+    assert check(want, lost).loss == pytest.approx(1 / 3, abs=0.05)
+    assert check(want, want + 0.01 * want.std(axis=0)).verdict is Verdict.PASSED
+
+
+def test_a_large_number_that_varies_is_no_mask() -> None:
+    rng = np.random.default_rng(3)
+    want = np.stack([1e5 + rng.normal(size=400), rng.normal(size=400)], axis=1)
+    lost = np.stack([rng.permutation(want[:, 0]), want[:, 1]], axis=1)
+    assert check(want, lost).loss == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("offset", [1e3, 3e4, 1e5])
+def test_no_offset_hides_what_varies(offset: float) -> None:
+    rng = np.random.default_rng(4)
+    want, lost = (np.float32(offset + rng.normal(size=(400, 3))) for _ in range(2))
+    assert check(want, lost).loss == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_dead_channel_does_not_refuse_an_int8_embedding_and_lost_channels_do() -> None:
+    """Rounding goes by the largest value of all channels, so it is all of a dead one."""
+    rng = np.random.default_rng(5)
+    want = rng.normal(size=(600, 64)) * np.exp(rng.normal(0, 0.3, 64))
+    want[:, 5] *= 1e-5
+    step = np.abs(want).max() / 127
+    int8 = np.round(want / step) * step + rng.uniform(-step / 2, step / 2, want.shape)
+    assert check(want, int8).verdict is Verdict.PASSED
+    lost = want.copy()
+    lost[:, 20:24] = rng.permutation(want[:, 20:24])
+    assert check(want, lost).verdict is Verdict.FAILED
+
+
+def test_a_number_that_never_varies_makes_no_loss_smaller() -> None:
+    rng = np.random.default_rng(6)
+    one = rng.normal(size=(400, 1))
+    padded = np.concatenate([np.zeros((400, 9)), one], axis=1)
+    noise = 0.1 * rng.normal(size=(400, 1))
+    found = check(padded, padded + noise * (padded != 0))
+    assert found.loss == pytest.approx(check(one, one + noise).loss)

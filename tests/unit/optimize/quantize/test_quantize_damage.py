@@ -79,6 +79,23 @@ def test_what_the_original_masks_is_left_out(instead: float) -> None:
     assert divergence(masked, other) == pytest.approx(divergence(reference, got))
 
 
+@pytest.mark.parametrize("mask", [np.finfo(np.float32).min, -1e9, -1e4])
+def test_a_mask_that_is_a_large_number_hides_nothing(mask: float) -> None:
+    rng = np.random.default_rng(1)
+    reference, got = rng.normal(size=(9, 4)), rng.normal(size=(9, 4))
+    reference[::2, 0] = got[::2, 0] = mask
+    infinite = np.where(reference == mask, -np.inf, reference)
+    assert squared_error(reference, got) == pytest.approx(squared_error(infinite, got))
+    assert squared_error(reference, got) > 0.5
+
+
+def test_a_number_in_a_large_unit_hides_no_other() -> None:
+    rng = np.random.default_rng(2)
+    reference = np.concatenate([rng.uniform(0, 640, (50, 4)), rng.random((50, 2))], axis=1)
+    got = np.concatenate([reference[:, :4], rng.random((50, 2))], axis=1)
+    assert squared_error(reference, got) == pytest.approx(2 / 3, rel=0.3)
+
+
 def test_rows_that_are_masked_as_a_whole_cost_nothing() -> None:
     masked = np.full((3, 4), -np.inf)
     assert squared_error(masked, masked) == divergence(masked, masked) == 0

@@ -1,7 +1,7 @@
 """How far outputs moved, without labels; pure numpy.
 
 Figures are always finite, since they are compared, added up and written down. Values that the
-original itself masks by an infinity say nothing and are left out; a candidate's value that is no
+original itself masks, by an infinity or a large number, say nothing and are left out; a candidate's value that is no
 number where the original's is one is the most damage that there is.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.spec import Arrays
+from whet.measure.masks import masks_of
 from whet.measure.variation import Variation
 
 __all__ = ["MOST", "Damage", "measure"]
@@ -30,7 +31,7 @@ MOST = 1e6
 class Damage(enum.StrEnum):
     """A measure of damage."""
 
-    SQUARED = "squared"  # share of the outputs' variance that the error makes up
+    SQUARED = "squared"  # share of each number's variance that the error makes up, in the mean
     DIVERGENCE = "divergence"  # Kullback-Leibler divergence of the softmax, in nats per row
 
 
@@ -75,45 +76,45 @@ def _comparison(kind: Damage, rows: Sequence[Array]) -> _Comparison:
     same = len({row.shape for row in rows}) == 1
     if kind is Damage.DIVERGENCE and same:
         return _Divergence()
-    return _SquaredError(rows[0], (1, -1) if same else (-1, 1))
+    return _SquaredError(rows, (1, -1) if same else (-1, 1))
 
 
 @final
 class _SquaredError:
-    """Squared error over the variance of the reference around its mean row.
+    """Squared error of each number over its variance around its mean, averaged over the numbers.
 
-    Centred, because a constant part that all rows share (a bias, a prior) would
-    hide any error. A reference that never varies is compared with its own size.
+    Centred, because a constant part that all rows share (a bias, a prior) would hide any error; by
+    number, because those in a large unit would hide the others. Which yardstick one that
+    hardly varies has is said in `whet.measure.variation`.
 
     Args:
-        first: the first row of the reference.
+        reference: all rows of it.
         form: (rows, values) that each row is seen as.
     """
 
-    def __init__(self, first: Array, form: tuple[int, int]) -> None:
+    def __init__(self, reference: Sequence[Array], form: tuple[int, int]) -> None:
+        rows = [row.reshape(form) for row in reference]
         self._form = form
-        self._variation = Variation(self._zeros_for_masks(first)[:1])
-        self._square, self._rows, self._values = 0.0, 0, 0
+        self._masks = masks_of(rows)
+        self._variation = Variation(rows[0].shape[1])
+        self._squares, self._known = np.zeros((2, rows[0].shape[1]))
 
     def see(self, want: Array, have: Array) -> None:
-        finite = np.isfinite(want).reshape(self._form)
-        rows = self._zeros_for_masks(want)
-        self._variation.see(rows)
-        away = np.where(finite, have.reshape(self._form).astype(np.float64) - rows, 0.0)
-        self._square += float(np.sum(away**2))
-        self._rows += len(rows)
-        self._values += rows.size
+        rows, others = (x.reshape(self._form).astype(np.float64) for x in (want, have))
+        known = self._masks.known(rows)
+        self._variation.see(np.where(known, rows, 0.0), known)
+        away = np.where(known, others, 0.0) - np.where(known, rows, 0.0)
+        self._squares += (away**2).sum(axis=0)
+        self._known += known.sum(axis=0)
 
     def damage(self) -> float | None:
-        spread = self._rows * self._variation.value()
-        return self._square / spread if spread > 0 else None
+        found = self._variation.yardsticks()
+        if not found.squares.any():
+            return None
+        return float((self._squares / found.squares).sum() / self._known[found.counted].sum())
 
     def error(self) -> float:
-        return self._square / max(1, self._values)
-
-    def _zeros_for_masks(self, row: Array) -> Floats:
-        values = row.reshape(self._form).astype(np.float64)
-        return np.where(np.isfinite(values), values, 0.0)
+        return float(self._squares.sum() / max(1, self._known.sum()))
 
 
 @final

@@ -1,0 +1,121 @@
+"""Which values of an output are masks, "never" written as a large finite number; pure.
+
+Theory of operation. Networks write "never" as -inf, but as often as the lowest float, -1e9 or -1e4.
+Such a number has no distance to the original's, and taken for a value it is so large that it hides
+whatever happens to the others. Two things tell it from a value:
+
+* magnitudes of 512 and more that lie far above everything else in the output (at least five empty
+  powers of two between) are candidates;
+* a number of an output that is that large on all rows is no mask but a quantity in another unit
+  (pixels or a price beside a score); it is a value as any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LOWEST", "Masks", "count_exponents", "highest_value", "masks_of"]
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+LOWEST = 1100
+"""frexp's exponents of float64 lie within +-1100, so this is where 0 is counted."""
+
+_MASK_FROM = 10  # exponent of 512, as frexp counts
+_GAP = 6
+_FEWEST = 8
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Where an output's masks lie.
+
+    Attributes:
+        limit: magnitude from which a value is a mask; infinite where the output has no finite ones.
+        always: (numbers,), numbers that are beyond it on every row, and so are values.
+    """
+
+    limit: float
+    always: Flags = field(repr=False)
+
+    def known(self, rows: Array) -> Flags:
+        """Where values are values, neither masks nor infinite nor NaN.
+
+        Args:
+            rows: (n, numbers) of the output that the masks were found in.
+        """
+        finite = np.isfinite(rows)
+        if self.limit == np.inf:
+            return finite
+        known: Flags = finite & (self.always | (np.abs(rows) < self.limit))
+        return known
+
+    def lost(self, want: Array, have: Array) -> Flags:
+        """Where the original has a finite mask and the candidate has none.
+
+        Any other number as far out on the same side does, an infinity too.
+
+        Args:
+            want: (n, numbers), the original's.
+            have: the candidate's.
+        """
+        masked = np.isfinite(want) & ~self.known(want)
+        lost: Flags = masked & ~(np.copysign(1.0, want) * have >= self.limit)
+        return lost
+
+
+def masks_of(parts: Sequence[Array]) -> Masks:
+    """The masks of an output of real numbers.
+
+    Args:
+        parts: its rows, (n, ...), in chunks that may be read at once.
+    """
+    numbers = parts[0][:1].size
+    counts, nearest = np.zeros(2 * LOWEST, np.int64), np.full(numbers, np.inf)
+    none = Masks(np.inf, np.zeros(numbers, np.bool_))
+    # Most outputs have nothing so large; looking for it is much faster than counting.
+    if not any(_large(part) for part in parts):
+        return none
+    for part in parts:
+        values = part.astype(np.float64).reshape(-1, numbers)
+        finite = np.isfinite(values)
+        counts += count_exponents(values[finite])
+        size = np.where(finite, np.abs(values), np.inf)
+        np.minimum(nearest, size.min(axis=0, initial=np.inf), out=nearest)
+    highest = highest_value(counts)
+    if not counts[highest + LOWEST + 1 :].any():
+        return none
+    limit = float(2.0**highest)
+    return Masks(limit, (nearest >= limit) & np.isfinite(nearest))
+
+
+def _large(values: Array) -> bool:
+    size = np.abs(values)
+    return bool(((size >= 2.0 ** (_MASK_FROM - 1)) & (size < np.inf)).any())
+
+
+def count_exponents(values: Floats) -> NDArray[np.int64]:
+    """How many finite values, zeros aside, have each binary exponent, from -`LOWEST` on."""
+    counts = np.bincount(np.frexp(values)[1] + LOWEST, minlength=2 * LOWEST)
+    counts[LOWEST] -= len(values) - np.count_nonzero(values)  # the exponent of 0 is 0
+    return counts
+
+
+def highest_value(counts: NDArray[np.int64]) -> int:
+    """The highest exponent below the first gap that sets masks apart; of all where there is none."""
+    present = np.flatnonzero(counts)
+    if not len(present):
+        return 0
+    for low, high in pairwise(present):
+        # A handful of values may lie far below the others by chance: that makes no mask.
+        enough = counts[: low + 1].sum() >= _FEWEST
+        if high - LOWEST >= _MASK_FROM and high - low >= _GAP and enough:
+            return int(low) - LOWEST
+    return int(present[-1]) - LOWEST

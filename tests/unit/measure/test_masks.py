@@ -1,0 +1,70 @@
+"""Large finite numbers that stand for "never" are told from large values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from whet.core.contract import Drop
+from whet.core.evidence import Verdict
+from whet.measure.masks import masks_of
+from whet.measure.quality import judge
+
+MASKS = (np.finfo(np.float32).min, -1e9, -1e4)
+Array = NDArray[np.float32]
+
+
+def masked(mask: float, seed: int) -> Array:
+    """400 rows of eight numbers of which one is masked, the same one for each seed."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(400, 8))
+    rows[np.arange(400), np.arange(400) % 8] = mask
+    return rows.astype(np.float32)
+
+
+def verdict(metric: str, want: Array, have: Array) -> Verdict:
+    return judge(
+        metric,
+        {"y": want},
+        {"y": have},
+        None,
+        rows_per_sample=1,
+        max_drop=Drop(0.01),
+        confidence=0.95,
+        per_class=False,
+    ).verdict
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("parts", [[slice(None)], [slice(0, 7), slice(7, None)]])
+def test_masks_are_found_where_they_are(mask: float, parts: list[slice]) -> None:
+    rows = masked(mask, 0)
+    found = masks_of([rows[part] for part in parts])
+    assert np.array_equal(found.known(rows), rows != np.float32(mask))
+
+
+def test_ordinary_outputs_have_none() -> None:
+    rng = np.random.default_rng(0)
+    boxes = np.concatenate([rng.uniform(0, 4000, (400, 4)), rng.random((400, 2))], axis=1)
+    price = np.stack([1e5 + rng.normal(size=400), rng.normal(size=400)], axis=1)
+    for rows in (boxes, price, rng.lognormal(0, 3, (400, 5)), np.zeros((3, 2)), np.zeros((0, 2))):
+        assert masks_of([rows]).known(rows).all()
+
+
+def test_a_mask_is_lost_where_the_candidate_is_no_longer_far_out_on_its_side() -> None:
+    want = masked(-1e9, 0)
+    masks = masks_of([want])
+    place = want < -1e8
+    for instead, lost in ((-1e9, 0), (-65504, 0), (-np.inf, 0), (0, 1), (1e9, 1), (np.nan, 1)):
+        have = np.where(place, instead, want)
+        assert np.array_equal(masks.lost(want, have), place & bool(lost)), instead
+
+
+@pytest.mark.parametrize("metric", ["cosine", "closeness"])
+@pytest.mark.parametrize("mask", MASKS)
+def test_no_mask_hides_that_all_else_is_destroyed(metric: str, mask: float) -> None:
+    want = masked(mask, 0)
+    assert verdict(metric, want, masked(mask, 1)) is Verdict.FAILED
+    assert verdict(metric, want, want * np.float32(0.999)) is Verdict.PASSED
+    assert verdict(metric, want, np.where(want == np.float32(mask), 0, want)) is Verdict.FAILED
