@@ -48,7 +48,7 @@ def test_what_a_call_raises_is_told_as_before() -> None:
     def fails(outputs: object, labels: object, reference: object) -> object:
         raise ValueError("no such column")
 
-    with pytest.raises(OptionError, match="'n:fails' failed: ValueError: no such column"):
+    with pytest.raises(OptionError, match="'n:fails' raised ValueError: no such column"):
         guarded("n:fails", fails)(OUTPUTS, None, OUTPUTS)
 
 
