@@ -7,6 +7,12 @@ a safe one secures something before a fast one is risked, an unsafe one in front
 all. Of the sequences that can be made of the candidates, the one with the
 best expectation is taken: the logarithm of the speed that will be proven, each passing by
 the chance that `whet.search.decisions.outlook` gives it.
+
+Those chances hang together. Candidates stumble over the same samples, those on the edge: where a
+careful one fails, a bolder one hardly passes, and where it passes the bolder one has better
+prospects than by itself. So a gate in between costs the ones behind it less than its own chance
+of failing. How much less isn't known; half-way between chances that have nothing to do with each
+other and one draw that decides for all is taken.
 """
 
 from __future__ import annotations
@@ -106,8 +112,9 @@ def _expectation(sequence: Sequence[_Gate]) -> float:
     """The gain to expect of certifying in this order until the first that fails."""
     expected, reached, proven = 0.0, 1.0, 0.0
     for gate in sequence:
-        expected += reached * (1 - gate.chance) * proven
-        reached *= gate.chance
+        passed = (reached * gate.chance + min(reached, gate.chance)) / 2
+        expected += (reached - passed) * proven
+        reached = passed
         proven = max(proven, gate.gain)
         expected += reached * _VARIANT * gate.gain
     return expected + reached * proven

@@ -82,8 +82,7 @@ def _settings_apart(recipe: Recipe, other: Recipe) -> list[str]:
 
 
 def _options_apart(recipe: Recipe, other: Recipe) -> list[str]:
-    own = {key: value for step in recipe.steps for key, value in step.options.items()}
-    its = {key: value for step in other.steps for key, value in step.options.items()}
+    own, its = _options(recipe), _options(other)
     passes = {step.name for step in other.steps}
     words = [
         _BEFORE[step.name]
@@ -92,6 +91,16 @@ def _options_apart(recipe: Recipe, other: Recipe) -> list[str]:
     ]
     words += [f"{_plain(k)} {_short(v)}" for k, v in own.items() if its.get(k) != v]
     return words + [f"default {_plain(k)}" for k in its if k not in own]
+
+
+def _options(recipe: Recipe) -> dict[str, object]:
+    """Those that tell candidates apart; what a pass before adds to a name says all of it."""
+    return {
+        key: value
+        for step in recipe.steps
+        if step.name not in _BEFORE
+        for key, value in step.options.items()
+    }
 
 
 def _plain(name: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trial_factory import balance, quality, trial
 
 from whet.core.contract import Contract, Drop
-from whet.core.evidence import Trial
+from whet.core.evidence import Changes, Trial
 from whet.search.decisions.decide import chance
 from whet.search.decisions.order import certify_order
 
@@ -35,6 +35,24 @@ def test_a_safe_one_secures_something_before_a_fast_one_is_risked() -> None:
     fast = trial("fast", 3.4, select=balance(4, 3, 220))
     assert chance(fast, 730) < 0.6 < chance(safe, 730)
     assert names(certify_order([fast, safe, BASE], FASTEST, 730, most=4)) == ["safe", "fast"]
+
+
+def test_a_gate_between_two_costs_the_bolder_one_little() -> None:
+    """Where it fails, the bolder one hardly passes: what lies between is worth asking."""
+    limited = Contract(max_drop=Drop(0.01), max_bytes=2000)
+    whole = trial("whole", 1.0, untouched=True, disk=5000)
+    told = {"safe": (1.97, 0.0015, 0.0047), "few": (2.40, 0.0032, 0.0067)}
+    told |= {"more": (2.75, 0.0061, 0.0074), "all": (3.65, 0.0091, 0.0086)}
+    known = [
+        trial(
+            name,
+            speed,
+            select=msgspec.structs.replace(quality(0.0, n=220), changes=Changes(lost, gained)),
+        )
+        for name, (speed, lost, gained) in told.items()
+    ]
+    order = names(certify_order([*known, whole], limited, 730, most=4))
+    assert order == ["safe", "few", "more", "all"]
 
 
 def test_no_gate_that_may_fail_stands_before_something_better() -> None:
@@ -77,13 +95,17 @@ def test_no_other_order_promises_more(given_: list[tuple[float, int, int]]) -> N
 
 
 def promised(order: tuple[Trial, ...]) -> float:
-    """The logarithm of the speed to expect, reckoned once more in another way: case by case."""
+    """The logarithm of the speed to expect, reckoned once more in another way: case by case.
+
+    Half-way between chances that have nothing to do with each other and one draw for all.
+    """
     total, reached = 0.0, 1.0
     for place, each in enumerate((*order, None)):
         passes = chance(each, 730) if each is not None else 0.0
         proven = max((math.log(t.speedup.value) for t in order[:place] if t.speedup), default=0.0)
-        total += reached * (1 - passes) * proven
-        reached *= passes
+        then = 0.5 * reached * passes + 0.5 * min(reached, passes)
+        total += (reached - then) * proven
+        reached = then
     return total
 
 

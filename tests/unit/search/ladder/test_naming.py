@@ -76,3 +76,10 @@ def test_a_pass_before_the_quantiser_is_named() -> None:
     rounded = Recipe((Step("round-weights"), Step("quantize-nncf")), "onnxruntime", Settings())
     taken = {"onnxruntime int8": plain}
     assert name_of(rounded, taken) == "onnxruntime int8 (rounded in advance)"
+
+
+def test_options_of_what_is_named_already_are_left_out() -> None:
+    plain = Recipe((IR, Step("quantize-nncf-ir")), "openvino", BASE)
+    stored = Recipe((Step("store-int8", {"recurrent": False}), *plain.steps), "openvino", BASE)
+    found = name_of(stored, {"openvino int8": plain})
+    assert found == "openvino int8 (float layers stored in int8)"
