@@ -199,6 +199,15 @@ def test_a_destroyed_second_output_is_found_and_an_ignored_one_is_told(
     assert outcome.evidence.contract.ignore_outputs == ("output_2",)
 
 
+def assert_out(outcome: Outcome, names: list[str]) -> None:
+    """Candidates that failed at the end are neither chosen nor packed."""
+    assert names, "something was certified"
+    assert is_untouched(chosen_of(outcome))
+    failed = [t for t in outcome.evidence.trials if t.name in names]
+    assert {t.status for t in failed} == {Status.CRASHED}
+    assert all(t.variant is None for t in failed)
+
+
 def test_a_candidate_that_fails_in_the_last_race_is_not_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,11 +224,7 @@ def test_a_candidate_that_fails_in_the_last_race_is_not_chosen(
     monkeypatch.setattr(close, "race_in_full", failing)
     contract = Contract(threads=1, metric="closeness", max_drop=Drop(0.3))
     outcome = optimize(tmp_path, _TWO, pictures(), contract, ("openvino",), budget_s=45.0)
-    assert out, "something was certified"
-    assert is_untouched(chosen_of(outcome))
-    failed = [t for t in outcome.evidence.trials if t.name in out]
-    assert {t.status for t in failed} == {Status.CRASHED}
-    assert all(t.variant is None for t in failed)
+    assert_out(outcome, out)
 
 
 def test_a_candidate_that_fails_when_its_goldens_are_recorded_is_not_chosen(
@@ -237,10 +242,6 @@ def test_a_candidate_that_fails_when_its_goldens_are_recorded_is_not_chosen(
     monkeypatch.setattr(goldens, "answers_of", failing)
     contract = Contract(threads=1, metric="closeness", max_drop=Drop(0.3))
     outcome = optimize(tmp_path, _TWO, pictures(), contract, ("openvino",), budget_s=45.0)
-    assert out, "something was certified"
-    assert is_untouched(chosen_of(outcome))
-    failed = [t for t in outcome.evidence.trials if t.name in out]
-    assert {t.status for t in failed} == {Status.CRASHED}
-    assert all(t.variant is None for t in failed)
+    assert_out(outcome, out)
     assert outcome.bundle is not None
     assert load_goldens(read_bundle(outcome.bundle)) is not None

@@ -12,7 +12,8 @@ Scores that all shrink or grow by one factor turn nothing, so the factor that fi
 taken out: what moves an answer is what is left. That grows with the scores, so only samples
 about as near to the edge are taken. Of probabilities the logarithms are compared: their
 differences are those of the logits that they came from, whereas shares move little near 0 and 1
-and most on the edge, so that the movements elsewhere say too little of it. Like a count it is an estimate; it orders candidates and plans, and proves nothing.
+and most on the edge, so that the movements elsewhere say too little of it. Like a count it is an
+estimate; it orders candidates and plans, and proves nothing.
 """
 
 from __future__ import annotations

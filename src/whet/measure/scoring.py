@@ -188,9 +188,10 @@ def _cosines(reference: Array, candidate: Array) -> Floats:
     if reference.shape != candidate.shape or reference.dtype.kind != "f":
         return cosine_rows(reference, candidate)
     parts = row_chunks(reference)
-    masks = masks_of([reference[p] for p in parts]) if parts else None
-    rows = [_masked_cosines(reference[p], candidate[p], masks) for p in parts if masks]
-    return np.concatenate(rows) if rows else np.zeros(0)
+    if not parts:
+        return np.zeros(0)
+    masks = masks_of([reference[p] for p in parts])
+    return np.concatenate([_masked_cosines(reference[p], candidate[p], masks) for p in parts])
 
 
 def _masked_cosines(reference: Array, candidate: Array, masks: Masks) -> Floats:

@@ -73,6 +73,6 @@ class Setup:
     seed: int
     runtimes: tuple[str, ...]
     notes: tuple[Note, ...]
-    function: UserFunction | None = None
-    metric_s: float = 600.0
-    uncounted: tuple[str, ...] = ()
+    function: UserFunction | None
+    metric_s: float
+    uncounted: tuple[str, ...]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from whet.core.contract import Drop
-from whet.core.evidence import Changes
+from whet.core.evidence import Changes, Quality
 from whet.measure.edge import expected_changes, margins, told_changes
 from whet.measure.metrics import top_k_hits
 from whet.measure.quality import judge
@@ -102,8 +102,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shares
 
 
-def told(before: np.ndarray, after: np.ndarray, labels: np.ndarray, metric: str) -> Changes:
-    quality = judge(
+def judged(before: np.ndarray, after: np.ndarray, labels: np.ndarray, metric: str) -> Quality:
+    return judge(
         metric,
         {"y": before},
         {"y": after},
@@ -113,8 +113,12 @@ def told(before: np.ndarray, after: np.ndarray, labels: np.ndarray, metric: str)
         confidence=0.95,
         per_class=False,
     )
-    assert quality.changes is not None
-    return quality.changes
+
+
+def told(before: np.ndarray, after: np.ndarray, labels: np.ndarray, metric: str) -> Changes:
+    found = judged(before, after, labels, metric).changes
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("metric", ["top1", "top5", "agreement"])
@@ -152,16 +156,7 @@ def test_one_probability_tells_what_its_logit_tells(metric: str) -> None:
 @pytest.mark.parametrize("metric", ["top1", "top5", "agreement"])
 def test_judgements_of_classes_carry_them(metric: str) -> None:
     before, after, labels = answers(np.random.default_rng(4), 400)
-    quality = judge(
-        metric,
-        {"y": before},
-        {"y": after},
-        labels,
-        rows_per_sample=1,
-        max_drop=Drop(0.01),
-        confidence=0.95,
-        per_class=False,
-    )
+    quality = judged(before, after, labels, metric)
     assert quality.changes is not None
     assert quality.changes.lost > 0
     if metric == "agreement":  # every change is a loss there

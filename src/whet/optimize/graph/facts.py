@@ -1,10 +1,10 @@
 """What a graph costs on paper: parameters, multiply-accumulates, bytes moved.
 
 Counted at batch 1 for the operators that do the arithmetic (convolutions, matrix
-products, attention, recurrent layers: `whet.optimize.graph.macs`). Everything else is taken to be fused into them, so
-the bytes moved are a lower bound: each weight read once, each input and output
-of a counted operator moved once, in the width in which an engine that fuses
-the quantisers moves it (`whet.optimize.graph.narrow`).
+products, attention, recurrent layers: `whet.optimize.graph.macs`). Everything else is
+taken to be fused into them, so the bytes moved are a lower bound: each weight read once,
+each input and output of a counted operator moved once, in the width in which an engine
+that fuses the quantisers moves it (`whet.optimize.graph.narrow`).
 
 Shapes come from ONNX's own inference; where that stops (operators of a
 runtime's own), the graph is run once and its shapes are looked at.

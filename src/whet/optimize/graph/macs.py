@@ -29,15 +29,15 @@ from whet.optimize.graph.names import subgraphs
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["CONVOLVES", "COUNTED", "RECURRENT", "Shapes", "goes_uncounted", "macs_of"]
+__all__ = ["COUNTED", "RECURRENT", "Shapes", "goes_uncounted", "macs_of"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-CONVOLVES = frozenset({"Conv", "ConvInteger", "QLinearConv", "FusedConv"})
+_CONVOLVES = frozenset({"Conv", "ConvInteger", "QLinearConv", "FusedConv"})
 RECURRENT = frozenset({"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"})
 _PRODUCT = {"MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "FusedMatMul", "FusedGemm"}
 _ATTENTION = {"Attention", "MultiHeadAttention"}
-COUNTED = CONVOLVES | RECURRENT | _PRODUCT | _ATTENTION | {"ConvTranspose", "Einsum"}
+COUNTED = _CONVOLVES | RECURRENT | _PRODUCT | _ATTENTION | {"ConvTranspose", "Einsum"}
 
 # They take a matrix, but only look up, store or add it.
 _NO_PRODUCT = {
@@ -66,7 +66,7 @@ def macs_of(node: onnx.NodeProto, shapes: Shapes) -> int | None:
     if any(name not in shapes for name in (data, weight, node.output[0])):
         return None
     left, right, out = shapes[data], shapes[weight], shapes[node.output[0]]
-    if node.op_type in CONVOLVES:
+    if node.op_type in _CONVOLVES:
         return math.prod(out) * math.prod(right[1:])
     if node.op_type == "ConvTranspose":
         return math.prod(left) * math.prod(right[1:])

@@ -2,10 +2,9 @@
 
 Newer directories say it under ``image_processor`` in ``processor_config.json``, others in
 ``preprocessor_config.json``; the newer one wins, as it does in ``transformers``. A field that is
-left open is what the processor that reads the file
-has for it (`huggingface_families`). What can't be done exactly is left to the user, with the
-reason in a note: pixels that are nearly right cost accuracy which no comparison with the
-original shows, because it is given the same ones.
+left open is what the processor that reads the file has for it (`huggingface_families`). What
+can't be done exactly is left to the user, with the reason in a note: pixels that are nearly right
+cost accuracy which no comparison with the original shows, because it is given the same ones.
 """
 
 from __future__ import annotations

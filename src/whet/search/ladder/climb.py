@@ -11,10 +11,8 @@ with slack; without one it goes on while anything promising is left.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from itertools import takewhile
 
 from whet.core.evidence import Feasibility, Trial
@@ -108,8 +106,8 @@ def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
 def _look(setup: Setup, trials: Trials, axes: Axes) -> None:
     """The untouched graph where it compiles in seconds, and the int8 probe.
 
-    In a hurry, or where nothing is calibrated, the whole int8 candidate that promises most comes in place of the probe, before
-    further settings of the untouched graph.
+    In a hurry, or where nothing is calibrated, the whole int8 candidate that promises most comes
+    in place of the probe, before further settings of the untouched graph.
     """
     first = wave(
         trials,
@@ -221,12 +219,11 @@ def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
         if not answers_right(trial) and any(map(answers_right, ran.get(trial.recipe.runtime, []))):
             continue
         ran.setdefault(trial.recipe.runtime, []).append(trial)
-    return {
-        runtime: plainest(
-            trials, within=LEVEL, before=partial(operator.is_, trials[0])
-        ).recipe.settings
-        for runtime, trials in ran.items()
-    }
+    return {runtime: _first_of_alike(trials).recipe.settings for runtime, trials in ran.items()}
+
+
+def _first_of_alike(trials: list[Trial]) -> Trial:
+    return plainest(trials, within=LEVEL, before=lambda t: t is trials[0])
 
 
 def _need_one(first: list[Trial], trials: Trials) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision
-from whet.optimize.graph.quantize.space import ROUND, restored, stored, unrounded
+from whet.optimize.graph.quantize.space import ROUND, UNROUND, restored, stored, unrounded
 from whet.runtimes.axes import Axes
 from whet.runtimes.neighbours import neighbours
 from whet.search.ladder.rungs import FUSE, GRAPHS, MORE
@@ -90,7 +90,7 @@ def tidied(trial: Trial) -> Iterator[Recipe]:
     """
     recipe = trial.recipe
     # Weights are given back from the untouched graph, whose own a tidied one may not have.
-    given_back = any(step.name == "restore-weights" for step in recipe.steps)
+    given_back = any(step.name == UNROUND for step in recipe.steps)
     tidied = any(step in recipe.steps for step in _TIDY)
     if recipe.runtime in GRAPHS and not tidied and not given_back:
         yield Recipe((*_TIDY, *recipe.steps), recipe.runtime, recipe.settings)

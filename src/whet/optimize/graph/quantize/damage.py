@@ -1,8 +1,8 @@
 """How far outputs moved, without labels; pure numpy.
 
 Figures are always finite, since they are compared, added up and written down. Values that the
-original itself masks, by an infinity or a large number, say nothing and are left out; a candidate's value that is no
-number where the original's is one is the most damage that there is.
+original itself masks, by an infinity or a large number, say nothing and are left out; a
+candidate's value that is no number where the original's is one is the most damage that there is.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from whet.core.recipe import Step
 __all__ = [
     "ROUND",
     "STORE",
+    "UNROUND",
     "Suggests",
     "covers",
     "first_recipes",
@@ -33,7 +34,7 @@ ROUND, STORE = Step("round-weights"), Step("store-int8")
 _STORE_BESIDE = Step("store-int8", {"recurrent": False})
 
 _IR = Step("convert-ir")
-_UNROUND = "restore-weights"
+UNROUND = "restore-weights"
 
 # In order of promise. The first of a kind is what NNCF does by itself, or what
 # beats it everywhere; the later ones win on some networks and rescue others.
@@ -247,8 +248,8 @@ def unrounded(steps: Sequence[Step]) -> tuple[Step, ...]:
     ignored = next((s.options.get("ignored", ()) for s in steps if s.name in _QUANTISERS), ())
     if not ignored or steps[0] != ROUND:
         return tuple(steps)
-    later = (step for step in steps[1:] if step.name != _UNROUND)
-    return (ROUND, Step(_UNROUND, {"ignored": ignored}), *later)
+    later = (step for step in steps[1:] if step.name != UNROUND)
+    return (ROUND, Step(UNROUND, {"ignored": ignored}), *later)
 
 
 def stored(steps: Sequence[Step]) -> tuple[Step, ...]:

@@ -2,10 +2,9 @@
 
 The arithmetic stays float: a DequantizeLinear stands before each layer, which OpenVINO computes
 once when it loads the graph and ONNX Runtime, for some layers, with each request. So it is for
-the size of the file, not for speed. After
-`round-weights` nothing moves in the graph; by itself each number goes to the nearest. Some
-runtimes round what enters a matrix product of stored integers, row by row, so that the engine
-isn't quite the graph.
+the size of the file, not for speed. After `round-weights` nothing moves in the graph; by itself
+each number goes to the nearest. Some runtimes round what enters a matrix product of stored
+integers, row by row, so that the engine isn't quite the graph.
 """
 
 from __future__ import annotations
