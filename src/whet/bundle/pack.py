@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import stat
 import struct
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from whet.bundle.disk import check_outside, check_room, place_of, replace_file, 
 from whet.bundle.manifest import MAX_FILES
 from whet.bundle.names import check_names
 from whet.bundle.read import Bundle, read_bundle
+from whet.core.room import temporary_folder
 from whet.errors import BundleCorruptError, BundleError, BundlePathError
 
 __all__ = ["opened", "pack", "unpack"]
@@ -114,8 +114,8 @@ def opened(path: str | Path, *, expect_digest: str | None = None) -> Iterator[Bu
     if not os.path.isfile(source):  # noqa: PTH113 - unlike Path.is_file it takes any text
         yield read_bundle(source, expect_digest=expect_digest)
         return
-    with tempfile.TemporaryDirectory(prefix="whet-bundle-", ignore_cleanup_errors=True) as inside:
-        yield unpack(source, Path(inside) / "bundle", expect_digest=expect_digest)
+    with temporary_folder("whet-bundle-") as inside:
+        yield unpack(source, inside / "bundle", expect_digest=expect_digest)
 
 
 def _open_plain(source: Path) -> BinaryIO:

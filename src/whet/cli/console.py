@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -135,7 +136,10 @@ class Console:
             Unread: the reader has gone.
             StorageError: stdout takes no more.
         """
-        self._answer(data.decode() + "\n")
+        text = data.decode()
+        if _shown(self.out, text) != text:  # escapes say the same to whoever reads JSON
+            text = json.dumps(json.loads(text))
+        self._answer(f"{text}\n")
 
     def _answer(self, text: str) -> None:
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from whet.errors import StorageError
 
-__all__ = ["full_disk", "is_full", "temporary", "written"]
+__all__ = ["full_disk", "is_full", "temporary", "temporary_folder", "written"]
 
 # The disk, the quota, or the largest file that is allowed.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -55,3 +55,16 @@ def temporary() -> str:
         return tempfile.gettempdir()
     except OSError:  # it looks for one by writing into it
         return os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - only named
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """A folder among the temporary files, removed at the end.
+
+    Raises:
+        StorageError: it can't be made.
+    """
+    with written("No temporary folder can be made"):
+        made = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+    with made as folder:
+        yield Path(folder)

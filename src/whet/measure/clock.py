@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from whet.core.evidence import Footprint
 from whet.core.note import Note
 from whet.data.layout import StoreRef
-from whet.errors import EngineError, OptionError, WhetError
+from whet.errors import EngineError, OptionError, StorageError, WhetError
 from whet.measure.cgroup import allowed_memory, available_memory
 from whet.measure.contender import Contender, disk_bytes
 from whet.measure.noise import TOO_NOISY, read_cpu_use, uneven, unrest
@@ -64,6 +64,7 @@ def race(
 
     Raises:
         OptionError: no contenders, two of one name, or a plan that times nothing.
+        StorageError: the disk is full, which is no contender's fault.
     """
     plan.checked()
     names = [contender.name for contender in contenders]
@@ -181,6 +182,8 @@ class _Track:
                 )
             )
             warm = process.warm_up(seconds=max(0.5, min(_WARM_SECONDS, share)))
+        except StorageError:
+            raise
         except WhetError as error:
             self._failures[name] = error
             return None
@@ -199,6 +202,8 @@ class _Track:
         name = process.contender.name
         try:
             timing = process.timed(plan.queries_per_round, seed, seconds)
+        except StorageError:
+            raise
         except WhetError as error:
             self._failures[name] = error
             return
@@ -210,6 +215,8 @@ class _Track:
                 continue
             try:
                 self._footprints[name] = process.footprint()
+            except StorageError:
+                raise
             except WhetError as error:
                 self._failures[name] = error
 

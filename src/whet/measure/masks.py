@@ -2,12 +2,14 @@
 
 Theory of operation. Networks write "never" as -inf, but as often as the lowest float, -1e9 or -1e4.
 Such a number has no distance to the original's, and taken for a value it is so large that it hides
-whatever happens to the others. Two things tell it from a value:
+whatever happens to the others. Three things tell it from a value:
 
 * magnitudes of 512 and more that lie far above everything else in the output (at least five empty
   powers of two between) are candidates;
 * a number of an output that is that large on all rows is no mask but a quantity in another unit
-  (pixels or a price beside a score); it is a value as any other.
+  (pixels or a price beside a score); it is a value as any other;
+* masks lie on a few levels, each taken often (one mask, or sums of two); what is spread over many is
+  a quantity that is zero now and then (a price where something is sold).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ __all__ = ["LOWEST", "Masks", "count_exponents", "highest_value", "masks_of"]
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Levels = NDArray[np.int64]
 
 LOWEST = 1100
 """frexp's exponents of float64 lie within +-1100, so this is where 0 is counted."""
@@ -31,6 +34,8 @@ LOWEST = 1100
 _MASK_FROM = 10  # exponent of 512, as frexp counts
 _GAP = 6
 _FEWEST = 8
+_STEPS = 32  # levels between a power of two and the next: about 2 % apart
+_OFTEN = 1 / 16  # share of what is beyond the limit that lies on a level of masks
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,14 @@ class Masks:
     """Where an output's masks lie.
 
     Attributes:
-        limit: magnitude from which a value is a mask; infinite where the output has no finite ones.
+        limit: magnitude from which a value may be a mask; infinite where the output has none.
         always: (numbers,), numbers that are beyond it on every row, and so are values.
+        levels: what masks are rounded to, see `_level`; sorted.
     """
 
     limit: float
     always: Flags = field(repr=False)
+    levels: Levels = field(repr=False)
 
     def known(self, rows: Array) -> Flags:
         """Where values are values, neither masks nor infinite nor NaN.
@@ -54,7 +61,9 @@ class Masks:
         finite = np.isfinite(rows)
         if self.limit == np.inf:
             return finite
-        known: Flags = finite & (self.always | (np.abs(rows) < self.limit))
+        beyond = finite & ~self.always & (np.abs(rows) >= self.limit)
+        known: Flags = finite & ~beyond
+        known[beyond] = ~np.isin(_level(rows[beyond]), self.levels)
         return known
 
     def lost(self, want: Array, have: Array) -> Flags:
@@ -79,7 +88,7 @@ def masks_of(parts: Sequence[Array]) -> Masks:
     """
     numbers = parts[0][:1].size
     counts, nearest = np.zeros(2 * LOWEST, np.int64), np.full(numbers, np.inf)
-    none = Masks(np.inf, np.zeros(numbers, np.bool_))
+    none = Masks(np.inf, np.zeros(numbers, np.bool_), np.zeros(0, np.int64))
     # Most outputs have nothing so large; looking for it is much faster than counting.
     if not any(_large(part) for part in parts):
         return none
@@ -93,7 +102,29 @@ def masks_of(parts: Sequence[Array]) -> Masks:
     if not counts[highest + LOWEST + 1 :].any():
         return none
     limit = float(2.0**highest)
-    return Masks(limit, (nearest >= limit) & np.isfinite(nearest))
+    always = (nearest >= limit) & np.isfinite(nearest)
+    levels = _common_levels(parts, limit, always)
+    return Masks(limit, always, levels) if len(levels) else none
+
+
+def _common_levels(parts: Sequence[Array], limit: float, always: Flags) -> Levels:
+    found, times = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for part in parts:
+        values = part.reshape(-1, len(always))
+        beyond = np.isfinite(values) & ~always & (np.abs(values) >= limit)
+        own, count = np.unique(_level(values[beyond]), return_counts=True)
+        found, place = np.unique(np.concatenate([found, own]), return_inverse=True)
+        times = np.bincount(place, np.concatenate([times, count]), len(found)).astype(np.int64)
+    levels: Levels = found[(times > 1) & (times >= _OFTEN * times.sum())]
+    return levels
+
+
+def _level(values: Array) -> Levels:
+    """The logarithm of large magnitudes in `_STEPS` to the power of two, and their sign."""
+    wide = values.astype(np.float64)
+    size = np.round(_STEPS * np.log2(np.abs(wide))).astype(np.int64)
+    level: Levels = np.where(wide < 0, -size, size)
+    return level
 
 
 def _large(values: Array) -> bool:

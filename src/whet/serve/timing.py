@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from whet.bundle.golden import Goldens
@@ -10,6 +9,7 @@ from whet.bundle.manifest import LatencySummary, Variant
 from whet.core.artifact import Artifact
 from whet.core.contract import Contract
 from whet.core.evidence import Machine
+from whet.core.room import temporary_folder
 from whet.data.readers import open_samples
 from whet.data.store import write_store
 from whet.measure.clock import ClockPlan, race
@@ -85,10 +85,10 @@ def timed(
         seconds=seconds,
     )
     contender = Contender(variant.name, variant.runtime, artifact, str(engine), variant.settings)
-    with tempfile.TemporaryDirectory(prefix="whet-verify-") as folder:
+    with temporary_folder("whet-verify-") as folder:
         store = write_store(
             open_samples(goldens.inputs, expect=artifact.signature.inputs, label_key=""),
-            Path(folder) / "goldens",
+            folder / "goldens",
             limit=4096,
             seed=0,
         )

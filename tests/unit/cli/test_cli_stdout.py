@@ -85,3 +85,12 @@ def test_an_exit_that_nobody_expected_is_no_success(tmp_path: Path) -> None:
     code = main(words, console=Console(out=out, err=err, environment={}), api=api)
     assert code == Exit.INTERNAL
     assert json.loads(out.getvalue())["error"]["kind"] == "SystemExit"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_the_document_says_the_same_in_any_encoding(encoding: str) -> None:
+    raw = io.BytesIO()
+    said = {"sentence": "≤ 3 ms × 2, 模型 🚀", "ms": 0.1}
+    console = Console(out=io.TextIOWrapper(raw, encoding=encoding), json=True)
+    console.document(json.dumps(said, ensure_ascii=False).encode())
+    assert json.loads(raw.getvalue().decode(encoding)) == said

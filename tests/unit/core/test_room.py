@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from whet.core.room import full_disk, is_full, temporary, written
+from whet.core.room import full_disk, is_full, temporary, temporary_folder, written
 from whet.errors import StorageError
 
 
@@ -43,3 +43,14 @@ def test_the_temporary_folder_is_named_even_where_there_is_none(
     with pytest.raises(StorageError, match="temporary") as refused, written("It can't start"):
         tempfile.mkdtemp()
     assert "'/full'" in refused.value.remedy
+
+
+def test_a_temporary_folder_is_gone_at_the_end_and_refused_in_our_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with temporary_folder("whet-test-") as folder:
+        (folder / "a").write_text("x")
+    assert not folder.exists()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(StorageError, match="No temporary folder"), temporary_folder("whet-test-"):
+        pass

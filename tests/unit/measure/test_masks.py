@@ -52,6 +52,27 @@ def test_ordinary_outputs_have_none() -> None:
         assert masks_of([rows]).known(rows).all()
 
 
+def test_a_quantity_that_is_zero_now_and_then_is_none() -> None:
+    """A price where something is sold, beside a score and beside masks."""
+    rng = np.random.default_rng(0)
+    price = np.where(rng.random(400) < 0.5, 0.0, rng.uniform(1e5, 9e5, 400))
+    want = np.column_stack([price, rng.normal(size=400)]).astype(np.float32)
+    assert masks_of([want]).known(want).all()
+    dearer = want * np.float32([1.5, 1.0])
+    assert verdict("closeness", want, dearer) is Verdict.FAILED
+    both = np.column_stack([price, masked(-1e9, 0)])
+    assert np.array_equal(masks_of([both]).known(both), both != -1e9)
+
+
+def test_masks_with_something_added_and_sums_of_masks_are_masks() -> None:
+    want = masked(-1e4, 0)
+    place = want == -1e4
+    added = want + np.random.default_rng(1).normal(0, 20, want.shape).astype(np.float32) * place
+    doubled = np.where(place & (np.arange(8) < 3), 2 * want, want)
+    for rows in (added, doubled):
+        assert np.array_equal(masks_of([rows[:90], rows[90:]]).known(rows), ~place)
+
+
 def test_a_mask_is_lost_where_the_candidate_is_no_longer_far_out_on_its_side() -> None:
     want = masked(-1e9, 0)
     masks = masks_of([want])

@@ -35,6 +35,10 @@ _COLLECTING = 3.0
 # Rounding weights in advance takes about as long as calibrating on this many rows.
 _ROUNDING_ROWS = 400
 
+# Passes that take next to nothing, and options of quantisers that only name layers.
+_QUICK = frozenset({"convert-ir", "store-int8", "restore-weights"})
+_LAYERS = frozenset({"ignored", "keep_first", "keep_last"})
+
 
 def usual_s(
     recipe: Recipe,
@@ -47,7 +51,8 @@ def usual_s(
 
     The guess for a recipe with passes is what the untouched graph took on that runtime, and what
     passes add to it. They take about as long for one runtime as for another, so it is never
-    below what they took elsewhere. What fewer calibration rows saved the others is added.
+    below what they took elsewhere. What fewer calibration rows saved the others is added. Where the
+    same work was done before, other layers left in float, only that counts.
 
     Args:
         recipe: to be tried.
@@ -74,24 +79,52 @@ def _without_building_s(runtime: str, known: Iterable[Trial], otherwise_s: float
 
 def _with_building_s(recipe: Recipe, known: Sequence[Trial], repair_rows: int) -> float:
     row_s = _fastest_row_s(known)
+    ran = [t for t in known if t.status is Status.OK]
+    first_rounded = next((t for t in ran if _rounds(t.recipe)), None)
 
     def calibration_s(of: Recipe) -> float:
-        rows = min(repair_rows, _calibration_rows(of)) + (_ROUNDING_ROWS if _rounds(of) else 0)
-        return _COLLECTING * row_s * rows
+        return _COLLECTING * row_s * min(repair_rows, _calibration_rows(of))
 
-    own_s = calibration_s(recipe)
+    def rounding_s(of: Recipe) -> float:
+        return _COLLECTING * row_s * _ROUNDING_ROWS if _rounds(of) else 0.0
+
+    def like_s(t: Trial) -> float:
+        """What one took, with the work of this recipe in place of its own."""
+        more_s = calibration_s(recipe) - calibration_s(t.recipe)
+        # Weights are rounded once; those who come later find them.
+        rounding = rounding_s(recipe) if first_rounded is None else 0.0
+        if first_rounded is not None and t.id == first_rounded.id and _rounds(recipe):
+            rounding = -rounding_s(recipe)
+        return t.seconds + max(0.0, more_s) + rounding
+
+    same = [like_s(t) for t in ran if t.recipe.steps and _work(t.recipe) == _work(recipe)]
+    if same:
+        return max(same)
     took = [
-        (t.recipe.runtime, t.seconds + max(0.0, own_s - calibration_s(t.recipe)))
-        for t in known
-        if bool(t.recipe.steps) == bool(recipe.steps) and t.status is Status.OK
+        (t.recipe.runtime, like_s(t))
+        for t in ran
+        if bool(t.recipe.steps) == bool(recipe.steps)
         # What rounding took says nothing of candidates without it.
-        if not _rounds(t.recipe) or _rounds(recipe)
+        and (not _rounds(t.recipe) or _rounds(recipe))
     ]
     like = [s for runtime, s in took if runtime == recipe.runtime]
     if like:
         return max(like)
+    own_s = calibration_s(recipe) + (rounding_s(recipe) if first_rounded is None else 0.0)
     elsewhere = [s for runtime, s in took if recipe.steps and runtime not in _GUESS_S]
     return max((_guess_s(recipe, known, own_s), *elsewhere))
+
+
+def _work(recipe: Recipe) -> tuple[object, ...]:
+    """What building takes its time for: which layers are left in float hardly changes it."""
+    return (
+        recipe.runtime,
+        *(
+            (step.name, {k: v for k, v in step.options.items() if k not in _LAYERS})
+            for step in recipe.steps
+            if step.name not in _QUICK
+        ),
+    )
 
 
 def start_s(trials: Iterable[Trial]) -> float:

@@ -4,10 +4,10 @@ Finalists are tested in a fixed order until the first that isn't passed, each at
 confidence (fixed sequence, see `whet.search.decisions.order`). One that gave no answers, since
 it crashed or hung, was not tested: the sequence goes on without it.
 
-The untouched engine is proven too. Comparing number by number chooses nothing by chance, so it spends none of the confidence
-that the finalists share, and several engines may be asked in turn. Only where none gives the
-original's answers does the metric decide about one, as the last test of the finalists'
-sequence: it counts as passed only if none before it failed.
+The untouched engine is proven too. Comparing number by number chooses nothing by chance, so it
+spends none of the confidence that the finalists share, and several engines may be asked in turn.
+Only where none gives the original's answers does the metric decide about one, as the last test of
+the finalists' sequence: it counts as passed only if none before it failed.
 """
 
 from __future__ import annotations

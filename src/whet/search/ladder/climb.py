@@ -15,13 +15,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 
-from whet.core.evidence import Feasibility, Trial
+import msgspec
+
+from whet.core.evidence import Feasibility, Status, Trial
 from whet.core.settings import Settings
 from whet.runtimes.axes import Axes
 from whet.search.budget.pace import hurried, quick_to_build
 from whet.search.decisions.endings import reason_of
 from whet.search.decisions.feasibility import assess
-from whet.search.decisions.figures import answers_right, is_untouched, plainest, query_ms
+from whet.search.decisions.figures import answers_right, is_untouched, plainest, query_ms, speed
 from whet.search.decisions.footing import arithmetic_of
 from whet.search.decisions.outlook import SURE
 from whet.search.decisions.untouched import best_untouched
@@ -37,7 +39,7 @@ from whet.search.ladder.polish import (
     retune_the_original,
     rework,
 )
-from whet.search.ladder.refine import refine
+from whet.search.ladder.refine import refine, rescue_rounded
 from whet.search.ladder.rounding import round_with_care
 from whet.search.ladder.trials import Trials
 from whet.search.ladder.waves import enough, good, share_allowed, short_of_room, wave
@@ -170,8 +172,10 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     first: list[Trial] = []
     for recipe in int8_rungs.int8_first(setup.kind, setup.runtimes, settings, flags):
         first += wave(trials, 2, (recipe,), stop=setup)
-        # For text this gains more than any other runtime would, and takes seconds.
-        pad(setup, trials, [t for t in first if good(setup, t)])
+        # For text this gains more than any other runtime would, and takes seconds: what was too
+        # slow to be judged may be the fastest with it.
+        pad(setup, trials, [t for t in first if _may_be_good(setup, t)])
+    settings = {name: _padded(setup, trials, own, name) for name, own in settings.items()}
     if not enough(setup, trials):
         round_with_care(setup, trials)
     share = share_allowed(setup, trials)
@@ -180,6 +184,8 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     needed = takewhile(lambda _: short_of_room(setup, trials, least=SURE), stored)
     wave(trials, 2, needed, stop=setup)
     retune(setup, trials, axes, most=FEW)
+    if not enough(setup, trials):
+        rescue_rounded(setup, trials)
     wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
         refine(setup, trials)
@@ -220,6 +226,24 @@ def _settings_by_runtime(untouched: Iterable[Trial]) -> dict[str, Settings]:
             continue
         ran.setdefault(trial.recipe.runtime, []).append(trial)
     return {runtime: _first_of_alike(trials).recipe.settings for runtime, trials in ran.items()}
+
+
+def _padded(setup: Setup, trials: Trials, own: Settings, runtime: str) -> Settings:
+    """The same settings, with sizes rounded up where that made a quantised candidate faster."""
+    changed = (
+        t
+        for t in trials.all.values()
+        if t.recipe.runtime == runtime and t.recipe.steps and _may_be_good(setup, t)
+    )
+    fastest = max(changed, key=speed, default=None)
+    if fastest is None:
+        return own
+    return msgspec.structs.replace(own, round_up=fastest.recipe.settings.round_up)
+
+
+def _may_be_good(setup: Setup, trial: Trial) -> bool:
+    """Whether it ran, and was not seen to lose too much: the slow aren't looked at."""
+    return trial.status is Status.OK and (trial.select is None or good(setup, trial))
 
 
 def _first_of_alike(trials: list[Trial]) -> Trial:

@@ -1,4 +1,4 @@
-"""Rung 2, when int8 may cost too much quality: restore the layers that hurt, then other algorithms.
+"""Rung 2, when int8 may cost too much quality: restore the layers that hurt, and other algorithms.
 
 Worth doing only while a quantised candidate is clearly faster than everything
 that is sure to keep the quality: making layers float again costs speed, and what it may
@@ -30,7 +30,7 @@ from whet.search.setup import Setup
 from whet.search.workers.isolate import run_isolated
 from whet.search.workers.jobs import SensitivityJob
 
-__all__ = ["refine"]
+__all__ = ["refine", "rescue_rounded"]
 
 _GAIN = 1.05  # a candidate this much faster than the best that is safe is worth rescuing
 _FLOATS = 0.25  # share of its time that is taken to go to layers left in float
@@ -39,14 +39,29 @@ _ASKS = 10
 _RANKING = 3.0  # ranking the layers takes at least this many times what the candidate took
 
 
+def rescue_rounded(setup: Setup, trials: Trials) -> None:
+    """Restore layers before other algorithms are tried, where careful rounding came nearest.
+
+    Without it no other calibration would come nearer, and while one loses too much there is
+    nothing as fast as what restoring ends with.
+    """
+    base = _worth_rescuing(setup, trials, SURE)
+    if base is not None and ROUND in base.recipe.steps:
+        _restore(setup, trials, base)
+
+
 def refine(setup: Setup, trials: Trials) -> None:
     """Rescue the fastest quantised candidates whose quality isn't safe."""
     base = _worth_rescuing(setup, trials, SURE)
-    if base is not None:
+    if base is not None and not any(map(_is_restored, trials.all.values())):
         _restore(setup, trials, base)
     base = _worth_rescuing(setup, trials, LIKELY)
     if base is not None:
         _explore(setup, trials, rounding=ROUND in base.recipe.steps)
+
+
+def _is_restored(trial: Trial) -> bool:
+    return any("ignored" in step.options for step in trial.recipe.steps)
 
 
 def _worth_rescuing(setup: Setup, trials: Trials, least: float) -> Trial | None:

@@ -111,4 +111,33 @@ def test_rounding_takes_longer_and_says_nothing_of_candidates_without_it() -> No
     assert usual("openvino", untouched, plain, slow) == 20.0
     first = usual_s(rounded, [untouched, plain], repair_rows=300)
     assert first > usual("openvino", untouched, plain) + 10
-    assert usual_s(rounded, [untouched, plain, slow], repair_rows=300) >= 70.0
+
+
+def test_weights_are_rounded_once_and_what_follows_takes_what_is_left() -> None:
+    untouched = msgspec.structs.replace(
+        took("openvino", 3.0, steps=False), latency=latency(20.0 / 0.9)
+    )
+    rounded = Recipe((Step("round-weights"), *STEPS), "openvino", Settings())
+    first = Trial(rounded.digest(), "rounded", rounded, 2, Status.OK, 50.0)
+    # Rounding takes 400 times three times 20 ms.
+    assert usual_s(rounded, [untouched, first], repair_rows=300) == pytest.approx(26.0)
+    again = msgspec.structs.replace(first, id="another", seconds=27.0)
+    assert usual_s(rounded, [untouched, first, again], repair_rows=300) == pytest.approx(27.0)
+    mixed = Recipe(
+        (Step("round-weights"), Step("quantize-nncf-ir", {"preset": "mixed"})),
+        "openvino",
+        Settings(),
+    )
+    assert usual_s(mixed, [untouched, first], repair_rows=300) == pytest.approx(26.0)
+
+
+def test_with_other_layers_in_float_only_what_the_same_work_took_counts() -> None:
+    """One slow algorithm doesn't hold back those that are made of a quick one."""
+    quick = took("openvino", 20.0, steps=True)
+    slow_recipe = Recipe((Step("quantize-nncf-ir", {"bias": "full"}),), "openvino", Settings())
+    slow = Trial(slow_recipe.digest(), "slow", slow_recipe, 2, Status.OK, 90.0)
+    steps = (Step("store-int8"), Step("quantize-nncf-ir", {"ignored": ["conv"]}))
+    restored = Recipe(steps, "openvino", Settings())
+    assert usual_s(restored, [quick, slow], repair_rows=300) == 20.0
+    other = Recipe((Step("quantize-nncf-ir", {"preset": "mixed"}),), "openvino", Settings())
+    assert usual_s(other, [quick, slow], repair_rows=300) == 90.0

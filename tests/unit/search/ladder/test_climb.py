@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import msgspec
 import pytest
-from trial_factory import trial
+from trial_factory import quality, trial
 
-from whet.core.evidence import Trial
-from whet.core.recipe import Recipe
+from whet.core.contract import Contract, Drop
+from whet.core.evidence import Quality, Trial
+from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
-from whet.search.ladder.climb import _settings_by_runtime
+from whet.search.ladder.climb import _padded, _settings_by_runtime
 
 FIXED, ANY = Settings(threads=2, fixed={"batch": 1}), Settings(threads=2)
 
@@ -26,3 +30,32 @@ def test_what_is_tried_first_stands_for_what_is_about_as_fast(
     elsewhere = untouched(ANY, 3.0, runtime="onnxruntime")
     found = _settings_by_runtime([untouched(FIXED, 1.0), elsewhere, untouched(ANY, other)])
     assert found == {"openvino": taken, "onnxruntime": ANY}
+
+
+def quantised(speed: float, select: Quality | None, **round_up: int) -> Trial:
+    recipe = Recipe((Step("quantize-nncf-ir"),), "openvino", Settings(round_up=round_up))
+    made = trial(f"int8 {round_up}", speed, select=select)
+    return msgspec.structs.replace(made, recipe=recipe, id=recipe.digest())
+
+
+@pytest.mark.parametrize(
+    ("its_speed", "select", "taken"),
+    [
+        (2.5, None, {"n": 8}),
+        (2.5, quality(0.0), {"n": 8}),
+        (1.2, None, {}),
+        (2.5, quality(0.2), {}),
+    ],
+    ids=["not judged", "good", "no faster", "bad"],
+)
+def test_other_algorithms_are_padded_where_that_was_faster_and_did_no_harm(
+    its_speed: float, select: Quality | None, taken: dict[str, int]
+) -> None:
+    setup: Any = SimpleNamespace(
+        contract=Contract(max_drop=Drop(0.01)), certify=SimpleNamespace(samples=1000)
+    )
+    known = (untouched(ANY, 1.0), quantised(1.3, None), quantised(its_speed, select, n=8))
+    trials: Any = SimpleNamespace(all={t.id: t for t in known})
+    found = _padded(setup, trials, FIXED, "openvino")
+    assert found == msgspec.structs.replace(FIXED, round_up=taken)
+    assert _padded(setup, trials, ANY, "onnxruntime") == ANY

@@ -14,7 +14,8 @@ from whet.core.evidence import Status, Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision, Settings
 from whet.search.decisions.outlook import LIKELY, SURE
-from whet.search.ladder.refine import _float_of, _worth_rescuing
+from whet.search.ladder import refine as module
+from whet.search.ladder.refine import _float_of, _worth_rescuing, refine, rescue_rounded
 
 SETUP: Any = SimpleNamespace(
     contract=Contract(max_drop=Drop(0.01)), certify=SimpleNamespace(samples=1000)
@@ -86,3 +87,22 @@ def test_layers_in_float_run_as_the_fastest_float_candidate_that_is_good() -> No
     assert _float_of(among(base, plain, bf16(runtime="onnxruntime")), base).name == "fp32"
     assert _float_of(among(base, plain, bf16(status=Status.REFUSED)), base).name == "fp32"
     assert _float_of(among(base), base) is base
+
+
+def test_layers_are_restored_early_only_where_rounding_came_nearest_and_only_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(module, "_restore", lambda _setup, _trials, base: asked.append(base.name))
+    monkeypatch.setattr(module, "_explore", lambda *_, **__: None)
+    plain = ran("plain", 3.0, 0.02, *INT8)
+    rounded = ran("rounded", 3.0, 0.015, Step("round-weights"), *INT8)
+    rescue_rounded(SETUP, among(plain, bf16()))
+    assert asked == []
+    rescue_rounded(SETUP, among(plain, rounded, bf16()))
+    assert asked == ["rounded"]
+    ignoring = Step("quantize-nncf-ir", {"ignored": ["conv"]})
+    refine(SETUP, among(plain, rounded, bf16(), ran("restored", 2.9, 0.01, INT8[0], ignoring)))
+    assert asked == ["rounded"]
+    refine(SETUP, among(plain, bf16()))
+    assert asked == ["rounded", "plain"]
