@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,6 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# How long one example takes says something of the machine, which is shared, and not of the code.
+settings.register_profile("whet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("whet")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

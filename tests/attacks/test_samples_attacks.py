@@ -108,7 +108,7 @@ def test_formats_outside_the_list_are_refused():
         TRANSFORM.decode(stream.getvalue())
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_damaged_pictures_decode_or_are_refused(data):
     blob = bytearray(data.draw(st.sampled_from([jpeg(), png_header(40, 40), jpeg(600, 500)])))
@@ -185,7 +185,7 @@ def test_a_row_that_inflates_without_end_is_refused(tmp_path):
         open_samples(path)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_damaged_archives_are_read_or_refused(tmp_path_factory, data):
     stream = io.BytesIO()

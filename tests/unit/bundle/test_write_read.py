@@ -229,9 +229,7 @@ def shared_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return make_bundle(tmp_path_factory.mktemp("flip") / "b")
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), position=st.integers(0, 1 << 20), bit=st.integers(0, 7))
 def test_any_flipped_bit_in_any_file_is_refused(
     shared_bundle: Bundle, data: st.DataObject, position: int, bit: int
@@ -247,9 +245,7 @@ def test_any_flipped_bit_in_any_file_is_refused(
         file.write_bytes(good)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), cut=st.integers(0, 1 << 20))
 def test_any_truncated_file_is_refused(
     shared_bundle: Bundle, data: st.DataObject, cut: int
@@ -279,7 +275,7 @@ segment = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filt
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     transform=st.none() | st.dictionaries(st.text("abc", max_size=5), plain, max_size=4),
     rows=st.integers(1, 5),

@@ -45,7 +45,7 @@ def test_clumped_misses_prove_what_fewer_queries_would() -> None:
 
 
 @given(st.integers(1, 2000), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_clopper_pearson_agrees_with_scipy(n: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, n))
     upper = 1.0 if k == n else scipy_stats.beta.ppf(0.95, k + 1, n - k)

@@ -38,7 +38,7 @@ def test_tango_bound_solves_his_equation() -> None:
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(120, 5000))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_bounds_enclose_the_drop_and_mirror(losses: int, gains: int, n: int) -> None:
     bounds = paired_proportions(losses, gains, n, 0.95)
     mirrored = paired_proportions(gains, losses, n, 0.95)

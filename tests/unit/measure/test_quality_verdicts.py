@@ -83,7 +83,7 @@ def test_two_thousand_labels_are_often_too_few_for_one_point() -> None:
 
 
 @given(st.integers(30, 2000), st.integers(0, 15), st.integers(0, 15), st.floats(0, 0.1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_passed_means_the_bound_keeps_the_contract(
     n: int, lost: int, gained: int, allowed: float
 ) -> None:

@@ -19,7 +19,7 @@ def test_ratio_of_a_contender_twice_as_fast() -> None:
     st.lists(st.lists(st.floats(0.1, 100), min_size=3, max_size=3), min_size=2, max_size=5),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_interval_encloses_and_mirrors(rounds: list[list[float]], random: object) -> None:
     other = [[1.0] * 3 for _ in rounds]
     value, low, high = median_ratio_interval(rounds, other)

@@ -70,7 +70,7 @@ def test_hidden_f1_drop_is_that_of_the_moved_samples() -> None:
 
 @given(st.lists(st.integers(1, 60), min_size=3, max_size=6), st.integers(1, 5), st.integers(0, 99))
 @example([36, 12, 6, 7], 4, 85)  # the class that loses most by each is also the one to swamp
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_hidden_f1_drop_is_not_beaten_by_losses_from_one_class(
     counts: list[int], lost: int, seed: int
 ) -> None:

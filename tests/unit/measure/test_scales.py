@@ -14,7 +14,7 @@ WHOLE = slice(None)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 50))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_reading_in_chunks_changes_nothing(seed: int, rows: int) -> None:
     rng = np.random.default_rng(seed)
     output = rng.normal(size=(50, 6, 7)) * 10.0 ** rng.integers(-3, 4, (1, 6, 1))

@@ -61,7 +61,7 @@ EIGHT: list[Arrays] = [{"x": np.zeros((8, 2), np.float32)}]
 
 
 @given(st.floats(0.5, 5000), st.integers(0, 2**32 - 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_arrivals_are_poisson(rate: float, seed: int) -> None:
     arrivals = poisson_arrivals(rate, 2000, seed)
     gaps = np.diff(arrivals, prepend=0.0)

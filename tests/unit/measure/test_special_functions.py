@@ -37,7 +37,7 @@ def test_incomplete_beta_at_its_ends() -> None:
     assert incomplete_beta(2, 3, -1.0) == 0.0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 400), st.data())
 def test_binomial_tails_are_complements(n: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, n))
@@ -57,7 +57,7 @@ def test_student_quantile_becomes_normal() -> None:
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.5, 500), st.floats(0.5, 500))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_beta_quantile_inverts(p: float, a: float, b: float) -> None:
     assert incomplete_beta(a, b, beta_quantile(p, a, b)) == pytest.approx(p, abs=1e-9)
 

@@ -45,7 +45,7 @@ def test_twice_as_slow_is_always_seen() -> None:
 
 
 @given(st.floats(0.1, 10), st.sampled_from([50.0, 90.0, 99.0]), st.integers(1, 4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_constant_factor_is_found_exactly(factor: float, q: float, restarts: int) -> None:
     rng = np.random.default_rng(0)
     slow = [[rng.exponential(size=20) for _ in range(3)] for _ in range(restarts)]

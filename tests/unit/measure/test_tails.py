@@ -36,7 +36,7 @@ def test_percentile_rank_never_rounds_up_past_its_place() -> None:
 
 
 @given(st.integers(7, 3000), st.sampled_from([50.0, 90.0, 95.0, 99.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_interval_holds_the_limits_that_are_neither_proved_nor_refuted(
     n: int, percentile: float
 ) -> None:
@@ -68,7 +68,7 @@ def test_misses_in_one_turn_count_once() -> None:
 
 
 @given(st.integers(1, 5), st.integers(1, 8), st.randoms(use_true_random=False), st.floats(0.01, 9))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_interval_scales_with_the_times_and_forgets_the_order(
     restarts: int, rounds: int, random: object, factor: float
 ) -> None:

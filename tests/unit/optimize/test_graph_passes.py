@@ -120,7 +120,7 @@ def test_a_bias_by_row_is_left_alone(shape: tuple[int, ...]) -> None:
     assert largest_difference(want, run_proto(model, inputs)) < 1e-5
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     kind=st.sampled_from(["Conv", "ConvTranspose", "Gemm", "GemmT"]),
     op=st.sampled_from(["Mul", "Add", "Sub", "Div"]),
