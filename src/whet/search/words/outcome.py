@@ -55,7 +55,8 @@ def outcome_sentence(
                 f" is faster{but}: {words}."
             )
         return f"{chosen.name} keeps the contract: {words}."
-    gap = "; ".join(f"{n}: {w}" for n, w in _missed(chosen, contract))
+    # Size and memory start with their own names.
+    gap = "; ".join(w if w.startswith(n) else f"{n}: {w}" for n, w in _missed(chosen, contract))
     start = (
         "The contract is not kept" if verdict is Verdict.FAILED else "The contract is not proven"
     )

@@ -87,6 +87,13 @@ def test_a_nearer_one_that_noise_keeps_back_is_named(tail: TailRatio | None) -> 
     assert "int8 probe came nearer (p99 4.24 ms" in sentence
 
 
+def test_a_clause_that_names_itself_is_named_once() -> None:
+    small = Contract(max_bytes=10)
+    original = trial("openvino fp32", 1.0, untouched=True, disk=1000)
+    sentence = outcome_sentence(original, Verdict.FAILED, small, original)
+    assert sentence.endswith("Nearest is openvino fp32; size 1 kB, limit 10 B.")
+
+
 def test_where_noise_decides_a_quiet_machine_is_advised_and_no_looser_contract() -> None:
     near = int8((99.0, 4.24, 4.16, 4.31), tail=None)
     assert noise_decides(FP32, TWO_MS, BUSY)
