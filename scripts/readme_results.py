@@ -17,6 +17,8 @@ START, END = "<!-- results -->", "<!-- /results -->"
 
 Row = Mapping[str, object]
 
+_LEVEL = "Never slower, and against peers: also met where the interval of the ratio reaches 1."
+
 # The head of each column, and where its value lies in a row of benchmarks/main_job.py.
 COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("network", ("network",)),
@@ -90,6 +92,7 @@ def render(result: Mapping[str, object], source: str) -> str:
         f"Written by `python scripts/readme_results.py` from `{source}`{_where(result)}.",
         rows_table(rows) if isinstance(rows, list) else "",
         goals_table(goals) if isinstance(goals, list) else "",
+        _LEVEL if isinstance(goals, list) and goals else "",
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -99,8 +102,9 @@ def _where(result: Mapping[str, object]) -> str:
     machine = result.get("machine")
     if not isinstance(machine, Mapping) or not machine.get("cpu"):
         return ""
-    cores = machine.get("cores")
-    return f"; measured on {machine['cpu']}" + (f", {cores} cores" if cores else "")
+    flags, cores = machine.get("flags"), machine.get("cores")
+    amx = " with AMX" if isinstance(flags, list) and "amx_int8" in flags else ""
+    return f"; measured on {machine['cpu']}{amx}" + (f", {cores} cores" if cores else "")
 
 
 def spliced(readme: str, text: str) -> str:
