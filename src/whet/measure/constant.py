@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from whet.core.evidence import OutputCheck
 from whet.measure.chunks import row_chunks
 from whet.measure.guards import hold
+from whet.measure.masks import masks_of
 from whet.measure.metrics import logits_of, predictions, unit_rows
 from whet.measure.scoring import Answers
 
@@ -45,7 +46,8 @@ _MARGINS = {
     "f1": _LABELLED,
     "mae": _LABELLED,
 }
-# A constant has no rank correlation, and costs all of the closeness; what a user's function sees is the user's affair.
+# A constant has no rank correlation, and costs all of the closeness; what a user's function sees
+# is the user's affair.
 
 
 def guard_judged(
@@ -93,9 +95,11 @@ def constant_loss(metric: str, answers: Answers, reference: float) -> float:
 def _cosine(a: Answers, reference: float) -> float:
     """The mean of the rows, each of length 1, has the highest mean cosine with them: its length."""
     total = np.zeros(int(np.prod(a.reference.shape[1:], dtype=np.int64)))
-    for part in row_chunks(a.reference):
-        rows = a.reference[part]
-        total += unit_rows(np.where(np.isfinite(rows), rows, 0)).sum(axis=0)
+    parts = [a.reference[part] for part in row_chunks(a.reference)]
+    masks = masks_of(parts)
+    for part in parts:
+        rows = part.reshape(len(part), -1)
+        total += unit_rows(np.where(masks.known(rows), rows, 0)).sum(axis=0)
     return reference - float(np.linalg.norm(total)) / len(a.reference)
 
 

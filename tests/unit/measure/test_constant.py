@@ -84,6 +84,17 @@ def test_an_embedding_whose_cosine_tells_a_constant_needs_no_guard() -> None:
     assert found.outputs == ()
 
 
+@pytest.mark.parametrize("mask", [-np.inf, -1e9])
+def test_masks_make_no_constant_good(mask: float) -> None:
+    """The judged cosine leaves them out, and so does the one of the constant."""
+    rng = np.random.default_rng(1)
+    embedding = rng.normal(size=(N, 64))
+    masked = np.where(np.arange(64) // 3 == np.arange(N)[:, None] % 2, mask, embedding)
+    found = check("cosine", masked, masked + 0.13 * rng.normal(size=(N, 64)))
+    assert found.verdict is Verdict.PASSED
+    assert found.outputs == ()
+
+
 @given(st.floats(0.0, 6.0), st.floats(0.0, 0.5), st.integers(0, 99))
 @settings(max_examples=40)
 def test_nothing_passes_that_loses_more_than_a_fifth_of_what_a_constant_loses(
