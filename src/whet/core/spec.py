@@ -71,11 +71,23 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return sizes
 
 
+def _conversion(have: np.dtype[np.generic], spec: TensorSpec) -> str:
+    """How to get the right datatype without losing what the values say."""
+    if have.kind == "f" and spec.dtype == "uint8":
+        return (
+            "Give the raw values 0 to 255: what was done to them before, such as scaling and"
+            " normalising, is inside the model."
+        )
+    if have.kind == "f" and not spec.dtype.startswith("float"):
+        return "Give whole numbers as the model was given them: rounded ones mean something else."
+    return f"Convert it with .astype('{spec.dtype}')."
+
+
 def _bind_one(spec: TensorSpec, array: NDArray[np.generic], sizes: dict[str, int]) -> None:
     if array.dtype.name != spec.dtype:
         raise InputError(
             f"Input '{spec.name}' has dtype {array.dtype.name}, the model takes {spec.dtype}.",
-            f"Convert it with .astype('{spec.dtype}').",
+            _conversion(array.dtype, spec),
         )
     if array.ndim != len(spec.shape):
         raise InputError(

@@ -127,6 +127,8 @@ def _unlabelled(answers: Array, task: str | None) -> str:
     """What holds an output to the original's: by its task, else by what its values show."""
     if _width(answers) < 2:
         return "closeness"  # the cosine of single numbers is their sign
+    if answers.dtype.kind in "iub":
+        return "closeness"  # classes and flags are the same or not; 18 is no nearer to 17 than 0
     if not _is_rows(answers):
         return "cosine"
     if task is not None:

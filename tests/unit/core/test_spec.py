@@ -52,3 +52,21 @@ def test_a_fixed_size_is_named_by_its_axis() -> None:
     fixed = Signature((TensorSpec("x", "float32", ("batch", 1, 8, 8)),), ())
     with pytest.raises(InputError, match="axis 2 has 64 and must have 8"):
         fixed.bind({"x": np.zeros((2, 1, 64, 64), np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("given", "asked", "says"),
+    [
+        ("float32", "uint8", "raw values 0 to 255"),
+        ("float64", "int64", "whole numbers"),
+        ("float64", "float32", ".astype('float32')"),
+        ("int32", "int64", ".astype('int64')"),
+    ],
+)
+def test_no_remedy_for_a_datatype_loses_what_the_values_say(
+    given: str, asked: str, says: str
+) -> None:
+    signature = Signature((TensorSpec("x", asked, (2,)),), ())
+    with pytest.raises(InputError) as refused:
+        signature.bind({"x": np.zeros(2, given)})
+    assert says in refused.value.remedy
