@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from whet.core.evidence import Footprint
 from whet.core.note import Note
@@ -169,7 +169,7 @@ class _Track:
         """A warmed-up process, or none and a failure."""
         plan = self._plan
         share = plan.seconds / plan.restarts / contenders / 4
-        try:
+        with self._held_against(name):
             process = stack.enter_context(
                 ContenderProcess(
                     self._contenders[name],
@@ -182,16 +182,12 @@ class _Track:
                 )
             )
             warm = process.warm_up(seconds=max(0.5, min(_WARM_SECONDS, share)))
-        except StorageError:
-            raise
-        except WhetError as error:
-            self._failures[name] = error
-            return None
-        if not warm.settled:
-            reason = f"Its latency had not settled after {warm.seconds:.1f} s of warm-up."
-            if Note(name, reason) not in self._notes:
-                self._notes.append(Note(name, reason))
-        return process
+            if not warm.settled:
+                reason = f"Its latency had not settled after {warm.seconds:.1f} s of warm-up."
+                if Note(name, reason) not in self._notes:
+                    self._notes.append(Note(name, reason))
+            return process
+        return None
 
     def _take_turn(
         self, process: ContenderProcess, restart: int, number: int, seconds: float
@@ -200,25 +196,26 @@ class _Track:
         # The same inputs in the same order for all contenders of a round.
         seed = (plan.seed * 1_000 + restart) * 1_000 + number
         name = process.contender.name
-        try:
+        with self._held_against(name):
             timing = process.timed(plan.queries_per_round, seed, seconds)
-        except StorageError:
-            raise
-        except WhetError as error:
-            self._failures[name] = error
-            return
-        self._turns[name][-1].append(Turn(timing.ms, timing.wall_s))
+            self._turns[name][-1].append(Turn(timing.ms, timing.wall_s))
 
     def _measure_memory(self, running: dict[str, ContenderProcess]) -> None:
         for name, process in running.items():
             if name in self._failures or name in self._footprints:
                 continue
-            try:
+            with self._held_against(name):
                 self._footprints[name] = process.footprint()
-            except StorageError:
-                raise
-            except WhetError as error:
-                self._failures[name] = error
+
+    @contextmanager
+    def _held_against(self, name: str) -> Iterator[None]:
+        """What goes wrong in here is this contender's failure; a full disk is nobody's."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except WhetError as error:
+            self._failures[name] = error
 
     def _fits(self, name: str) -> bool:
         """Whether one more process leaves memory free."""

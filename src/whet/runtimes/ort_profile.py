@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.evidence import LayerTime
+from whet.core.room import temporary_folder
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -37,9 +37,9 @@ def profile(
 
     ``options`` are changed only until the traced session is open.
     """
-    with tempfile.TemporaryDirectory(prefix="whet-") as folder:
+    with temporary_folder("whet-profile-") as folder:
         options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "trace")
+        options.profile_file_prefix = str(folder / "trace")
         try:
             session = ort.InferenceSession(str(engine), options, providers=providers)
         finally:

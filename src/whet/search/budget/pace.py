@@ -80,22 +80,18 @@ def _without_building_s(runtime: str, known: Iterable[Trial], otherwise_s: float
 def _with_building_s(recipe: Recipe, known: Sequence[Trial], repair_rows: int) -> float:
     row_s = _fastest_row_s(known)
     ran = [t for t in known if t.status is Status.OK]
-    first_rounded = next((t for t in ran if _rounds(t.recipe)), None)
+    # Weights are rounded once; those who come later find them.
+    rounded_first = next((t for t in ran if _rounds(t.recipe)), None)
+    rounding_s = _COLLECTING * row_s * _ROUNDING_ROWS if _rounds(recipe) else 0.0
+    ahead_s = rounding_s if rounded_first is None else 0.0
 
     def calibration_s(of: Recipe) -> float:
         return _COLLECTING * row_s * min(repair_rows, _calibration_rows(of))
 
-    def rounding_s(of: Recipe) -> float:
-        return _COLLECTING * row_s * _ROUNDING_ROWS if _rounds(of) else 0.0
-
     def like_s(t: Trial) -> float:
         """What one took, with the work of this recipe in place of its own."""
-        more_s = calibration_s(recipe) - calibration_s(t.recipe)
-        # Weights are rounded once; those who come later find them.
-        rounding = rounding_s(recipe) if first_rounded is None else 0.0
-        if first_rounded is not None and t.id == first_rounded.id and _rounds(recipe):
-            rounding = -rounding_s(recipe)
-        return t.seconds + max(0.0, more_s) + rounding
+        more_s = max(0.0, calibration_s(recipe) - calibration_s(t.recipe))
+        return t.seconds + more_s + ahead_s - (rounding_s if t is rounded_first else 0.0)
 
     same = [like_s(t) for t in ran if t.recipe.steps and _work(t.recipe) == _work(recipe)]
     if same:
@@ -110,9 +106,8 @@ def _with_building_s(recipe: Recipe, known: Sequence[Trial], repair_rows: int) -
     like = [s for runtime, s in took if runtime == recipe.runtime]
     if like:
         return max(like)
-    own_s = calibration_s(recipe) + (rounding_s(recipe) if first_rounded is None else 0.0)
     elsewhere = [s for runtime, s in took if recipe.steps and runtime not in _GUESS_S]
-    return max((_guess_s(recipe, known, own_s), *elsewhere))
+    return max((_guess_s(recipe, known, calibration_s(recipe) + ahead_s), *elsewhere))
 
 
 def _work(recipe: Recipe) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 Rung 1 runs the untouched graph on every runtime, rung 0 then says what is
 reachable (its int8 probe is a real candidate, quantised with a handful of
 samples), rung 2 quantises and, where that costs too much quality, rounds
-weights with care, searches the algorithm and restores the layers that hurt.
+weights with care, restores the layers that hurt and searches the algorithm.
 
 With a latency limit the climb stops as soon as a candidate keeps the contract
 with slack; without one it goes on while anything promising is left.

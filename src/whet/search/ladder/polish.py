@@ -7,10 +7,9 @@ time that is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from whet.core.evidence import Status, Trial
-from whet.core.settings import Precision
 from whet.runtimes.axes import Axes
 from whet.runtimes.registry import get
 from whet.search.decisions.decide import promising
@@ -33,13 +32,11 @@ __all__ = [
     "retune",
     "retune_the_original",
     "rework",
-    "slow_precisions",
 ]
 
 FEW, ALL = 4, 99  # neighbouring settings tried before other algorithms, and after them
 LEVEL = 0.05  # quick timings this near to each other may change places in the next search
 TUNING = 0.2  # share of the time left that a wave may take, so that those after it have their turn
-_FAR = 0.5  # a precision below this share of the speed of another isn't tried on other passes
 _LATE = 2  # trials that are judged after the climb
 _ROWS_LOOKED_AT = 256
 
@@ -97,35 +94,9 @@ def retune(setup: Setup, trials: Trials, axes: Axes, *, most: int) -> None:
     if safe:
         best = _best(setup, safe)
         pad(setup, trials, safe)
-        slow = slow_precisions(trials.all.values(), best.recipe.runtime)
-        near = (
-            recipe
-            for recipe in variations.retuned(best, axes, most=most)
-            if recipe.settings.precision not in slow
-        )
-        wave(trials, best.rung, near, share=TUNING, stop=setup)
-
-
-def slow_precisions(trials: Iterable[Trial], runtime: str) -> frozenset[Precision]:
-    """Those in which a runtime was seen to be far behind itself on the same passes; pure.
-
-    Where it has no kernels for one, a single trial may take as long as ten others.
-
-    Args:
-        trials: so far.
-        runtime: that they must have run on.
-    """
-    best: dict[str, float] = {}
-    reached: dict[Precision, float] = {}
-    ran = [t for t in trials if t.status is Status.OK and t.recipe.runtime == runtime]
-    for trial in ran:
-        passes = trial.recipe.build_digest()
-        best[passes] = max(best.get(passes, 0.0), speed(trial))
-    for trial in ran:
-        share = speed(trial) / (best[trial.recipe.build_digest()] or 1.0)
-        precision = trial.recipe.settings.precision
-        reached[precision] = max(reached.get(precision, 0.0), share)
-    return frozenset(precision for precision, share in reached.items() if share < _FAR)
+        slow = variations.slow_precisions(trials.all.values(), best.recipe.runtime)
+        recipes = variations.retuned(best, axes, most=most, slow=slow)
+        wave(trials, best.rung, recipes, share=TUNING, stop=setup)
 
 
 def retune_the_original(setup: Setup, trials: Trials, axes: Axes) -> None:

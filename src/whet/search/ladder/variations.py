@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
-from whet.core.evidence import Trial
+from whet.core.evidence import Status, Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Precision
 from whet.optimize.graph.quantize.space import ROUND, UNROUND, restored, stored, unrounded
 from whet.runtimes.axes import Axes
 from whet.runtimes.neighbours import neighbours
+from whet.search.decisions.figures import speed
 from whet.search.ladder.rungs import FUSE, GRAPHS, MORE
 
-__all__ = ["padded", "restored_in", "retuned", "reworked", "rounded", "rounding_first", "tidied"]
+__all__ = [
+    "padded",
+    "restored_in",
+    "retuned",
+    "reworked",
+    "rounded",
+    "rounding_first",
+    "slow_precisions",
+    "tidied",
+]
 
 _TIDY = (Step("tidy"), Step("fuse"))
 _PER_CHANNEL = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"})
 
+_FAR = 0.5  # a precision below this share of the speed of another isn't tried on other passes
 _ROUNDED = frozenset({"quantize-nncf", "quantize-nncf-ir"})
 
 
@@ -118,7 +129,9 @@ def reworked(kind: str, trial: Trial) -> Iterator[Recipe]:
         yield Recipe(whole, recipe.runtime, recipe.settings)
 
 
-def retuned(trial: Trial, axes: Axes, *, most: int) -> Iterator[Recipe]:
+def retuned(
+    trial: Trial, axes: Axes, *, most: int, slow: Collection[Precision] = ()
+) -> Iterator[Recipe]:
     """Other settings for a candidate that is good already: those beside its own.
 
     Of a quantised graph, what is left in float may be computed in bf16, and threads,
@@ -129,8 +142,35 @@ def retuned(trial: Trial, axes: Axes, *, most: int) -> Iterator[Recipe]:
         trial: that did well.
         axes: of this machine.
         most: settings to try.
+        slow: precisions to leave out, unless it is the candidate's own.
     """
-    recipe = trial.recipe
-    near = neighbours(recipe.runtime, recipe.settings, axes, lossless=recipe.untouched)
+    recipe, own = trial.recipe, trial.recipe.settings
+    near = [
+        settings
+        for settings in neighbours(recipe.runtime, own, axes, lossless=recipe.untouched)
+        if settings.precision == own.precision or settings.precision not in slow
+    ]
     for settings in near[: min(most, MORE.get(recipe.runtime, most))]:
         yield Recipe(recipe.steps, recipe.runtime, settings)
+
+
+def slow_precisions(trials: Iterable[Trial], runtime: str) -> frozenset[Precision]:
+    """Those in which a runtime was seen to be far behind itself on the same passes.
+
+    Where it has no kernels for one, a single trial may take as long as ten others.
+
+    Args:
+        trials: so far.
+        runtime: that they must have run on.
+    """
+    best: dict[str, float] = {}
+    reached: dict[Precision, float] = {}
+    ran = [t for t in trials if t.status is Status.OK and t.recipe.runtime == runtime]
+    for trial in ran:
+        passes = trial.recipe.build_digest()
+        best[passes] = max(best.get(passes, 0.0), speed(trial))
+    for trial in ran:
+        share = speed(trial) / (best[trial.recipe.build_digest()] or 1.0)
+        precision = trial.recipe.settings.precision
+        reached[precision] = max(reached.get(precision, 0.0), share)
+    return frozenset(precision for precision, share in reached.items() if share < _FAR)

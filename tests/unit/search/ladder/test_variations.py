@@ -126,3 +126,37 @@ def test_what_is_padded_stays_padded_when_it_is_tuned() -> None:
     found = list(variations.retuned(base, AXES, most=4))
     assert found
     assert all(r.settings.round_up == {"sequence": 8} for r in found)
+
+
+def in_precision(speed: float, precision: Precision, *, bits: int = 8) -> Trial:
+    recipe = Recipe((Step("quantize", {"bits": bits}),), "openvino", Settings(precision=precision))
+    made = trial(f"{bits} {precision}", speed)
+    return msgspec.structs.replace(made, recipe=recipe, id=recipe.digest())
+
+
+def test_a_precision_without_kernels_is_tried_once_and_a_slower_one_again() -> None:
+    seen = [
+        in_precision(2.0, Precision.FP32),
+        in_precision(1.9, Precision.BF16),
+        in_precision(0.002, Precision.FP16),
+        in_precision(3.0, Precision.FP32, bits=4),
+    ]
+    assert variations.slow_precisions(seen, "openvino") == {Precision.FP16}
+    assert variations.slow_precisions(seen, "onnxruntime") == frozenset()
+    fast_there = in_precision(2.9, Precision.FP16, bits=4)
+    assert variations.slow_precisions([*seen, fast_there], "openvino") == frozenset()
+
+
+def test_floats_that_are_slow_beside_bf16_are_no_reason_against_int8_in_float() -> None:
+    plain = in_precision(1.0, Precision.FP32)
+    halved = in_precision(4.7, Precision.BF16)
+    int8 = in_precision(7.0, Precision.FP32, bits=4)
+    assert variations.slow_precisions([plain, halved], "openvino") == {Precision.FP32}
+    assert variations.slow_precisions([plain, halved, int8], "openvino") == frozenset()
+
+
+def test_retuning_leaves_out_slow_precisions_but_never_its_own() -> None:
+    base = in_precision(3.0, Precision.FP32)
+    found = list(variations.retuned(base, AXES, most=99, slow={Precision.BF16, Precision.FP32}))
+    assert found
+    assert {r.settings.precision for r in found} == {Precision.FP32}
