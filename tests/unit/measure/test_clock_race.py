@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from whet.data.store import SampleStore
-from whet.errors import EngineError, MeasurementError, OptionError, TrialTimeoutError
+from whet.errors import EngineError, MeasurementError, OptionError, StorageError, TrialTimeoutError
 from whet.measure import clock
 from whet.measure.clock import ClockPlan, race
 from whet.measure.workload import order_of
@@ -51,6 +51,17 @@ def test_failures_are_reported_and_the_race_goes_on(models, store: SampleStore) 
     assert isinstance(result.failures["endless"], TrialTimeoutError)
     with pytest.raises(MeasurementError, match="'missing' was not timed"):
         result.ratio("missing", "good")
+
+
+def test_a_full_disk_is_held_against_nobody(
+    models, store: SampleStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StorageError("The disk is full.", "Free some space.")
+
+    monkeypatch.setattr(clock.ContenderProcess, "timed", full)
+    with pytest.raises(StorageError, match="full"):
+        race([models.matmul()], store.ref(), PLAN)
 
 
 def test_all_failing_is_a_result_too(models, store: SampleStore) -> None:
