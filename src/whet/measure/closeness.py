@@ -14,7 +14,8 @@ largest mean on these samples may be steady while another, rarely and badly wron
 truth. The bounds come from sums of powers, so that one pass in chunks finds them all.
 
 A number that hardly varies is measured against its own size, one that is always zero against the
-mean yardstick of the others. Of whole numbers the share that differs is the loss.
+mean yardstick of the others. No yardstick is below a ten-thousandth of the usual one: what is left
+in a number that is next to nothing among the others is the rounding of these. Of whole numbers the share that differs is the loss.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 
 _CONSTANT = 1e-6  # variation below this share of its size is rounding
+_LEAST = 1e-4  # share of the median yardstick that none is below
 _MOST = 1e99  # the cube of a loss, and sums of such cubes, stay finite
 
 
@@ -148,7 +150,10 @@ def _scale(want: Array, parts: list[slice], masks: Masks) -> Floats:
     size, spread = size / count, spread / count
     scale: Floats = np.where(spread > _CONSTANT * size, spread, size)
     positive = scale[scale > 0]
-    return np.where(scale > 0, scale, positive.mean() if positive.size else 1.0)
+    if not positive.size:
+        return np.ones_like(scale)
+    scale = np.where(scale > 0, scale, positive.mean())
+    return np.maximum(scale, _LEAST * float(np.median(positive)))
 
 
 def _losses(want: Array, have: Array, scale: Floats, masks: Masks) -> Floats:

@@ -14,6 +14,10 @@ it loses less, the output is also held to the original's by the distance of
 vectors of one length both rules meet: with D the constant's loss of cosine, the variance is
 about 2D, and a cosine lost of D/m is a distance of D/m / 2D.
 
+A cosine of something else than a row (boxes and scores by anchor, a map) is one figure for several
+units, and what it sees are the largest: such an output is always held, each number by its own
+variation.
+
 m is 10 where the original is the only truth, and 2 where labels say what an answer is worth
 (an answer may then move far from the original's for the better).
 """
@@ -36,6 +40,7 @@ __all__ = ["constant_loss", "guard_judged"]
 
 Floats = NDArray[np.float64]
 
+_ROWS = 2  # axes of an output that is one row a sample
 _UNLABELLED = 10.0
 _LABELLED = 2.0
 _MARGINS = {
@@ -63,12 +68,13 @@ def guard_judged(
         allowed: the drop allowed, in the metric's units.
 
     Returns:
-        The check, or ``None`` where the floor by itself tells the candidate from a constant.
+        The check, or ``None`` where the floor by itself tells enough.
     """
     margin = _MARGINS.get(metric)
     if margin is None or answers.reference.dtype.kind not in "fc":
         return None
-    if constant_loss(metric, answers, reference) > margin * allowed:
+    mixed = metric == "cosine" and answers.reference.ndim > _ROWS
+    if not mixed and constant_loss(metric, answers, reference) > margin * allowed:
         return None
     return hold(
         name,

@@ -4,10 +4,10 @@ Theory of operation. Networks write "never" as -inf, but as often as the lowest 
 Such a number has no distance to the original's, and taken for a value it is so large that it hides
 whatever happens to the others. Three things tell it from a value:
 
-* magnitudes of 512 and more that lie far above everything else in the output (at least five empty
+* magnitudes of 8192 and more that lie far above everything else in the output (at least five empty
   powers of two between) are candidates;
 * a number of an output that is that large on all rows is no mask but a quantity in another unit
-  (pixels or a price beside a score); it is a value as any other;
+  (pixels or a price beside a score); only what lies as far above its own smallest may be one;
 * masks lie on a few levels, each taken often (one mask, or sums of two); what is spread over many is
   a quantity that is zero now and then (a price where something is sold).
 """
@@ -31,7 +31,8 @@ Levels = NDArray[np.int64]
 LOWEST = 1100
 """frexp's exponents of float64 lie within +-1100, so this is where 0 is counted."""
 
-_MASK_FROM = 10  # exponent of 512, as frexp counts
+_MASK_FROM = 14  # exponent of 8192, as frexp counts: the smallest mask in use is -1e4
+_NEVER = 2.0**15  # as good as any larger one: float16 ends at twice that
 _GAP = 6
 _FEWEST = 8
 _STEPS = 32  # levels between a power of two and the next: about 2 % apart
@@ -43,13 +44,12 @@ class Masks:
     """Where an output's masks lie.
 
     Attributes:
-        limit: magnitude from which a value may be a mask; infinite where the output has none.
-        always: (numbers,), numbers that are beyond it on every row, and so are values.
+        limits: (numbers,), magnitudes from which a value may be a mask; infinite where the output
+            has none.
         levels: what masks are rounded to, see `_level`; sorted.
     """
 
-    limit: float
-    always: Flags = field(repr=False)
+    limits: Floats = field(repr=False)
     levels: Levels = field(repr=False)
 
     def known(self, rows: Array) -> Flags:
@@ -59,9 +59,9 @@ class Masks:
             rows: (n, numbers) of the output that the masks were found in.
         """
         finite = np.isfinite(rows)
-        if self.limit == np.inf:
+        if not len(self.levels):
             return finite
-        beyond = finite & ~self.always & (np.abs(rows) >= self.limit)
+        beyond = finite & (np.abs(rows) >= self.limits)
         known: Flags = finite & ~beyond
         known[beyond] = ~np.isin(_level(rows[beyond]), self.levels)
         return known
@@ -69,14 +69,16 @@ class Masks:
     def lost(self, want: Array, have: Array) -> Flags:
         """Where the original has a finite mask and the candidate has none.
 
-        Any other number as far out on the same side does, an infinity too.
+        Any other number far out on the same side does, an infinity too: one that has at least half
+        of the mask's digits, for what lies a little beyond the others is no longer "never".
 
         Args:
             want: (n, numbers), the original's.
             have: the candidate's.
         """
         masked = np.isfinite(want) & ~self.known(want)
-        lost: Flags = masked & ~(np.copysign(1.0, want) * have >= self.limit)
+        far = np.minimum(np.sqrt(np.abs(np.where(masked, want, 0.0))), _NEVER)
+        lost: Flags = masked & ~(np.copysign(1.0, want) * have >= np.maximum(far, self.limits))
         return lost
 
 
@@ -88,7 +90,7 @@ def masks_of(parts: Sequence[Array]) -> Masks:
     """
     numbers = parts[0][:1].size
     counts, nearest = np.zeros(2 * LOWEST, np.int64), np.full(numbers, np.inf)
-    none = Masks(np.inf, np.zeros(numbers, np.bool_), np.zeros(0, np.int64))
+    none = Masks(np.full(numbers, np.inf), np.zeros(0, np.int64))
     # Most outputs have nothing so large; looking for it is much faster than counting.
     if not any(_large(part) for part in parts):
         return none
@@ -101,17 +103,18 @@ def masks_of(parts: Sequence[Array]) -> Masks:
     highest = highest_value(counts)
     if not counts[highest + LOWEST + 1 :].any():
         return none
-    limit = float(2.0**highest)
+    limit = 2.0**highest
     always = (nearest >= limit) & np.isfinite(nearest)
-    levels = _common_levels(parts, limit, always)
-    return Masks(limit, always, levels) if len(levels) else none
+    limits: Floats = np.where(always, nearest * 2.0**_GAP, limit)
+    levels = _common_levels(parts, limits)
+    return Masks(limits, levels) if len(levels) else none
 
 
-def _common_levels(parts: Sequence[Array], limit: float, always: Flags) -> Levels:
+def _common_levels(parts: Sequence[Array], limits: Floats) -> Levels:
     found, times = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for part in parts:
-        values = part.reshape(-1, len(always))
-        beyond = np.isfinite(values) & ~always & (np.abs(values) >= limit)
+        values = part.reshape(-1, len(limits))
+        beyond = np.isfinite(values) & (np.abs(values) >= limits)
         own, count = np.unique(_level(values[beyond]), return_counts=True)
         found, place = np.unique(np.concatenate([found, own]), return_inverse=True)
         times = np.bincount(place, np.concatenate([times, count]), len(found)).astype(np.int64)

@@ -164,3 +164,24 @@ def test_units_and_offsets_of_a_number_make_no_difference(
     spread = np.abs(one[:, 1] - one[:, 1].mean()).mean()
     expected = np.abs(noise[:, 1]).mean() / spread
     assert loss(one, one + noise) == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_is_left_in_a_number_that_is_next_to_nothing_is_rounding() -> None:
+    """A tag that never fires: two right engines differ in its thirteenth digit behind the point."""
+    generator = np.random.default_rng(3)
+    tags = generator.random((N, 20))
+    tags[:, :5] = 1e-12 * generator.random((N, 5))
+    other = tags.copy()
+    other[:, :5] *= generator.uniform(0.2, 1.8, (N, 5))
+    assert check(tags, other).verdict is Verdict.PASSED
+    fired = tags.copy()
+    fired[:40, 0] = 0.5
+    assert check(tags, fired).verdict is Verdict.FAILED
+
+
+def test_a_unit_a_thousand_times_smaller_is_still_held() -> None:
+    generator = np.random.default_rng(3)
+    pixels, score = generator.uniform(0, 2000, (N, 9)), generator.random((N, 1))
+    want = np.concatenate([pixels, score], axis=1)
+    have = np.concatenate([pixels, generator.permutation(score)], axis=1)
+    assert check(want, have).verdict is Verdict.FAILED

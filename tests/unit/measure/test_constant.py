@@ -84,6 +84,17 @@ def test_an_embedding_whose_cosine_tells_a_constant_needs_no_guard() -> None:
     assert found.outputs == ()
 
 
+def test_a_detector_without_scores_is_none_although_its_boxes_are_right() -> None:
+    """Boxes in pixels that vary, and two scores: the cosine sees the pixels alone."""
+    rng = np.random.default_rng(1)
+    boxes, scores = rng.uniform(0, 640, (N, 50, 4)), rng.random((N, 50, 2))
+    found = np.concatenate([boxes, scores], axis=2)
+    silent = np.concatenate([boxes, 0 * scores], axis=2)
+    rounded = found + np.array([8, 8, 8, 8, 0.01, 0.01]) * rng.normal(size=found.shape)
+    assert check("cosine", found, silent).verdict is Verdict.FAILED
+    assert check("cosine", found, rounded).verdict is Verdict.PASSED
+
+
 @pytest.mark.parametrize("mask", [-np.inf, -1e9])
 def test_masks_make_no_constant_good(mask: float) -> None:
     """The judged cosine leaves them out, and so does the one of the constant."""

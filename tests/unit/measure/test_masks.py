@@ -64,6 +64,39 @@ def test_a_quantity_that_is_zero_now_and_then_is_none() -> None:
     assert np.array_equal(masks_of([both]).known(both), both != -1e9)
 
 
+def test_quantities_that_recur_are_none() -> None:
+    """Tiers of a price, and a speed that is nothing or three thousand."""
+    rng = np.random.default_rng(0)
+    tiers = rng.choice([0.0, 600.0, 1200.0, 2400.0], 400)
+    turning = np.where(rng.random(400) < 0.5, 0.0, 3000 + rng.uniform(-20, 20, 400))
+    for quantity in (tiers, turning):
+        want = np.column_stack([quantity, rng.random(400)]).astype(np.float32)
+        assert masks_of([want]).known(want).all()
+        assert verdict("closeness", want, np.minimum(want, 2)) is Verdict.FAILED
+
+
+def test_a_price_that_is_sometimes_unknown_is_judged_where_it_is_known() -> None:
+    rng = np.random.default_rng(0)
+    price = np.where(rng.random(400) < 0.2, -1e9, rng.uniform(1e3, 1e4, 400))
+    want = np.column_stack([rng.random(400), price]).astype(np.float32)
+    assert np.array_equal(masks_of([want]).known(want), want > -1e8)
+    shuffled = want.copy()
+    shuffled[want[:, 1] > 0, 1] = rng.permutation(want[want[:, 1] > 0, 1])
+    assert verdict("closeness", want, shuffled) is Verdict.FAILED
+    assert verdict("closeness", want, want * np.float32(0.999)) is Verdict.PASSED
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_what_lies_just_beyond_the_values_is_no_mask_any_more(mask: float) -> None:
+    want = masked(mask, 0)
+    place = want == np.float32(mask)
+    near = np.where(place, -1.03 * np.abs(want[~place]).max(), want).astype(np.float32)
+    assert masks_of([want]).lost(want, near)[place].all()
+    assert verdict("closeness", want, near) is Verdict.FAILED
+    narrow = np.where(place, np.maximum(want, -65504), want)
+    assert not masks_of([want]).lost(want, narrow).any()
+
+
 def test_masks_with_something_added_and_sums_of_masks_are_masks() -> None:
     want = masked(-1e4, 0)
     place = want == -1e4
