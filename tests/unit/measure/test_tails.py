@@ -113,3 +113,24 @@ def test_a_limit_well_above_the_tail_is_proved_in_spite_of_clumps() -> None:
     (found,) = percentiles([list(restart) for restart in turned], (99.0,))
     assert found.high_ms is not None
     assert found.high_ms <= turned.max()
+
+
+@given(
+    st.integers(1, 5),
+    st.integers(20, 200),
+    st.integers(0, 10_000),
+    st.floats(0.0, 3.0),
+    st.sampled_from([50.0, 90.0, 99.0]),
+)
+@settings(max_examples=100)
+def test_every_percentile_has_both_ends_however_the_restarts_differ(
+    restarts: int, queries: int, seed: int, spread: float, percentile: float
+) -> None:
+    """A limit that every query missed is refuted, one that none missed is kept: no clump is left."""
+    rng = np.random.default_rng(seed)
+    slow = np.exp(spread * rng.normal(size=(restarts, 1, 1)))
+    turned = slow * rng.uniform(1, 2, (restarts, 3, queries))
+    for found in percentiles([list(restart) for restart in turned], (percentile,)):
+        assert found.low_ms is not None
+        assert found.high_ms is not None
+        assert turned.min() <= found.low_ms <= found.value_ms <= found.high_ms <= turned.max()

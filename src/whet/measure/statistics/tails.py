@@ -145,8 +145,14 @@ def _last(most: int, holds: Callable[[int], bool]) -> int:
 
 
 def _distances(most: int) -> Iterator[int]:
-    """0, 1, 2 and so on up to ``most``, with growing steps."""
+    """0, 1, 2 and so on with growing steps, and ``most`` itself as the last.
+
+    At the last, either every query missed the limit or none did: there is no clump,
+    so whatever the restarts, there is an end of the interval.
+    """
     distance = 0
-    while distance <= most:
+    while distance < most:
         yield distance
         distance = max(distance + 1, int(distance * _STEP))
+    if most >= 0:
+        yield most
