@@ -3,18 +3,8 @@
 Theory of operation. The contract's metric is about one output. Every other is held to the
 original's own, by a rule that needs no labels and fits any meaning:
 
-* **real numbers**: the loss is half the squared distance of each number from the original's, as
-  a share of how much that number varies from sample to sample, averaged over those that vary,
-
-      loss_i = mean over j of (c_ij - r_ij)^2 / (2 V_j),    V_j = mean over i of (r_ij - mean(r_j))^2.
-
-  It is half of 1 - R^2 where the original is what shall be explained. For centred vectors of
-  one length whose numbers vary alike it is exactly 1 - cosine; unlike the cosine it also sees a
-  wrong scale, works for a single number, and isn't blinded by what all answers have in common.
-  A share of the *total* variance would see only the numbers in the largest unit: scores could
-  be random beside boxes in pixels. What a number that hardly varies is measured against is
-  said in `whet.measure.variation`. Masks, infinite or not (`whet.measure.masks`), have no
-  distance; they must stay masks.
+* **real numbers**: by their distance from the original's, each unit and each slice of the output
+  for itself (`whet.measure.distance`);
 * **whole numbers and booleans**: the loss is the share of values that differ.
 
 The mean loss is bounded like any drop, and an answer that has nothing to do with the original's
@@ -35,17 +25,15 @@ from numpy.typing import NDArray
 
 from whet.core.contract import Drop, DropKind
 from whet.core.evidence import OutputCheck, Verdict
-from whet.measure.chunks import row_chunks
-from whet.measure.masks import Masks, masks_of
+from whet.measure.distance import Distances, distances, inequalities
 from whet.measure.statistics import (
     SMALLEST,
     Bounds,
+    RatioMoments,
     binomial_lower,
     binomial_upper,
-    mean_bounds,
 )
-from whet.measure.variation import Variation
-from whet.measure.verdicts import settle
+from whet.measure.verdicts import settle, worst
 
 __all__ = ["allowed_loss", "guard_outputs", "hold"]
 
@@ -53,14 +41,9 @@ Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 
 _LEAST_ALLOWED = 0.01
-_NOTHING = 1e-30  # a yardstick for an output of zeros
+_LAX = 5.0  # times the loss allowed, for a slice by itself
+_LAX_LEAST = 0.25
 _SHARES = frozenset({"top1", "top5", "f1", "cosine", "closeness", "spearman", "agreement"})
-
-
-@dataclass(frozen=True)
-class _Losses:
-    each: Floats
-    broken: int
 
 
 def allowed_loss(drop: Drop, metric: str) -> float:
@@ -129,101 +112,87 @@ def hold(
         rows: that belong to one sample.
         allowed: the mean loss allowed.
         confidence: of the one-sided bound.
-        rule: how the record calls it; by default after what is compared.
+        rule: how the record calls it; by default "distance" for real numbers and "equality" for
+            others. Whatever isn't "equality" is taken for numbers.
     """
     n = len(want) // rows
-    real = want.dtype.kind in "fc"
-    rule = rule or ("distance" if real else "equality")
+    rule = rule or ("distance" if want.dtype.kind in "fc" else "equality")
     if have is None or have.shape != want.shape:
         found = "is missing" if have is None else f"has shape {have.shape}, not {want.shape}"
         method = f"the output {found}"
         return OutputCheck(name, rule, n, 1.0, 1.0, allowed, Verdict.FAILED, method)
-    losses = _distances(want, have, rows) if real else _unequal(want, have, rows)
-    single = not real and want.size == n
-    bounds, smallest = _bounds(losses.each, confidence, counted=single)
-    verdict, needed, method = settle(bounds, n, allowed, confidence, smallest, 1.0)
+    compare = inequalities if rule == "equality" else distances
+    losses = compare(want, have, rows)
+    single = rule == "equality" and want.size == n
+    held = _held_units(losses, n, allowed, confidence, single=single)
+    if n > 1:  # of a single sample the unit says as much
+        held += _held_slices(losses, n, max(_LAX_LEAST, _LAX * allowed), confidence)
+    verdict = worst(each.verdict for each in held)
+    told = next(each for each in held if each.verdict is verdict)
+    needed, method = told.needed, told.method
     if losses.broken:
         verdict, needed = Verdict.FAILED, None
         method = f"not finite on {losses.broken} of {len(want)} rows; {method}"
     return OutputCheck(
-        name, rule, n, bounds.drop, bounds.upper, allowed, verdict, method, losses.broken, needed
+        name=name,
+        rule=rule,
+        n=n,
+        loss=told.bounds.drop,
+        bound=told.bounds.upper,
+        allowed=told.allowed,
+        verdict=verdict,
+        method=method,
+        broken=losses.broken,
+        needed=needed,
     )
 
 
-def _bounds(losses: Floats, confidence: float, *, counted: bool) -> tuple[Bounds, int]:
-    """The bounds of the mean loss, and the samples below which they mean nothing.
+@dataclass(frozen=True)
+class _Held:
+    """One mean loss against what it may be."""
 
-    ``counted``: one value a sample, that is right or wrong.
-    """
+    bounds: Bounds
+    allowed: float
+    verdict: Verdict
+    needed: int | None
+    method: str
+
+
+def _held_units(
+    losses: Distances, n: int, allowed: float, confidence: float, *, single: bool
+) -> list[_Held]:
+    """Each unit against the loss allowed; ``single``: one value a sample, that is right or wrong."""
+    if single:
+        bounds = _counted(losses.units[:, 0], confidence)
+        return [_Held(bounds, allowed, *settle(bounds, n, allowed, confidence, 1, 1.0))]
+    units = losses.units.shape[1]
+    moments = RatioMoments(units, allowed)
+    moments.see(losses.units.copy(), losses.shares)
+    bounds, _ = moments.limits(confidence).deciding(allowed)
+    verdict, needed, method = settle(bounds, n, allowed, confidence, SMALLEST, 1.0)
+    if units > 1:
+        method = f"{method}; of {units} units the one that decides"
+    return [_Held(bounds, allowed, verdict, needed, method)]
+
+
+def _held_slices(losses: Distances, n: int, allowed: float, confidence: float) -> list[_Held]:
+    """The worst slice along each axis against the laxer limit."""
+    held = []
+    for axis, moments in losses.slices:
+        bounds, place = moments.limits(confidence).deciding(allowed)
+        verdict, needed, method = settle(bounds, n, allowed, confidence, SMALLEST)
+        method = f"{method}; number {place} along axis {axis + 1} by itself"
+        held.append(_Held(bounds, allowed, verdict, needed, method))
+    return held
+
+
+def _counted(losses: Floats, confidence: float) -> Bounds:
     n, differ = len(losses), int(losses.sum())
-    if counted:
-        share = differ / n
-        return Bounds(
-            drop=share,
-            lower=binomial_lower(differ, n, confidence),
-            upper=binomial_upper(differ, n, confidence),
-            sd=math.sqrt(share * (1 - share)),
-            method=f"Clopper-Pearson bound of the share that differs ({differ} of {n})",
-        ), 1
-    if n < 2:
-        only = float(losses[0])
-        return Bounds(only, only, only, 0.0, "a single sample"), SMALLEST
-    return mean_bounds(losses, confidence, spread=None), SMALLEST
-
-
-def _unequal(want: Array, have: Array, rows: int) -> _Losses:
-    shares = [
-        (want[p] != have[p]).reshape(len(want[p]) // rows, -1).mean(axis=1)
-        for p in row_chunks(want, rows)
-    ]
-    return _Losses(np.concatenate(shares).astype(np.float64), 0)
-
-
-def _distances(want: Array, have: Array, rows: int) -> _Losses:
-    parts = row_chunks(want, rows)
-    masks, variation = masks_of([want[part] for part in parts]), Variation(want[:1].size)
-    for part in parts:
-        a, known = _flat(want[part], masks)
-        variation.see(a, known)
-    found, broken, losses = variation.yardsticks(), 0, []
-    weights = _weights(found.squares)
-    for part in parts:
-        a, known = _flat(want[part], masks)
-        b = have[part].reshape(a.shape).astype(np.float64)
-        wrong = (known & ~np.isfinite(b)) | _unmasked(want[part], have[part], masks)
-        broken += int(wrong.any(axis=1).sum())
-        # Where the original itself says nothing there is no distance.
-        square = np.where(known & ~wrong, a - b, 0.0) ** 2
-        each = square @ weights / np.maximum(1, (known & found.counted).sum(axis=1))
-        losses.append(each.reshape(-1, rows).mean(axis=1))
-    return _Losses(np.concatenate(losses), broken)
-
-
-def _weights(yardsticks: Floats) -> Floats:
-    """What a squared distance costs; where all is zero any costs more than is allowed."""
-    weights: Floats = 1 / (2 * np.where(yardsticks > 0, yardsticks, _NOTHING))
-    return weights
-
-
-def _unmasked(want: Array, have: Array, masks: Masks) -> NDArray[np.bool_]:
-    """Where the original masks and the candidate's value lies among the others.
-
-    A large number does for an infinity, as long as it stays beyond all that is known there.
-    """
-    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (want, have))
-    known = masks.known(a)
-    if known.all():
-        return np.zeros_like(known)
-    lowest = np.where(known, a, np.inf).min(axis=1, keepdims=True)
-    highest = np.where(known, a, -np.inf).max(axis=1, keepdims=True)
-    wrong: NDArray[np.bool_] = (np.isneginf(a) & ~(b <= lowest)) | (
-        np.isposinf(a) & ~(b >= highest)
+    share = differ / n
+    return Bounds(
+        drop=share,
+        lower=binomial_lower(differ, n, confidence),
+        upper=binomial_upper(differ, n, confidence),
+        sd=math.sqrt(share * (1 - share)),
+        method=f"Clopper-Pearson bound of the share that differs ({differ} of {n})",
     )
-    return wrong | masks.lost(a, b)
-
-
-def _flat(rows: Array, masks: Masks) -> tuple[Floats, NDArray[np.bool_]]:
-    """Rows as vectors with zeros for what says nothing, and where they say something."""
-    flat = rows.reshape(len(rows), -1).astype(np.float64)
-    known = masks.known(flat)
-    return np.where(known, flat, 0.0), known

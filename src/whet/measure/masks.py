@@ -8,8 +8,11 @@ whatever happens to the others. Three things tell it from a value:
   powers of two between) are candidates;
 * a number of an output that is that large on all rows is no mask but a quantity in another unit
   (pixels or a price beside a score); only what lies as far above its own smallest may be one;
-* masks lie on a few levels, each taken often (one mask, or sums of two); what is spread over many is
-  a quantity that is zero now and then (a price where something is sold).
+* masks lie on a few levels, each taken often; what is spread over many is a quantity that is zero now
+  and then (a price where something is sold);
+* one number of an output has one mask. What takes several levels is a quantity that comes in tiers, unless
+  they are a mask and the sum of two, and so large that no quantity is; and only a mask that large
+  is positive.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ _GAP = 6
 _FEWEST = 8
 _STEPS = 32  # levels between a power of two and the next: about 2 % apart
 _OFTEN = 1 / 16  # share of what is beyond the limit that lies on a level of masks
+_PAIR = 1 << 17  # more than there are levels of float64, either sign
+_NO_QUANTITY = 26 * _STEPS  # level of 6.7e7
 
 
 @dataclass(frozen=True)
@@ -106,20 +111,32 @@ def masks_of(parts: Sequence[Array]) -> Masks:
     limit = 2.0**highest
     always = (nearest >= limit) & np.isfinite(nearest)
     limits: Floats = np.where(always, nearest * 2.0**_GAP, limit)
-    levels = _common_levels(parts, limits)
-    return Masks(limits, levels) if len(levels) else none
+    levels, tiers = _common_levels(parts, limits)
+    limits[tiers] = np.inf
+    return Masks(limits, levels) if len(levels) and np.isfinite(limits).any() else none
 
 
-def _common_levels(parts: Sequence[Array], limits: Floats) -> Levels:
-    found, times = np.zeros(0, np.int64), np.zeros(0, np.int64)
+def _common_levels(parts: Sequence[Array], limits: Floats) -> tuple[Levels, NDArray[np.int64]]:
+    """The levels that masks may lie on, and the numbers that take several of them."""
+    found, times = np.zeros(0, np.int64), np.zeros(0, np.int64)  # pairs of number and level
     for part in parts:
         values = part.reshape(-1, len(limits))
         beyond = np.isfinite(values) & (np.abs(values) >= limits)
-        own, count = np.unique(_level(values[beyond]), return_counts=True)
+        pairs = np.nonzero(beyond)[1] * _PAIR + _level(values[beyond]) + _PAIR // 2
+        own, count = np.unique(pairs, return_counts=True)
         found, place = np.unique(np.concatenate([found, own]), return_inverse=True)
         times = np.bincount(place, np.concatenate([times, count]), len(found)).astype(np.int64)
-    levels: Levels = found[(times > 1) & (times >= _OFTEN * times.sum())]
-    return levels
+    number, level = found // _PAIR, found % _PAIR - _PAIR // 2
+    levels, place = np.unique(level, return_inverse=True)
+    taken = np.bincount(place, times, len(levels))
+    often = (taken > 1) & (taken >= _OFTEN * taken.sum()) & ((levels < 0) | (levels > _NO_QUANTITY))
+    levels = levels[often]
+    kept = np.isin(level, levels)
+    number, level = number[kept], level[kept]
+    # They are sorted by number and level, so that the levels of one number are neighbours.
+    step = np.where(np.diff(number) == 0, np.diff(level), 0)
+    doubled = (np.abs(step - _STEPS) <= 1) & (np.abs(level[1:]) > _NO_QUANTITY)
+    return levels, np.unique(number[1:][(step > 1) & ~doubled])
 
 
 def _level(values: Array) -> Levels:

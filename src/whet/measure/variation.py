@@ -17,10 +17,13 @@ __all__ = ["Variation", "Yardsticks"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Numbers = NDArray[np.int64]
 
 _CONSTANT = 1e-12  # variance below this share of the squared size is float32's rounding
 _ENOUGH = 30  # values that tell how much a number varies
 _QUIET = 0.05
+_GAP = 100.0  # of variances; those of the networks tried that share a unit leave gaps below 20
+_NOTHING = 1e-8  # share of the median variance below which the rounding of others is what is left
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,16 @@ class Yardsticks:
         squares: (numbers,), mean squares; 0 only where the whole output is zero.
         counted: (numbers,), those that a mean is taken over. Numbers that never vary aren't: what
             they lose is added, but by staying what they are they make no other's loss smaller.
+        units: (numbers,), which numbers are of one unit, counted from 0, the smallest first.
+        means: (numbers,).
+        varying: (numbers,), those whose yardstick is their own variance, or that of their unit.
     """
 
     squares: Floats
     counted: Flags
+    units: Numbers
+    means: Floats
+    varying: Flags
 
 
 @final
@@ -43,11 +52,14 @@ class Variation:
 
     A number that doesn't vary, or is known on too few rows to tell, has its own mean square instead.
 
-    No yardstick is below the variance that all but a twentieth of the varying numbers reach. A few
+    Numbers in pixels and numbers between 0 and 1 may lie side by side. The variances of those that
+    share a unit lie close together; where a gap of two powers of ten parts them, they are taken for
+    two units (a thousand features of a real network leave none of a twentieth of that).
+
+    No yardstick is below the variance that all but a twentieth of its unit's numbers reach. A few
     channels of an embedding hardly ever leave zero; their variance is no measure of anything,
     and by it the rounding of int8, which goes by what the others need, would cost all there
-    is. Where more are so small (two scores beside four pixels) they are a unit of their own and
-    keep their own yardstick. In an output of less than twenty numbers each counts by itself.
+    is. In a unit of less than twenty numbers each counts by itself.
 
     Args:
         numbers: of one row.
@@ -75,11 +87,34 @@ class Variation:
     def yardsticks(self) -> Yardsticks:
         """The yardstick of each number, after all rows."""
         seen = np.maximum(1, self._seen)
-        centred = self._square / seen - (self._total / seen) ** 2
-        size = self._size / seen
+        middle = self._total / seen
+        centred, size = self._square / seen - middle**2, self._size / seen
         moves, enough = centred > _CONSTANT * size, self._seen >= min(_ENOUGH, self._rows)
         own: Floats = np.where(moves & enough, centred, size)
-        others = own[moves & enough] if (moves & enough).any() else own[own > 0]
-        least = np.quantile(others, _QUIET, method="lower") if others.size else 0.0
+        told = moves & enough if (moves & enough).any() else own > 0
+        units = _units(own, told)
+        squares = own.copy()
+        for unit in range(int(units.max(initial=0)) + 1):
+            inside = units == unit
+            if (inside & told).any():
+                least = np.quantile(own[inside & told], _QUIET, method="lower")
+                squares[inside] = np.maximum(own[inside], least)
         counted = moves | ~enough
-        return Yardsticks(np.maximum(own, least), counted if counted.any() else ~counted)
+        return Yardsticks(
+            squares=squares,
+            counted=counted if counted.any() else ~counted,
+            units=units,
+            means=self._first + middle,
+            varying=moves & enough,
+        )
+
+
+def _units(own: Floats, told: Flags) -> Numbers:
+    """The unit of each number: split where the variances that are told leave a wide gap."""
+    if not told.any():
+        return np.zeros(len(own), np.int64)
+    known = np.sort(own[told])
+    known = known[known >= _NOTHING * known[len(known) // 2]]
+    starts = known[1:][known[1:] > _GAP * known[:-1]]
+    units: Numbers = np.searchsorted(starts, own, side="right").astype(np.int64)
+    return units

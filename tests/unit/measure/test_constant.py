@@ -95,6 +95,34 @@ def test_a_detector_without_scores_is_none_although_its_boxes_are_right() -> Non
     assert check("cosine", found, rounded).verdict is Verdict.PASSED
 
 
+@pytest.mark.parametrize("lost", ["zero", "mean", "other"])
+def test_a_detector_that_lost_one_class_of_many_is_none(lost: str) -> None:
+    """4 boxes in pixels, 1 objectness, 80 scores; most of them near nothing."""
+    rng = np.random.default_rng(2)
+    boxes, objects = rng.uniform(0, 640, (N, 30, 4)), rng.random((N, 30, 1))
+    scores = rng.random((N, 30, 80)) ** 6
+    want = np.concatenate([boxes, objects, scores], axis=2).astype(np.float32)
+    have = want.copy()
+    own = want[:, :, 50]
+    have[:, :, 50] = {"zero": 0.0, "mean": own.mean(), "other": rng.permutation(own)}[lost]
+    found = check("cosine", want, have)
+    assert found.drop < 1e-3
+    assert found.verdict is Verdict.FAILED
+    rounded = want + np.float32(0.02) * want.std(axis=(0, 1)) * rng.normal(size=want.shape)
+    assert check("cosine", want, rounded.astype(np.float32)).verdict is Verdict.PASSED
+
+
+def test_an_embedding_in_whole_numbers_is_guarded_as_numbers() -> None:
+    rng = np.random.default_rng(3)
+    want = np.round(100 + 5 * rng.normal(size=(N, 64))).astype(np.int8)
+    lost = np.broadcast_to(np.round(want.mean(axis=0)).astype(np.int8), want.shape)
+    near = (want + rng.integers(-1, 2, want.shape)).astype(np.int8)
+    found = check("cosine", want, lost)
+    assert found.bound <= found.allowed, "the cosine alone would let it pass"
+    assert found.verdict is Verdict.FAILED
+    assert check("cosine", want, near).verdict is Verdict.PASSED
+
+
 @pytest.mark.parametrize("mask", [-np.inf, -1e9])
 def test_masks_make_no_constant_good(mask: float) -> None:
     """The judged cosine leaves them out, and so does the one of the constant."""
@@ -149,6 +177,18 @@ def test_a_generous_floor_for_errors_lets_no_constant_pass() -> None:
     assert found.verdict is Verdict.FAILED
     better = truth + 0.2 * rng.normal(size=(N, 1))
     assert check("mae", before, better, truth, floor).verdict is Verdict.PASSED
+
+
+def test_where_labels_tell_half_of_what_a_constant_loses_may_go() -> None:
+    """A floor of 0.3 where always saying "no" costs 0.5 is held besides, one of 0.2 isn't."""
+    rng = np.random.default_rng(4)
+    labels = np.arange(2000) % 2
+    before = np.stack([np.zeros(2000), np.where(labels, 3.0, -3.0)], axis=1)
+    other = before + rng.normal(size=before.shape)
+    for floor, held in ((0.2, False), (0.3, True)):
+        found = check("top1", before, other, labels, Drop(floor))
+        assert bool(found.outputs) is held
+    assert found.outputs[0].allowed == 0.25
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])

@@ -241,8 +241,78 @@ def test_scores_beside_boxes_in_pixels_must_be_right_too(side: float) -> None:
     boxes, scores = rng.uniform(0, side, (1000, 4)), rng.random((1000, 2))
     want = np.concatenate([boxes, scores], axis=1)
     lost = np.concatenate([boxes, rng.random((1000, 2))], axis=1)
-    assert check(want, lost).loss == pytest.approx(1 / 3, abs=0.05)
+    assert check(want, lost).loss == pytest.approx(1.0 if side > 1 else 1 / 3, abs=0.05)
+    assert check(want, lost).verdict is Verdict.FAILED
     assert check(want, want + 0.01 * want.std(axis=0)).verdict is Verdict.PASSED
+
+
+def test_one_confidence_beside_many_landmarks_is_held_by_itself() -> None:
+    rng = np.random.default_rng(7)
+    landmarks, sure = rng.uniform(0, 224, (600, 136)), rng.random((600, 1))
+    want = np.concatenate([landmarks, sure], axis=1)
+    lost = np.concatenate([landmarks, rng.permutation(sure)], axis=1)
+    found = check(want, lost)
+    assert found.loss == pytest.approx(1.0, abs=0.15)
+    assert (found.verdict, found.allowed) == (Verdict.FAILED, 0.01)
+    assert "of 2 units" in found.method
+    assert check(want, want + 0.02 * want.std(axis=0)).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize("instead", ["mean", "zero", "other"])
+def test_one_of_many_numbers_of_one_unit_may_not_be_lost(instead: str) -> None:
+    rng = np.random.default_rng(8)
+    want = 1 + rng.normal(size=(400, 200)) * np.exp(rng.normal(0, 0.3, 200))
+    column = want[:, 17]
+    lost = want.copy()
+    lost[:, 17] = {"mean": column.mean(), "zero": 0.0, "other": rng.permutation(column)}[instead]
+    found = check(want, lost)
+    assert float(((lost - want) ** 2 / (2 * want.var(axis=0))).mean()) < 0.01
+    assert (found.verdict, found.allowed) == (Verdict.FAILED, 0.25)
+    assert "number 17 along axis 1 by itself" in found.method
+
+
+@pytest.mark.parametrize("allowed", [0.01, 0.1])
+def test_even_noise_that_the_whole_may_have_breaks_no_quiet_number(allowed: float) -> None:
+    """Rounding goes by the largest: of numbers that vary less it takes a larger share."""
+    rng = np.random.default_rng(8)
+    want = rng.normal(size=(600, 100))
+    want[:, :4] *= np.sqrt(0.02)
+    have = want + np.sqrt(2 * 0.6 * allowed) * rng.normal(size=want.shape)
+    assert check(want, have, allowed=allowed).verdict is Verdict.PASSED
+    louder = want + np.sqrt(2 * 0.8 * allowed * want.var(axis=0)) * rng.normal(size=want.shape)
+    louder[:, 40] = want[:, 40] + np.sqrt(2 * 3 * allowed) * rng.normal(size=600)
+    assert check(want, louder, allowed=allowed).verdict is Verdict.PASSED
+
+
+def test_one_of_many_flags_may_not_be_lost() -> None:
+    flags = np.random.default_rng(9).integers(0, 2, (400, 100))
+    lost = flags.copy()
+    lost[:, 40] = 1
+    found = check(flags, lost)
+    assert (found.rule, found.verdict) == ("equality", Verdict.FAILED)
+    assert "number 40 along axis 1" in found.method
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_one_slice_of_a_map_may_not_be_lost(axis: int) -> None:
+    rng = np.random.default_rng(10)
+    want = rng.normal(size=(300, 30, 12, 14))
+    place = tuple(slice(None) if k != axis else 5 for k in range(4))
+    lost = want.copy()
+    lost[place] = 0.0
+    found = check(want, lost, allowed=0.05)
+    assert found.verdict is Verdict.FAILED
+    assert check(want, want + 0.1 * rng.normal(size=want.shape)).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize("numbers", [1, 6])
+def test_what_loses_just_too_much_passes_five_times_in_a_hundred(numbers: int) -> None:
+    rng, passed = np.random.default_rng(11), 0
+    for _ in range(400):
+        want = rng.exponential(size=(300, numbers))
+        noise = np.sqrt(2 * 0.01) * rng.normal(size=want.shape)
+        passed += check(want, want + noise).verdict is Verdict.PASSED
+    assert passed <= 0.075 * 400
 
 
 def test_a_large_number_that_varies_is_no_mask() -> None:

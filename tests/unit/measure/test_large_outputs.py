@@ -17,7 +17,7 @@ from whet.measure.chunks import row_chunks
 from whet.measure.guards import hold
 from whet.measure.likeness import difference
 from whet.measure.quality import judge
-from whet.measure.statistics import mean_limits
+from whet.measure.statistics import RatioMoments
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
@@ -86,12 +86,13 @@ def test_what_is_found_does_not_depend_on_the_chunks(tmp_path: Path) -> None:
     assert beside.loss == pytest.approx(loss, rel=1e-9)
     spread = np.abs(a - a.mean(axis=0)).mean(axis=0)
     losses = np.abs(a - b) / spread
-    mean, sd = losses.mean(axis=0), losses.std(axis=0, ddof=1)
-    skew = (((losses - mean) / losses.std(axis=0)) ** 3).mean(axis=0)
-    upper = mean_limits(ROWS, mean, sd, skew, 0.95)[1]
+    mean = losses.mean(axis=0)
+    moments = RatioMoments(VALUES, 0.01)
+    moments.see(losses, np.abs(a - a.mean(axis=0)) / spread - 1)
+    bounds, number = moments.limits(0.95).deciding(0.01)
     close = judged("closeness", want, have)
-    assert close.bound == pytest.approx(upper.max(), rel=1e-9)
-    assert close.drop == pytest.approx(mean[upper.argmax()], rel=1e-9)
+    assert close.bound == pytest.approx(bounds.upper, rel=1e-9)
+    assert close.drop == pytest.approx(mean[number], rel=1e-9)
 
 
 def test_what_all_rows_have_in_common_takes_no_digits_from_the_variance() -> None:

@@ -75,6 +75,49 @@ def test_quantities_that_recur_are_none() -> None:
         assert verdict("closeness", want, np.minimum(want, 2)) is Verdict.FAILED
 
 
+@pytest.mark.parametrize(
+    "tiers", [[0, 20000, 40000], [0, 20000], [0, -20000, -50000], [0, -3e4, -6e4], [0, 5e7]]
+)
+def test_large_tiers_are_none(tiers: list[float]) -> None:
+    """Nor what is so large that it might be a mask, unless it is one number, negative or huge."""
+    rng = np.random.default_rng(0)
+    want = np.column_stack([rng.choice(tiers, 400), rng.random(400)]).astype(np.float32)
+    assert masks_of([want[:150], want[150:]]).known(want).all()
+    nearer = np.where(np.abs(want) > 100, want / 100, want)
+    assert verdict("closeness", want, nearer) is Verdict.FAILED
+
+
+def test_tiers_beside_masks_leave_these_masks() -> None:
+    rng = np.random.default_rng(0)
+    tiers = rng.choice([0, -20000, -50000], 400)
+    want = np.column_stack([tiers, masked(-1e9, 0)]).astype(np.float32)
+    assert np.array_equal(masks_of([want]).known(want), want != np.float32(-1e9))
+
+
+@pytest.mark.parametrize("mask", [1e8, 1e9, np.finfo(np.float32).max])
+def test_how_far_nothing_is_masks_too(mask: float) -> None:
+    want = masked(mask, 0)
+    assert np.array_equal(masks_of([want]).known(want), want != np.float32(mask))
+
+
+def test_masks_and_their_sums_in_one_number_are_masks() -> None:
+    want = masked(-1e9, 0)
+    place = want == -1e9
+    doubled = np.where(place & (np.arange(400) % 3 == 0)[:, None], 2 * want, want)
+    assert np.array_equal(masks_of([doubled]).known(doubled), ~place)
+
+
+def test_what_is_rarely_so_large_is_no_mask() -> None:
+    """One level in seventeen: fifteen others are taken as often."""
+    rng = np.random.default_rng(0)
+    want = rng.normal(size=(400, 3))
+    want[:, 1] = np.where(rng.random(400) < 0.5, 0.0, -rng.uniform(1e5, 9e5, 400))
+    want[:8, 1] = -1e9
+    assert masks_of([want]).known(want).all()
+    want[8:40, 1] = -1e9
+    assert np.array_equal(masks_of([want]).known(want), want > -1e8)
+
+
 def test_a_price_that_is_sometimes_unknown_is_judged_where_it_is_known() -> None:
     rng = np.random.default_rng(0)
     price = np.where(rng.random(400) < 0.2, -1e9, rng.uniform(1e3, 1e4, 400))

@@ -10,6 +10,7 @@ from whet.measure.statistics.counts import (
     samples_to_show,
     unseen_share,
 )
+from whet.measure.statistics.moments import Limits, Moments, RatioMoments
 from whet.measure.statistics.paired import (
     MEAN_METHOD,
     SMALLEST,
@@ -34,6 +35,9 @@ __all__ = [
     "MEAN_METHOD",
     "SMALLEST",
     "Bounds",
+    "Limits",
+    "Moments",
+    "RatioMoments",
     "Turned",
     "binomial_lower",
     "binomial_upper",

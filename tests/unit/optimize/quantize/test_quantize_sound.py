@@ -40,7 +40,12 @@ READ_AGAIN = {
         y = MatMul (x, w)
     }""",
 }
-PASSES = [QuantizeNncf(ranges=Ranges.MINMAX), QuantizeOrt(), QuantizeDynamic(), QuantizeWeights()]
+PASSES = [  # with weights of 7 bits, that no CPU's sums overflow
+    QuantizeNncf(ranges=Ranges.MINMAX),
+    QuantizeOrt(reduce_range=True),
+    QuantizeDynamic(reduce_range=True),
+    QuantizeWeights(),
+]
 
 
 def graph_of(name: str, folder):
