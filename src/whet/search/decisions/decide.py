@@ -22,7 +22,7 @@ from whet.measure.latency_clause import kept_latency
 from whet.measure.latency_words import latency_words
 from whet.search.decisions.figures import ALIKE, answers_right, damage, speed
 from whet.search.decisions.judged import quality_clause
-from whet.search.decisions.limits import nearest
+from whet.search.decisions.limits import nearest, roomier
 from whet.search.decisions.outlook import LIKELY, outlook
 
 __all__ = [
@@ -93,8 +93,9 @@ def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tupl
 
     "Never slower": a trial whose speed-up against the baseline isn't clearly
     above one loses to the baseline, unless only it keeps a size or memory limit.
-    Where none keeps the limits, the one that is nearest to them is the nearest miss; there, one
-    that the last race shows faster at the contract's percentile is no slower than the baseline.
+    Where none keeps the limits, the one that is nearest to them is the nearest miss, and
+    a slower one is taken too where it misses a size or memory limit by less than the baseline;
+    there, one that the last race shows faster at the contract's percentile is no slower.
     "Never wrong": a trial that isn't certified is never chosen, the baseline only
     where nothing is.
     """
@@ -115,7 +116,12 @@ def choose(trials: Iterable[Trial], contract: Contract, baseline: Trial) -> tupl
             or (clearly_faster(t) and slower_at(contract.percentile, t, baseline) is None)
         ]
         if level is Verdict.FAILED:
-            fast += [t for t in group if t not in fast and _faster_tail(t, contract, baseline)]
+            fast += [
+                t
+                for t in group
+                if t not in fast
+                and (_faster_tail(t, contract, baseline) or roomier(t, baseline, contract))
+            ]
         left = fast or group
         near = nearest(left, contract) if level is Verdict.FAILED else left
         return _simplest(near, baseline), level

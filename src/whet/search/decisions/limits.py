@@ -8,7 +8,7 @@ from whet.core.points import shared_percentile
 from whet.core.units import bytes_words, round_up_bytes
 from whet.measure.footprint_clauses import footprint_limits
 
-__all__ = ["loosened", "nearest"]
+__all__ = ["loosened", "nearest", "overrun", "roomier"]
 
 _LEVEL = 0.02  # misses within this share of each other are equally near
 
@@ -23,6 +23,21 @@ def nearest(trials: list[Trial], contract: Contract) -> list[Trial]:
     excess = {t.id: _excess(t, contract, q) for t in trials}
     least = min((high for _, high in excess.values()), default=0.0)
     return [t for t in trials if excess[t.id][0] <= least]
+
+
+def overrun(trial: Trial, contract: Contract) -> float:
+    """By what share the limit on size or memory that is broken worst is exceeded; 0 for none."""
+    limits = footprint_limits(trial.footprint, contract)
+    return max((v / limit - 1 for _, v, limit in limits if v is not None and v > limit), default=0)
+
+
+def roomier(trial: Trial, other: Trial, contract: Contract) -> bool:
+    """Whether it comes nearer to the limits on size and memory than another that breaks them.
+
+    One that keeps them always does; two that break them by about as much are equally near.
+    """
+    own, its = overrun(trial, contract), overrun(other, contract)
+    return own < its and (own == 0 or (1 + own) * (1 + _LEVEL) < 1 + its)
 
 
 def loosened(trial: Trial, contract: Contract) -> str:

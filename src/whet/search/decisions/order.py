@@ -29,6 +29,7 @@ from whet.measure.latency_clause import kept_latency
 from whet.search.decisions.decide import chance, expected_bound
 from whet.search.decisions.figures import ALIKE, answers_right, speed
 from whet.search.decisions.kinds import answer_kind, one_of_each_answer, safest_of_each_kind
+from whet.search.decisions.limits import overrun
 
 __all__ = ["FINALISTS", "certify_order"]
 
@@ -94,10 +95,14 @@ class _Gate:
 
 
 def _worth(trial: Trial, contract: Contract) -> float:
-    """The logarithm of its speed, less what each broken limit costs."""
+    """The logarithm of its speed, less what broken limits cost: each, and by how much.
+
+    By how much a latency is missed is in the speed.
+    """
     verdicts = [verdict for _, verdict, _ in footprint_clauses(trial.footprint, contract)]
     verdicts.append(kept_latency(trial.latency, contract))
-    return math.log(max(speed(trial), 1e-6)) - _BROKEN * verdicts.count(Verdict.FAILED)
+    broken = verdicts.count(Verdict.FAILED) + math.log1p(overrun(trial, contract))
+    return math.log(max(speed(trial), 1e-6)) - _BROKEN * broken
 
 
 def _sequences(gates: Iterable[_Gate], most: int) -> Iterator[tuple[_Gate, ...]]:

@@ -18,6 +18,7 @@ from whet.measure.latency_clause import kept_latency
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import ALIKE, answers_right, damage, plainest, speed
 from whet.search.decisions.judged import quality_words
+from whet.search.decisions.limits import overrun, roomier
 
 __all__ = [
     "best_untouched",
@@ -102,12 +103,17 @@ def to_certify(untouched: Iterable[Trial], best: Trial) -> tuple[Trial, ...]:
 def keepers(untouched: Iterable[Trial], best: Trial, contract: Contract) -> tuple[Trial, ...]:
     """Where the best breaks a limit: those that answer right and break none, the fastest first.
 
-    The fastest runtime may be the hungriest, or the one with the worst tail.
+    The fastest runtime may be the hungriest, or the one with the worst tail. Where all break
+    one, those that come nearer to the limits on size and memory than the best, the nearest first.
     """
     if not _breaks_a_limit(best, contract):
         return ()
-    able = [t for t in untouched if answers_right(t) and not _breaks_a_limit(t, contract)]
-    return tuple(sorted(able, key=speed, reverse=True))
+    right = [t for t in untouched if answers_right(t)]
+    able = [t for t in right if not _breaks_a_limit(t, contract)]
+    if able:
+        return tuple(sorted(able, key=speed, reverse=True))
+    nearer = [t for t in right if roomier(t, best, contract)]
+    return tuple(sorted(nearer, key=lambda t: (overrun(t, contract), -speed(t))))
 
 
 def _breaks_a_limit(trial: Trial, contract: Contract) -> bool:

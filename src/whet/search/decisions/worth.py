@@ -4,7 +4,8 @@ Judging asks a candidate for the whole select split, so it is kept for those tha
 can still win. Speed decides that, but only between candidates that keep the
 contract's limits on size and memory: one that keeps them while nothing else does
 may be chosen however slow it is, and one that breaks them can't be chosen beside
-one that doesn't.
+one that doesn't. Where all break them, one that comes nearer to them than all that
+are good so far is judged however slow it is: the nearest miss says what could be kept.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from whet.core.evidence import Status, Trial
 from whet.search.decisions.decide import NOISE, chance, clearly_faster
 from whet.search.decisions.figures import answers_right, is_untouched, speed
 from whet.search.decisions.judged import within
-from whet.search.decisions.limits import loosened
+from whet.search.decisions.limits import overrun, roomier
 from whet.search.decisions.outlook import SURE
 
 __all__ = ["best_so_far", "keeps_room", "looks_good", "worth_judging"]
@@ -26,7 +27,7 @@ _NEAR = 0.9  # settings may still make it the fastest
 
 def keeps_room(trial: Trial, contract: Contract) -> bool:
     """Whether it breaks no limit on size or memory, as far as they were measured."""
-    return not loosened(trial, contract)
+    return not overrun(trial, contract)
 
 
 def looks_good(trial: Trial) -> bool:
@@ -66,11 +67,9 @@ def worth_judging(trial: Trial, known: Iterable[Trial], contract: Contract, cert
     if trial.speedup is None:
         return False
     rivals = [t for t in known if looks_good(t) or (t.status is Status.OK and is_untouched(t))]
-    keeping = [t for t in rivals if keeps_room(t, contract)]
-    if keeping and not keeps_room(trial, contract):
+    if not keeps_room(trial, contract) and any(keeps_room(t, contract) for t in rivals):
         return False
-    if keeps_room(trial, contract):
-        rivals = keeping
+    rivals = [t for t in rivals if not roomier(trial, t, contract)]
     if not rivals:
         return True
     sure = (t for t in rivals if looks_good(t) and chance(t, certify_n) >= SURE)

@@ -94,9 +94,10 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
 def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
     """Whether int8 was left out; what there was no time for is told."""
     settings = _settings_by_runtime(trials.untouched())
+    proposed = int8_rungs.int8_first(setup.kind, setup.runtimes, settings, axes.flags)
     found = untried(
         trials.all.values(),
-        int8_rungs.int8_first(setup.kind, setup.runtimes, settings, axes.flags),
+        () if _no_room_for_int8(setup, trials) else proposed,
         trials.skipped,
         stopped=trials.stop.asked.is_set(),
     )
@@ -109,7 +110,8 @@ def _look(setup: Setup, trials: Trials, axes: Axes) -> None:
     """The untouched graph where it compiles in seconds, and the int8 probe.
 
     In a hurry, or where nothing is calibrated, the whole int8 candidate that promises most comes
-    in place of the probe, before further settings of the untouched graph.
+    in place of the probe, before further settings of the untouched graph. Where even int8 is too
+    large, what is smaller comes before both.
     """
     first = wave(
         trials,
@@ -119,6 +121,8 @@ def _look(setup: Setup, trials: Trials, axes: Axes) -> None:
         must=True,
     )
     _need_one(first, trials)
+    if _no_room_for_int8(setup, trials):
+        _store(setup, trials, _settings_by_runtime(first), axes)
     right = [t for t in first if answers_right(t)] or first
     probe, whole = (
         find(setup.kind, right, axes.flags)
@@ -178,11 +182,7 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     settings = {name: _padded(setup, trials, own, name) for name, own in settings.items()}
     if not enough(setup, trials):
         round_with_care(setup, trials)
-    share = share_allowed(setup, trials)
-    stored = int8_rungs.weights_only(settings, flags, share=share)
-    # Until one is sure to keep the limits on size and memory and the quality.
-    needed = takewhile(lambda _: short_of_room(setup, trials, least=SURE), stored)
-    wave(trials, 2, needed, stop=setup)
+    _store(setup, trials, settings, axes)
     retune(setup, trials, axes, most=FEW)
     if not enough(setup, trials):
         rescue_rounded(setup, trials)
@@ -191,6 +191,17 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
         refine(setup, trials)
     rework(setup, trials)
     retune(setup, trials, axes, most=ALL)
+
+
+def _store(setup: Setup, trials: Trials, best: dict[str, Settings], axes: Axes) -> None:
+    """Weights alone, until one is sure to keep the limits on size and memory and the quality."""
+    stored = int8_rungs.weights_only(best, axes.flags, share=share_allowed(setup, trials))
+    needed = takewhile(lambda _: short_of_room(setup, trials, least=SURE), stored)
+    wave(trials, 2, needed, stop=setup)
+
+
+def _no_room_for_int8(setup: Setup, trials: Trials) -> bool:
+    return share_allowed(setup, trials) < int8_rungs.INT8_SHARE
 
 
 def _say_what_was_left_out(setup: Setup, trials: Trials) -> None:

@@ -20,7 +20,20 @@ from whet.runtimes.settings_space import precisions
 from whet.search.decisions.figures import speed
 from whet.search.ladder.rungs import FLOAT_BITS, of_graphs
 
-__all__ = ["int8_first", "int8_probe", "int8_rest", "int8_soonest", "weights_only"]
+__all__ = [
+    "INT8_SHARE",
+    "int8_first",
+    "int8_probe",
+    "int8_rest",
+    "int8_soonest",
+    "weights_only",
+]
+
+# A graph in int8 can't get smaller than this share of the untouched one.
+INT8_SHARE = 8 / FLOAT_BITS
+
+# Widths of weights stored alone, the widest first.
+_BITS = (8, 4)
 
 # Of quantised runtimes, only those this near to the best get more algorithms tried.
 _NEAR = 0.85
@@ -129,6 +142,9 @@ def weights_only(
 ) -> Iterator[Recipe]:
     """Rung 2, where room is short and int8 as a whole isn't sure: the weights alone, 8 bits then 4.
 
+    Where not even the fewest bits leave enough room, they are proposed all the same: how near
+    that comes is the most that a miss can tell.
+
     First those that move the answers least, rounded in advance; they are asked for one at a time,
     and the first that is sure ends it: so what computes in bf16, which is faster, comes before.
 
@@ -137,14 +153,13 @@ def weights_only(
         flags: what the CPU can do.
         share: of the untouched graph's size that is allowed; 1 where only memory is limited.
     """
-    if share >= 8 / FLOAT_BITS:
+    if share >= INT8_SHARE:
         for runtime in of_graphs(best):
             for settings in (*_halved(runtime, best[runtime], flags), best[runtime]):
                 yield Recipe((ROUND, STORE), runtime, settings)
-    for bits in (8, 4):
+    for bits in [bits for bits in _BITS if share >= bits / FLOAT_BITS] or _BITS[-1:]:
         for runtime in of_graphs(best):
-            if share >= bits / FLOAT_BITS:
-                yield Recipe(weights_recipe(runtime, bits=bits), runtime, best[runtime])
+            yield Recipe(weights_recipe(runtime, bits=bits), runtime, best[runtime])
 
 
 def _halved(runtime: str, settings: Settings, flags: frozenset[str]) -> Iterator[Settings]:

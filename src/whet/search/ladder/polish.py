@@ -14,8 +14,9 @@ from whet.runtimes.axes import Axes
 from whet.runtimes.registry import get
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import answers_right, is_untouched, plainest, speed
+from whet.search.decisions.limits import overrun
 from whet.search.decisions.outlook import SURE
-from whet.search.decisions.worth import keeps_room
+from whet.search.decisions.worth import keeps_room, worth_judging
 from whet.search.ladder import variations
 from whet.search.ladder.lengths import masked_symbols, round_ups
 from whet.search.ladder.trials import Trials
@@ -109,15 +110,22 @@ def retune_the_original(setup: Setup, trials: Trials, axes: Axes) -> None:
 
 
 def judge_the_fast(setup: Setup, trials: Trials) -> None:
-    """Judge what is faster than everything safe but was only timed, while time allows."""
-    safe = max((speed(t) for t in trials.all.values() if good(setup, t)), default=0)
-    fast = [
+    """Judge what is faster than everything safe but was only timed, while time allows.
+
+    Where nothing safe keeps the limits on size and memory, what comes nearest to them is first.
+    """
+    contract, known = setup.contract, trials.all.values()
+    safe = max((speed(t) for t in known if good(setup, t)), default=0)
+    short, n = short_of_room(setup, trials), setup.certify.samples
+    left = [
         t
-        for t in trials.all.values()
+        for t in known
         if t.status is Status.OK
         and t.select is None
-        and speed(t) > max(safe, 1.0)
-        and (keeps_room(t, setup.contract) or short_of_room(setup, trials))
+        and (
+            (speed(t) > max(safe, 1.0) and (keeps_room(t, contract) or short))
+            or (short and worth_judging(t, known, contract, n))
+        )
     ]
-    for trial in sorted(fast, key=speed, reverse=True)[:_LATE]:
+    for trial in sorted(left, key=lambda t: (overrun(t, contract), -speed(t)))[:_LATE]:
         trials.judge(trial)

@@ -70,6 +70,14 @@ def test_one_that_breaks_a_limit_gains_nothing_over_one_that_keeps_it() -> None:
     assert names(certify_order([large, small, whole], limited, 4000, most=1)) == ["small"]
 
 
+def test_where_all_break_a_limit_the_one_that_breaks_it_by_less_gains_more() -> None:
+    tight = Contract(max_drop=Drop(0.01), max_bytes=900)
+    large = trial("large", 2.0, select=balance(0, 0, 4000), disk=3000)
+    small = trial("small", 0.4, select=balance(20, 20, 4000), disk=926)
+    whole = trial("whole", 1.0, untouched=True, disk=5000)
+    assert names(certify_order([large, small, whole], tight, 4000, most=1)) == ["small"]
+
+
 def test_with_nothing_promising_the_nearest_miss_is_certified() -> None:
     bad = trial("bad", 9.0, select=quality(0.03))
     worse = trial("worse", 9.0, select=quality(0.05))

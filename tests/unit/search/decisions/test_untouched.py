@@ -208,7 +208,16 @@ def test_what_keeps_the_limits_is_asked_where_the_fastest_does_not() -> None:
     every = [slower, fast, wrong, slow]
     assert keepers(every, fast, Contract(max_bytes=1000)) == (slow, slower)
     assert keepers(every, fast, Contract(max_bytes=2000)) == ()
-    assert keepers(every, fast, Contract(max_bytes=100)) == ()
+
+
+def test_where_none_keeps_the_limits_what_comes_nearer_than_the_fastest_is_asked() -> None:
+    tight = Contract(max_bytes=100)
+    fast, same = (trial(n, v, untouched=True, disk=2000) for n, v in (("a", 3.0), ("b", 2.9)))
+    slow, slower = (
+        trial(n, v, untouched=True, disk=d) for n, v, d in (("c", 2.0, 900), ("d", 1.0, 800))
+    )
+    assert keepers([fast, same, slow, slower], fast, tight) == (slower, slow)
+    assert keepers([fast, same], fast, tight) == ()
 
 
 def test_a_slower_median_with_a_tail_that_keeps_the_limit_is_asked() -> None:

@@ -52,6 +52,15 @@ def test_among_those_that_keep_a_limit_speed_decides_again() -> None:
     )
 
 
+def test_where_all_break_a_limit_one_that_comes_nearer_is_judged_however_slow_it_is() -> None:
+    known = [BASE, good("int8", 0.8, disk=700)]
+    assert worth_judging(tried("int4", 0.4, disk=526), known, SMALL, CERTIFY)
+    assert worth_judging(tried("level", 0.8, disk=701), known, SMALL, CERTIFY), "by its speed"
+    assert not worth_judging(tried("larger", 0.4, disk=900), known, SMALL, CERTIFY)
+    keeping = good("small", 0.3, disk=500)
+    assert not worth_judging(tried("int4", 0.4, disk=526), [*known, keeping], SMALL, CERTIFY)
+
+
 def test_one_whose_quality_is_lost_is_no_rival() -> None:
     known = [BASE, trial("lost", 3.0, disk=400, select=quality(0.5))]
     assert worth_judging(tried("small", 0.3, disk=400), known, SMALL, CERTIFY)

@@ -11,8 +11,10 @@ from whet.core.contract import Contract, Drop
 from whet.core.evidence import Quality, Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
-from whet.search.ladder.climb import _padded, _settings_by_runtime
+from whet.runtimes.axes import Axes
+from whet.search.ladder.climb import _look, _padded, _settings_by_runtime
 
+AXES = Axes(cores=2, fixed={}, flags=frozenset(), concurrency=1)
 FIXED, ANY = Settings(threads=2, fixed={"batch": 1}), Settings(threads=2)
 
 
@@ -59,3 +61,47 @@ def test_other_algorithms_are_padded_where_that_was_faster_and_did_no_harm(
     found = _padded(setup, trials, FIXED, "openvino")
     assert found == msgspec.structs.replace(FIXED, round_up=taken)
     assert _padded(setup, trials, ANY, "onnxruntime") == ANY
+
+
+class Tried:
+    """Trials of which every recipe runs; what has passes takes what its bits take."""
+
+    def __init__(self) -> None:
+        self.all: dict[str, Trial] = {}
+
+    def attempt(self, recipe: Recipe, rung: int, **_: object) -> Trial:
+        bits = recipe.steps[-1].options.get("bits", 8) if recipe.steps else 32
+        made = trial(str(len(self.all)), 1.0, untouched=not recipe.steps, disk=bits * 1000)
+        tried = msgspec.structs.replace(made, recipe=recipe, id=recipe.digest(), rung=rung)
+        return self.all.setdefault(tried.id, tried)
+
+    def untouched(self) -> list[Trial]:
+        return [t for t in self.all.values() if not t.recipe.steps]
+
+    def time_share_s(self, share: float) -> float:
+        return share
+
+    def climbing_s(self) -> float:
+        return 1000.0
+
+    def expected_s(self, recipe: Recipe) -> float:
+        return 1.0
+
+
+@pytest.mark.parametrize(
+    ("most", "bits"),
+    [(None, [32, 8]), (9000, [32, 8]), (6000, [32, 4, 8]), (3000, [32, 4, 8])],
+    ids=["no limit", "room for int8", "room for 4 bits", "no room"],
+)
+def test_what_is_smaller_than_int8_comes_first_where_int8_is_too_large(
+    most: int | None, bits: list[int]
+) -> None:
+    setup: Any = SimpleNamespace(
+        contract=Contract(max_bytes=most),
+        certify=SimpleNamespace(samples=1000),
+        runtimes=("onnxruntime",),
+        kind="cnn",
+    )
+    trials: Any = Tried()
+    _look(setup, trials, AXES)
+    assert [t.footprint.disk_bytes // 1000 for t in trials.all.values()] == bits
