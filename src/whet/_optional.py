@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterable
 from types import ModuleType
 
-from whet.errors import MissingExtraError
+from whet.errors import HostError, MissingExtraError
 
-__all__ = ["installed", "need_installed", "require"]
+__all__ = ["broken_package", "installed", "need_installed", "require"]
 
 # Top-level package -> the extra of whet that brings it.
 _EXTRAS = {
@@ -34,6 +35,8 @@ _EXTRAS = {
     "tokenizers": "text",
     "sklearn": "demo",
 }
+
+_LONGEST = 300  # of what a foreign error says
 
 # Importing these sends a usage report through this package. Both fall back to a
 # stub of their own when it can't be imported; ``None`` in sys.modules says just that.
@@ -74,17 +77,49 @@ def require(module: str, why: str) -> ModuleType:
 
     Raises:
         MissingExtraError: the top-level package is not installed.
+        HostError: it is installed, but its own import fails.
     """
     package = module.partition(".")[0]
     if package in _REPORTS_HOME:
         sys.modules.setdefault(_REPORTS_HOME[package], None)  # type: ignore[arg-type]  # "not importable"
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != package:
+    except Exception as error:  # the import of a broken package may raise anything
+        missing = (isinstance(error, ModuleNotFoundError) and error.name) or ""
+        if missing.partition(".")[0] == package:
+            extra = _EXTRAS.get(package, "all")
+            raise MissingExtraError(
+                f"The package '{package}' is needed to {why} and is not installed.",
+                f"Install it with: pip install 'whet[{extra}]'",
+            ) from error
+        broken = broken_package(error)
+        if broken is None:
             raise
-        extra = _EXTRAS.get(package, "all")
-        raise MissingExtraError(
-            f"The package '{package}' is needed to {why} and is not installed.",
-            f"Install it with: pip install 'whet[{extra}]'",
-        ) from error
+        raise broken from error
+
+
+def broken_package(error: BaseException) -> HostError | None:
+    """The host's error behind one that was raised while other code was imported or run.
+
+    Where an installed package fails while it is imported (a missing shared library, a wrong
+    build), whoever asked for it isn't to blame. That it was the package shows in where the error
+    comes from: the package's own top level, which Python forgets again if it fails.
+
+    Args:
+        error: what was raised.
+
+    Returns:
+        The error to raise in its place; ``None`` where no package of `require` is broken.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        name: object = frame.f_globals.get("__name__")
+        if frame.f_code.co_name != "<module>" or name not in _EXTRAS or name in sys.modules:
+            continue
+        said = " ".join(str(error).split())[:_LONGEST]
+        return HostError(
+            f"The package '{name}' is installed here but can't be imported:"
+            f" {type(error).__name__}{f': {said}' if said else ''}",
+            f"See what \"python -c 'import {name}'\" says, then install the package again:"
+            f" pip install --force-reinstall 'whet[{_EXTRAS[str(name)]}]'",
+        )
+    return None

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-from whet.errors import SamplesError
+from whet._optional import broken_package
+from whet.errors import HostError, SamplesError
 
 __all__ = ["USER_ERRORS", "is_reference", "load_function", "neighbours", "raised"]
 
@@ -48,6 +49,7 @@ def load_function(reference: str) -> Callable[..., object]:
 
     Raises:
         SamplesError: no such file, module or function, or the import fails.
+        HostError: the import fails because an installed package is broken.
     """
     where, _, name = reference.rpartition(":")
     module = _from_file(Path(where)) if where.endswith(".py") else _from_name(where)
@@ -104,5 +106,8 @@ def _from_file(path: Path) -> ModuleType:
     return module
 
 
-def _failed(where: str, error: BaseException) -> SamplesError:
+def _failed(where: str, error: BaseException) -> SamplesError | HostError:
+    broken = broken_package(error)
+    if broken is not None:
+        return broken
     return SamplesError(f"Importing {where} {raised(error)}", "Repair it first.")

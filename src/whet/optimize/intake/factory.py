@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from whet._optional import require
+from whet._optional import broken_package, require
 from whet.core.note import Note
 from whet.errors import NetworkError
 from whet.optimize.intake.live import load_module, need_traceable
@@ -67,6 +67,7 @@ def load_factory(source: str, weights: Path | None) -> Network:
     Raises:
         NetworkError: no such file or function, the function failed or gave no
             module, or the weights don't fit.
+        HostError: the file asks for an installed package that is broken.
     """
     path, name = factory_parts(source)
     notes: tuple[Note, ...] = ()
@@ -104,7 +105,7 @@ def _execute(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise NetworkError(
+        raise broken_package(error) or NetworkError(
             f"'{path}' failed while it was loaded: {kind_and_line(error)}.",
             "Run the file by itself and mend it.",
         ) from error
@@ -129,7 +130,7 @@ def _build(code: ModuleType, path: Path, name: str) -> torch.nn.Module:
     try:
         module = factory()
     except (Exception, SystemExit) as error:
-        raise NetworkError(
+        raise broken_package(error) or NetworkError(
             f"The factory '{name}' in '{path.name}' failed: {kind_and_line(error)}.",
             "It is called without arguments and must give a torch.nn.Module.",
         ) from error
