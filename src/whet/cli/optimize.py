@@ -51,7 +51,8 @@ def add(verbs: Verbs) -> None:
         "--budget",
         default=_BUDGET,
         metavar="TIME",
-        help=f"such as 10m; 'none' for no limit (default {_BUDGET})",
+        help=f"such as 10m; 'none' for no limit (default {_BUDGET}). What is never left out takes"
+        " about 30s even for a small network: less is exceeded",
     )
     search.add_argument("--runtimes", metavar="A,B", help="default: all that can be used here")
     search.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")

@@ -10,14 +10,15 @@ from whet.core.evidence import Evidence, Latency, Percentile, Quality, Status, T
 from whet.core.note import Note
 from whet.core.points import shared_percentile, shown_point
 from whet.measure.noise import TOO_NOISY
+from whet.search.budget.spending import EXCEEDED
 from whet.search.words.gaps import gaps
 from whet.search.words.misses import nearer, noise_decides
 
 __all__ = ["Facts"]
 
 # Where notes stand that belong to the verdict: untrained values, a score that isn't above
-# chance, certify samples that were asked before.
-_WARNINGS = frozenset({"weights", "chance", "certify samples"})
+# chance, certify samples that were asked before, a budget that wasn't kept.
+_WARNINGS = frozenset({"weights", "chance", "certify samples", EXCEEDED})
 _LABELLED = frozenset({"top1", "top5", "f1", "spearman", "mae"})
 
 

@@ -86,8 +86,6 @@ def search(
         evidence, draft = _searched(given, contract, taken, tell, stop, command, started)
         seconds = time.monotonic() - began
         over = over_notes(tell.marks, seconds, budget_s)
-        for note in over:
-            tell.show(note)
         evidence = msgspec.structs.replace(
             evidence,
             seconds=seconds,

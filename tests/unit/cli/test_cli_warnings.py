@@ -17,6 +17,7 @@ from whet.core.evidence import Evidence, Latency, Percentile, Status, Trial
 from whet.core.note import Note
 from whet.report.facts import Facts
 from whet.report.headline import headline
+from whet.search.budget.spending import over_notes
 
 TAIL = Percentile(99.9, 77.7, None, None)
 
@@ -60,9 +61,11 @@ def test_what_takes_the_worth_from_a_verdict_is_said_with_it() -> None:
         Note("weights", "The network isn't trained."),
         Note("chance", "The original is not above chance."),
         Note("certify samples", "This is the third verdict."),
+        *over_notes([("rung 1", 0.0)], 16.0, 5.0),
         Note("energy", "No counter."),
     )
     text = said(factory.evidence(notes=notes))
+    assert "! budget exceeded: The search took 16 s, its budget was 5 s: rung 1 16 s." in text
     for note in notes[:3]:
         assert f"! {note.where}: {note.reason}" in text
     assert "No counter" not in text

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from whet.core.note import Note
 
-__all__ = ["Mark", "over_notes", "spans"]
+__all__ = ["EXCEEDED", "Mark", "over_notes", "spans"]
 
 Mark = tuple[str, float]
 """What began, and how many seconds into the search."""
+
+EXCEEDED = "budget exceeded"
+"""Where the note of a search that took too long stands: it belongs to the verdict."""
 
 _MARGIN = 1.1  # a budget is honoured to within this share
 _NAMED = 4
@@ -46,4 +49,4 @@ def over_notes(marks: Sequence[Mark], seconds: float, budget_s: float | None) ->
         " Reading, exporting, timing the untouched graph, the last race and packing are never"
         " left out; a longer budget tries more."
     )
-    return (Note("budget", reason),)
+    return (Note(EXCEEDED, reason),)
