@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE := 1
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check docs bench format generate lock clean
+.PHONY: help setup demo test test-slow test-all check docs bench format generate lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ demo: $(STAMP) ## train a small network, optimise it under a contract, show the 
 
 test: check ## the checks, then every test that is not slow
 	@$(PYTEST) -m "not slow"
+
+test-slow: $(STAMP) ## the slow tests whose length is bounded; those that need real data skip without it
+	@$(PYTEST) -m "slow and not unbounded"
 
 test-all: check ## the checks, then every test
 	@$(PYTEST) --slow

@@ -99,6 +99,8 @@ def test_what_is_chosen_is_proven_on_its_own_samples(pair: tuple[Evidence, Evide
 
 
 @pytest.mark.slow
+@pytest.mark.unbounded
+@pytest.mark.timeout(3600)  # three whole searches: over ten minutes on a busy machine
 def test_whole_searches_end_sooner(
     job: Job, samples: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
