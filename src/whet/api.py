@@ -76,7 +76,8 @@ def optimize(
             writes none.
         weights: for a factory.
         transform: how pictures or texts become inputs.
-        labels: given apart from the samples.
+        labels: given apart from the samples, in their order: an array, a list, or a file that
+            holds nothing else (``.npy``, ``.npz``, one column of ``.csv`` or ``.txt``).
         budget_s: time for the whole search in seconds; ``None`` for no limit.
         label_key: column or array that holds the labels.
         text_keys: columns that hold the text.

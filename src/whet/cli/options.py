@@ -34,7 +34,12 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         help="an .npz file, a folder of pictures, a .jsonl or .csv file, or file.py:function",
     )
-    group.add_argument("--labels", metavar="FILE", help="labels, if they lie apart")
+    group.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="labels, if they lie apart: a .npy file, an .npz file with one array, or a .csv or .txt"
+        " file with one label a line (the first may name the column)",
+    )
     group.add_argument("--label-key", metavar="NAME", help="column or array that holds the labels")
     group.add_argument("--text-keys", metavar="A,B", help="columns that hold the text")
     group.add_argument(

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from whet.core.spec import TensorSpec
 from whet.data.image import MAX_BLOB_BYTES, ImageTransform
 from whet.data.readers.decode import Adapter, decode_arrays, decode_pictures
+from whet.data.readers.label_names import find_label_key, input_names
 from whet.data.readers.label_shapes import is_one_number, not_one_number
-from whet.data.readers.labels import as_label, find_label_key, input_names, label_vector
+from whet.data.readers.labels import as_label, label_vector
 from whet.data.readers.npz import Member, list_members, reading
 from whet.data.readers.stream import Item, StreamReader, pool_size, runs
 from whet.data.sample import Reader

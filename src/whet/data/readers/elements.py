@@ -20,8 +20,9 @@ import numpy as np
 
 from whet.core.spec import Arrays, TensorSpec
 from whet.data.image import ImageTransform
+from whet.data.readers.label_names import find_label_key, input_names
 from whet.data.readers.label_shapes import not_one_number
-from whet.data.readers.labels import as_label, find_label_key, input_names, label_vector
+from whet.data.readers.labels import as_label, label_vector
 from whet.data.readers.stream import Item
 from whet.data.sample import Label
 from whet.data.text import TextTransform

@@ -20,7 +20,8 @@ from whet.core.note import Note
 from whet.data.image import ImageTransform
 from whet.data.readers.classes import ClassNames, numbered
 from whet.data.readers.decode import decode_pictures
-from whet.data.readers.labels import ReadLabel, find_label_key, label_reader
+from whet.data.readers.label_names import find_label_key
+from whet.data.readers.labels import ReadLabel, label_reader
 from whet.data.readers.stream import Item, StreamReader, pool_size
 from whet.data.readers.table import csv_rows
 from whet.data.sample import Label, Reader

@@ -1,9 +1,9 @@
-"""Labels: how they are named, what is a label, labels given apart from the inputs."""
+"""Labels: what is a label, labels given apart from the inputs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,53 +13,26 @@ from numpy.typing import NDArray
 from whet.core.note import Note
 from whet.core.spec import TensorSpec
 from whet.data.readers.classes import ClassNames
+from whet.data.readers.label_files import read_label_file
+from whet.data.readers.label_names import SCORES
 from whet.data.readers.label_shapes import is_one_number, not_one_number
 from whet.data.sample import Label, Reader, Sample
 from whet.data.transform import Transform
 from whet.errors import SamplesError
 
 __all__ = [
-    "LABEL_KEYS",
     "ReadLabel",
     "Relabelled",
     "as_label",
     "check_label",
-    "find_label_key",
-    "input_names",
     "label_reader",
     "label_vector",
     "load_labels",
     "parse_label",
 ]
 
-LABEL_KEYS = ("labels", "label", "y", "class_index", "scores", "score")
-_SCORES = ("scores", "score")
 # From a label as it stands in a file, its column and the sample's name.
 ReadLabel = Callable[[object, str, str], Label]
-
-
-def find_label_key(names: Iterable[str], label_key: str | None) -> str | None:
-    """The name that holds the labels: the one asked for, else the first usual one.
-
-    ``""`` asks for none: everything is input.
-
-    Raises:
-        SamplesError: the one asked for isn't there.
-    """
-    have = list(names)
-    if label_key == "":
-        return None
-    if label_key is not None and label_key not in have:
-        raise SamplesError(
-            f"There is no '{label_key}' to take labels from, only {', '.join(sorted(have)) or 'nothing'}.",
-            "Name one of these as the label key.",
-        )
-    return label_key or next((key for key in LABEL_KEYS if key in have), None)
-
-
-def input_names(expect: tuple[TensorSpec, ...] | None) -> set[str]:
-    """Names that belong to the network's inputs, and so never to labels."""
-    return {spec.name for spec in expect or ()}
 
 
 def as_label(value: object, name: str) -> Label:
@@ -93,7 +66,7 @@ def parse_label(text: str, key: str, name: str, classes: ClassNames | None = Non
         SamplesError: neither a number nor a class of the network; names the sample.
     """
     try:
-        return float(text) if key in _SCORES else int(text)
+        return float(text) if key in SCORES else int(text)
     except ValueError:
         pass
     index = None if classes is None else classes.find(text)
@@ -126,7 +99,7 @@ def label_reader(classes: ClassNames | None) -> ReadLabel:
         if isinstance(value, str):
             return parse_label(value, key, name, classes)
         label = as_label(value, name)
-        return float(label) if key in _SCORES else label
+        return float(label) if key in SCORES else label
 
     return read
 
@@ -158,19 +131,14 @@ def label_vector(
 
 
 def load_labels(labels: str | Path | Sequence[Label] | NDArray[np.generic]) -> NDArray[np.generic]:
-    """Labels given apart: an array, a list, or a ``.npy`` file.
+    """Labels given apart: an array, a list, or a file that holds nothing else.
 
     Raises:
         SamplesError: the file can't be read, or it isn't a vector of numbers.
     """
-    if not isinstance(labels, str | Path):
-        return label_vector(labels, None, "an array given apart")
-    try:
-        return label_vector(np.load(labels, allow_pickle=False), None, str(labels))
-    except (OSError, ValueError, EOFError) as error:
-        raise SamplesError(
-            f"The labels in {labels} can't be read ({error}).", "Give a .npy file of numbers."
-        ) from error
+    if isinstance(labels, str | Path):
+        return label_vector(read_label_file(Path(labels)), None, str(labels))
+    return label_vector(labels, None, "an array given apart")
 
 
 @dataclass(frozen=True)

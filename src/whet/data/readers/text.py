@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.data.readers.classes import ClassNames
-from whet.data.readers.labels import ReadLabel, find_label_key, label_reader
+from whet.data.readers.label_names import find_label_key
+from whet.data.readers.labels import ReadLabel, label_reader
 from whet.data.readers.pairing import settled
 from whet.data.readers.stream import Damaged, Item, StreamReader
 from whet.data.readers.table import Record, count_records, records

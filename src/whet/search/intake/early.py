@@ -10,6 +10,7 @@ from whet.bundle.disk import check_room, place_of
 from whet.bundle.write import check_place
 from whet.core.contract import Contract
 from whet.core.places import cache_home
+from whet.data.readers import check_label_file
 from whet.errors import InputError, OptionError, WhetError
 from whet.measure.cgroup import allowed_cores
 from whet.measure.custom import load_metric
@@ -29,7 +30,7 @@ _MOST_SEED = (1 << 31) - 1  # generators take 32 bits, and some get the next num
 
 
 def refuse_early(given: Given, contract: Contract, ledger: Path | None, out: Path | None) -> None:
-    """Check packages, clauses, metric, files, runtimes, the ledger, and where things are to be written.
+    """Check packages, clauses, metric, files, runtimes, seed, the ledger, and where things are to be written.
 
     Args:
         given: what the user gave, unread.
@@ -53,6 +54,7 @@ def refuse_early(given: Given, contract: Contract, ledger: Path | None, out: Pat
         lambda: contract.checked(allowed_cores()),
         lambda: _load_metric(given, contract),
         lambda: need_files(given.network, given.weights),
+        lambda: _check_labels(given.labels),
         lambda: chosen_runtimes(given.runtimes),
         lambda: _check_seed(given.seed),
         lambda: check_ledger(ledger) if ledger is not None else None,
@@ -64,6 +66,12 @@ def _load_metric(given: Given, contract: Contract) -> None:
     """Load a metric that is named; a live function is there already."""
     if given.metric is None and ":" in str(contract.metric):
         load_metric(contract.metric)
+
+
+def _check_labels(labels: object) -> None:
+    """Labels of a file are looked for now; those in memory are told with the samples."""
+    if isinstance(labels, str | Path):
+        check_label_file(Path(labels))
 
 
 def _check_seed(seed: int) -> None:

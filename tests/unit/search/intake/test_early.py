@@ -94,6 +94,13 @@ def test_files_that_are_not_there(given: Given, said: str) -> None:
         refuse_early(given, Contract(), None, None)
 
 
+def test_labels_that_are_not_there() -> None:
+    for labels in ("gone.csv", Path("gone.csv")):
+        given = Given("net.py:build", "", weights="net.npz", labels=labels)
+        with pytest.raises(SamplesError, match=r"no file gone\.csv to take labels from"):
+            refuse_early(given, Contract(), None, None)
+
+
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no database\n" * 100)
     contract = Contract(batch=0, metric="gone.py:score")
