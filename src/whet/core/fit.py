@@ -7,14 +7,14 @@ guessed by trying it on the shapes: what makes them agree is the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from whet.core.spec import Dim, TensorSpec
 
-__all__ = ["GREY", "Misfit", "kind_of", "misfit"]
+__all__ = ["GREY", "Misfit", "kind_of", "labels_hint", "misfit"]
 
 _Shape = tuple[Dim, ...]
 _PICTURE_AXES = 4
@@ -54,6 +54,21 @@ def misfit(given: TensorSpec, wanted: TensorSpec, *, source: str = "") -> Misfit
         f" {kind_of(wanted)}."
     )
     return Misfit(message, _remedy(given, wanted))
+
+
+def labels_hint(given: Iterable[TensorSpec], wanted: Collection[str]) -> str:
+    """What to add to a remedy where an array that the network doesn't take may be the labels.
+
+    Args:
+        given: the arrays, under the names that the user gave them.
+        wanted: names of the network's inputs.
+    """
+    strays = [spec for spec in given if spec.name not in wanted]
+    # One number a sample, as labels are.
+    names = [spec.name for spec in strays if spec.shape[1:] in ((), (1,))]
+    if not names:
+        return ""
+    return f" If '{names[0]}' holds the labels, say so with --label-key {names[0]}."
 
 
 def _agree(given: _Shape, wanted: _Shape) -> bool:

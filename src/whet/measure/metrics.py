@@ -60,8 +60,8 @@ def need_labels(metric: str, *, labelled: bool) -> None:
     if not labelled and metric not in {"auto", *UNLABELLED} and ":" not in metric:
         raise SamplesError(
             f"The metric '{metric}' needs labels and the samples have none.",
-            "Give labels, or take 'agreement' (classifiers), 'cosine' (encoders) or 'closeness'"
-            " (any numbers).",
+            "Give labels (--label-key names their column or array, --labels a file), or take"
+            " 'agreement' (classifiers), 'cosine' (encoders) or 'closeness' (any numbers).",
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from whet._optional import require
+from whet.core.fit import labels_hint
 from whet.core.spec import TensorSpec
 from whet.errors import NetworkError
 from whet.optimize.intake.network import Network
@@ -30,7 +31,7 @@ def match_names(stated: tuple[str, ...], inputs: tuple[TensorSpec, ...]) -> tupl
         return inputs
     raise NetworkError(
         f"The network takes {', '.join(stated)}, but the samples hold {', '.join(by_name)}.",
-        "Give the samples the network's names.",
+        f"Give the samples the network's names.{labels_hint(inputs, stated)}",
     )
 
 
@@ -71,5 +72,6 @@ def bind_module(
     raise NetworkError(
         f"The network takes {', '.join(network.parameters) or 'nothing'},"
         f" but the samples hold {', '.join(by_name)}.",
-        "Give the samples the names of the arguments of forward.",
+        "Give the samples the names of the arguments of forward."
+        f"{labels_hint(inputs, network.parameters)}",
     )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from whet.core.fit import kind_of, misfit
+from whet.core.fit import kind_of, labels_hint, misfit
 from whet.core.spec import Dim, TensorSpec
 
 
@@ -65,3 +65,13 @@ def test_the_usual_mistakes_get_their_cure(
     assert found is not None
     for part in remedy.replace(".*", "*").split("*"):
         assert part in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("shape", "names"), [(("batch",), True), (("batch", 1), True), (("batch", 10), False)]
+)
+def test_an_array_that_may_be_the_labels(shape: tuple[Dim, ...], names: bool) -> None:
+    given = (TensorSpec("x", "float32", ("batch", 3)), TensorSpec("target", "int64", shape))
+    said = " If 'target' holds the labels, say so with --label-key target."
+    assert labels_hint(given, {"x"}) == (said if names else "")
+    assert labels_hint(given, {"x", "target"}) == ""

@@ -203,6 +203,18 @@ def test_bad_arrays(arrays, sentence, tmp_path):
             open_samples(tmp_path / "bad.npz")
 
 
+@pytest.mark.parametrize("key", ["target", "targets", "species"])
+def test_labels_under_another_name(key, small, tmp_path):
+    np.savez(tmp_path / "a.npz", **{"x": np.zeros((3, 2), np.float32), key: np.arange(3)})
+    np.savez(tmp_path / "p.npz", **{"x": np.zeros((3, 9, 9), np.uint8), key: np.arange(3)})
+    expect = (TensorSpec("x", "float32", ("batch", 2)),)
+    for name, how in (("a", {"expect": expect}), ("p", {"transform": small})):
+        with pytest.raises(SamplesError, match=f"say so with --label-key {key}"):
+            open_samples(tmp_path / f"{name}.npz", **how)
+    named = open_samples(tmp_path / "a.npz", expect=expect, label_key=key)
+    assert [s.label for s in samples(named)] == [0, 1, 2]
+
+
 def test_missing_files_and_unknown_kinds(tmp_path):
     with pytest.raises(SamplesError, match="no file or folder"):
         open_samples(tmp_path / "none.npz")

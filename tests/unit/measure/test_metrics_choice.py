@@ -67,7 +67,7 @@ def test_auto_refuses_what_fits_nothing() -> None:
 
 
 def test_labelled_metric_without_labels_names_the_remedy() -> None:
-    with pytest.raises(SamplesError, match=r"'top1' needs labels.*agreement"):
+    with pytest.raises(SamplesError, match=r"'top1' needs labels.*--label-key.*agreement"):
         resolve_metric("top1", labels=None, rows_per_sample=1, outputs={"o": LOGITS})
     for metric in ("cosine", "agreement", "closeness", "mine.py:score"):
         assert (

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whet.core.fit import misfit
+from whet.core.fit import labels_hint, misfit
 from whet.core.note import Note
 from whet.core.spec import Arrays, TensorSpec
 from whet.data.image import MAX_BLOB_BYTES, ImageTransform
@@ -187,7 +187,7 @@ def check_expected(
         raise SamplesError(
             f"The inputs of {source} are called {', '.join(sorted(have))}; the network takes"
             f" {', '.join(sorted(want))}.",
-            "Name the arrays as the network's inputs.",
+            f"Name the arrays as the network's inputs.{labels_hint(stored, want)}",
         )
     given = {name: source_name for source_name, name in called.items()}
     for name, spec in want.items():
@@ -206,7 +206,8 @@ def _pictures(specs: tuple[TensorSpec, ...], transform: ImageTransform, source: 
         listed = ", ".join(str(spec) for spec in specs)
         raise SamplesError(
             f"{source} holds {listed}; an image transform takes one array of uint8 pictures.",
-            "Give (n, height, width) or (n, height, width, channels), or leave the transform out.",
+            "Give (n, height, width) or (n, height, width, channels), or leave the transform out."
+            f"{labels_hint(specs, {transform.input})}",
         )
     return Adapter((transform.raw_spec(),), {}, transform)
 
