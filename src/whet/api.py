@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from whet.bundle.draft import BundleDraft
 from whet.bundle.read import read_bundle
 from whet.bundle.write import write_bundle
-from whet.core.arguments import path_of, seconds_of
+from whet.core.arguments import (
+    event_of,
+    flag_of,
+    function_of,
+    instance_of,
+    maybe,
+    names_of,
+    number_of,
+    one_of,
+    path_of,
+    seconds_of,
+    text_of,
+    whole_of,
+)
 from whet.core.clauses import read_contract
 from whet.core.contract import Contract
 from whet.data.text import Pairs
@@ -50,13 +63,13 @@ def optimize(
     labels: Any = None,
     budget_s: float | None = 900.0,
     label_key: str | None = None,
-    text_keys: tuple[str, ...] | None = None,
+    text_keys: Sequence[str] | None = None,
     pairs: Pairs | None = None,
     label_offset: int = 0,
     most: int = 20_000,
     ledger: str | Path | None = None,
     seed: int = 0,
-    runtimes: tuple[str, ...] | None = None,
+    runtimes: Sequence[str] | None = None,
     on_event: Callable[[Event], None] | None = None,
     cancel: threading.Event | None = None,
     command: str = "whet.optimize(...)",
@@ -88,7 +101,7 @@ def optimize(
         most: samples read at most.
         ledger: file that remembers trials; by default in the user's cache.
         seed: for splits and searches.
-        runtimes: those to search; by default all that can be used here.
+        runtimes: those to search, or the name of one; by default all that can be used here.
         on_event: told what happens.
         cancel: set it to end the search early. What it has found by then is
             certified and packed, and the ledger keeps every finished trial.
@@ -99,29 +112,33 @@ def optimize(
         kept; the nearest miss is in the bundle all the same).
 
     Raises:
-        InputError: the network, samples or contract can't be used.
+        InputError: the network, samples or contract can't be used, or an argument is of the wrong
+            type.
         HostError: a runtime or an extra is missing.
         StorageError: something can't be written; the ledger keeps what was measured.
         Stopped: ``cancel`` was set before anything was measured.
     """
-    emit = on_event if on_event is not None else _ignore
+    emit = function_of("on_event", on_event) if on_event is not None else _ignore
+    stop = Stop(event_of("cancel", cancel)) if cancel is not None else Stop()
     clauses, metric = read_contract(contract)
-    place = path_of("out", out)
-    book = path_of("ledger", ledger)
-    budget_s = seconds_of("budget_s", budget_s)
+    place = maybe(path_of, "out", out)
+    book = maybe(path_of, "ledger", ledger)
+    budget_s = maybe(seconds_of, "budget_s", budget_s)
+    command = text_of("command", command)
+    held = maybe(path_of, "weights", weights)
     given = Given(
         network=str(network) if isinstance(network, Path) else network,
         samples=samples,
-        weights=str(weights) if weights is not None else None,
-        transform=transform,
+        weights=str(held) if held is not None else None,
+        transform=_transform_of(transform),
         labels=labels,
-        label_key=label_key,
-        text_keys=text_keys,
-        pairs=pairs,
-        label_offset=label_offset,
-        most=most,
-        seed=seed,
-        runtimes=runtimes,
+        label_key=maybe(text_of, "label_key", label_key),
+        text_keys=maybe(names_of, "text_keys", text_keys),
+        pairs=one_of("pairs", pairs, get_args(Pairs)) if pairs is not None else None,
+        label_offset=whole_of("label_offset", label_offset),
+        most=whole_of("most", most),
+        seed=whole_of("seed", seed),
+        runtimes=maybe(names_of, "runtimes", runtimes),
         metric=metric,
     )
     refuse_early(given, clauses, book, place)
@@ -131,7 +148,7 @@ def optimize(
         budget_s=budget_s,
         ledger=book,
         emit=emit,
-        stop=Stop(cancel) if cancel is not None else Stop(),
+        stop=stop,
         command=command,
     ) as found:
         if place is not None:
@@ -158,8 +175,13 @@ def load(bundle: str | Path, variant: str | None = None, *, trust_code: bool = F
 
     Raises:
         BundleError: it is refused, or answers otherwise here than where it was made.
+        OptionError: an argument of the wrong type, or a variant that the bundle doesn't have.
     """
-    return _load(bundle, variant, trust_code=trust_code)
+    return _load(
+        path_of("bundle", bundle),
+        maybe(text_of, "variant", variant),
+        trust_code=flag_of("trust_code", trust_code),
+    )
 
 
 def verify(bundle: str | Path, *, quick: bool = False, trust_code: bool = False) -> Verification:
@@ -172,8 +194,13 @@ def verify(bundle: str | Path, *, quick: bool = False, trust_code: bool = False)
 
     Raises:
         BundleError: it is refused.
+        OptionError: an argument of the wrong type.
     """
-    return _verify(bundle, quick=quick, trust_code=trust_code)
+    return _verify(
+        path_of("bundle", bundle),
+        quick=flag_of("quick", quick),
+        trust_code=flag_of("trust_code", trust_code),
+    )
 
 
 def bench(
@@ -187,7 +214,7 @@ def bench(
     percentile: float | None = None,
     inputs: str | Path | None = None,
     label_key: str | None = None,
-    text_keys: tuple[str, ...] | None = None,
+    text_keys: Sequence[str] | None = None,
     trust_code: bool = False,
 ) -> Bench:
     """Load a variant by one of MLPerf's scenarios, on its golden or on raw inputs.
@@ -210,20 +237,21 @@ def bench(
 
     Raises:
         BundleError: it is refused.
-        OptionError: a scenario that isn't known, lacks its rate or doesn't take what was given.
+        OptionError: an argument of the wrong type; a scenario that isn't known, lacks its rate or
+            doesn't take what was given.
     """
     return _bench(
-        bundle,
-        variant=variant,
-        scenario=scenario,
-        seconds=seconds,
-        rate_per_s=rate_per_s,
-        limit_ms=limit_ms,
-        percentile=percentile,
-        inputs=inputs,
-        label_key=label_key,
-        text_keys=text_keys,
-        trust_code=trust_code,
+        path_of("bundle", bundle),
+        variant=maybe(text_of, "variant", variant),
+        scenario=text_of("scenario", scenario),
+        seconds=number_of("seconds", seconds),
+        rate_per_s=maybe(number_of, "rate_per_s", rate_per_s),
+        limit_ms=maybe(number_of, "limit_ms", limit_ms),
+        percentile=maybe(number_of, "percentile", percentile),
+        inputs=maybe(path_of, "inputs", inputs),
+        label_key=maybe(text_of, "label_key", label_key),
+        text_keys=maybe(names_of, "text_keys", text_keys),
+        trust_code=flag_of("trust_code", trust_code),
     )
 
 
@@ -232,8 +260,16 @@ def inspect(bundle: str | Path) -> Inspection:
 
     Raises:
         BundleError: it is refused.
+        OptionError: ``bundle`` is no path.
     """
-    return inspection_of(read_bundle(bundle))
+    return inspection_of(read_bundle(path_of("bundle", bundle)))
+
+
+def _transform_of(transform: Transform | None) -> Transform | None:
+    if transform is None:
+        return None
+    remedy = "Give a whet.ImageTransform or a whet.TextTransform, or None."
+    return instance_of("transform", transform, get_args(Transform), remedy)
 
 
 def _with_report(draft: BundleDraft, where: Path) -> BundleDraft:

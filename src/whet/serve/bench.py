@@ -147,6 +147,8 @@ def _check(
         )
     if not seconds > 0:
         raise OptionError(f"{seconds} seconds measure nothing.", "Give more than 0.")
+    if limit_ms is not None and not limit_ms > 0:
+        raise OptionError(f"No query takes {limit_ms} ms.", "Give a limit above 0.")
     if percentile is not None and not 0 < percentile < 100:
         raise OptionError(
             f"{percentile} is no percentile.", "Give a number between 0 and 100, such as 99."

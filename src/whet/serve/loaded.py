@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from whet.bundle.golden import GoldenResult, load_goldens, replay
 from whet.bundle.manifest import Variant
 from whet.bundle.read import Bundle, read_bundle
+from whet.core.foreign import ArrayLike, array_of
 from whet.core.places import engines_home
 from whet.core.spec import Arrays
+from whet.data.blobs import BLOBS, blob_of
 from whet.data.transform import ImageTransform, TextTransform, Transform
 from whet.errors import BundleCorruptError, InputError, OptionError
 from whet.runtimes.base import Session
@@ -24,9 +26,10 @@ from whet.serve.replay import runtime_of
 __all__ = ["Inputs", "Loaded", "load", "transform_of"]
 
 Inputs = (
-    Mapping[str, NDArray[np.generic]]
+    Mapping[str, NDArray[np.generic] | ArrayLike]
     | NDArray[np.generic]
-    | Sequence[bytes]
+    | ArrayLike
+    | Sequence[bytes | bytearray | memoryview]
     | Sequence[str]
     | Sequence[tuple[str, str]]
 )
@@ -82,6 +85,22 @@ def transform_of(bundle: Bundle) -> Transform | None:
             f"The bundle's transform can't be used: {error}.", "Get the bundle again."
         ) from error
     return transform
+
+
+def _array(value: object, name: str) -> NDArray[np.generic]:
+    """An array, or what another library holds as one; a list says no datatype."""
+    if isinstance(value, np.ndarray):
+        return value
+    if not isinstance(value, ArrayLike):
+        raise InputError(f"{name} is a {type(value).__name__}.", "Give numpy arrays by name.")
+    return array_of(value, name)
+
+
+def _is_batch(inputs: object) -> bool:
+    """Whether it is a list of samples: one text and the bytes of one picture are sequences too."""
+    return (
+        isinstance(inputs, Sequence) and not isinstance(inputs, (*BLOBS, str)) and len(inputs) > 0
+    )
 
 
 def _check_kinds(inputs: Sequence[object], kind: type | tuple[type, ...]) -> None:
@@ -156,22 +175,18 @@ class Loaded:
             InputError: the inputs don't fit.
         """
         if isinstance(inputs, Mapping):
-            for name, array in inputs.items():
-                if not isinstance(array, np.ndarray):
-                    raise InputError(
-                        f"Input '{name}' is a {type(array).__name__}.", "Give numpy arrays by name."
-                    )
-            return dict(inputs)
-        if isinstance(inputs, np.ndarray):
-            return {self._only_input(): inputs}
-        if isinstance(inputs, (bytes, str)) or not inputs:
+            return {name: _array(array, f"Input '{name}'") for name, array in inputs.items()}
+        if isinstance(inputs, ArrayLike):
+            return {self._only_input(): _array(inputs, "The input")}
+        if not _is_batch(inputs):
             raise InputError(
                 "A batch of samples is needed.", "Give a list, even for a single sample."
             )
         first = inputs[0]
-        if isinstance(first, bytes) and isinstance(self.transform, ImageTransform):
-            _check_kinds(inputs, bytes)
-            pictures = [self.transform.decode(item) for item in inputs if isinstance(item, bytes)]
+        if isinstance(first, BLOBS) and isinstance(self.transform, ImageTransform):
+            _check_kinds(inputs, BLOBS)
+            blobs = [blob_of(item) for item in inputs]
+            pictures = [self.transform.decode(blob) for blob in blobs if blob is not None]
             return {self.transform.input: np.stack(pictures)}
         if isinstance(first, (str, tuple)) and self._encoder is not None:
             _check_kinds(inputs, (str, tuple))

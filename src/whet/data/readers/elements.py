@@ -18,7 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from whet.core.foreign import OF_TENSORS
 from whet.core.spec import Arrays, TensorSpec
+from whet.data.blobs import BLOBS, blob_of
 from whet.data.image import ImageTransform
 from whet.data.readers.label_names import find_label_key, input_names
 from whet.data.readers.label_shapes import not_one_number
@@ -62,7 +64,7 @@ def items_of(elements: Iterable[object], rule: Rule) -> Iterator[Item]:
         except Exception as error:  # array-likes of other libraries may raise anything
             raise SamplesError(
                 f"The {where} is a {type(element).__name__} that can't be read as arrays ({error}).",
-                "Yield arrays, dicts of arrays, or (inputs, labels).",
+                f"Yield arrays, dicts of arrays, or (inputs, labels). {OF_TENSORS}",
             ) from error
         for payload, one in parts:
             yield Item(f"sample {position}", payload, one)
@@ -81,8 +83,10 @@ def _split(element: object, rule: Rule, where: str) -> tuple[object, object]:
         _refuse_pair(element, rule, where)
         # Two lists in a list are a batch of two; loaders give arrays or a tuple.
         nested = isinstance(element, list) and isinstance(label, list)
-        loose = nested or isinstance(label, str | bytes | Mapping) or _rank(label) > 1
-        listed = isinstance(label, list | tuple) and any(isinstance(x, str | bytes) for x in label)
+        loose = nested or isinstance(label, (str, *BLOBS, Mapping)) or _rank(label) > 1
+        listed = isinstance(label, list | tuple) and any(
+            isinstance(x, (str, *BLOBS)) for x in label
+        )
         if not loose and not listed:
             return inputs, label
     return element, None
@@ -127,7 +131,8 @@ def _expand(
     if isinstance(rule.transform, TextTransform):
         yield from _expand_list(inputs, label, _as_texts, where)
         return
-    if isinstance(rule.transform, ImageTransform) and isinstance(inputs, bytes | list):
+    picture = isinstance(inputs, list) or blob_of(inputs) is not None
+    if isinstance(rule.transform, ImageTransform) and picture:
         yield from _expand_list(
             inputs, label, lambda one: _as_picture(one, rule.single_name), where
         )
@@ -187,7 +192,8 @@ def _as_texts(value: object) -> tuple[str, ...]:
 
 
 def _as_picture(value: object, name: str) -> Payload:
-    return value if isinstance(value, bytes) else {name: np.asarray(value)}
+    blob = blob_of(value)
+    return {name: np.asarray(value)} if blob is None else blob
 
 
 def _is_batch(arrays: Arrays, label: object, rule: Rule) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from whet.core.foreign import array_of
 from whet.core.note import Note
 from whet.core.spec import TensorSpec
 from whet.data.readers.classes import ClassNames
@@ -41,7 +42,7 @@ def as_label(value: object, name: str) -> Label:
     Raises:
         SamplesError: not one number; names the sample.
     """
-    array = np.asarray(value)
+    array = array_of(value, f"The label of {name}", SamplesError)
     if array.size > 1 and array.dtype.kind in "buif":
         raise not_one_number(array[None], (1, *array.shape), name, single=True)
     if array.size != 1 or array.dtype.kind not in "buif":
@@ -118,7 +119,7 @@ def label_vector(
     Raises:
         SamplesError: not a vector of numbers, or not one a sample.
     """
-    vector = np.asarray(values)
+    vector = array_of(values, f"What holds the labels of {source}", SamplesError)
     if not is_one_number(vector.shape) or vector.dtype.kind not in "buif":
         raise not_one_number(vector, vector.shape, source, key)
     vector = vector.reshape(-1)

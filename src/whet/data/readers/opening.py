@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from whet.core.foreign import ArrayLike, array_of
 from whet.core.spec import TensorSpec
 from whet.data.readers.arrays import open_arrays, open_npy, open_npz
 from whet.data.readers.classes import ClassNames
@@ -166,7 +167,9 @@ def _from_python(
         )
     if not isinstance(value, Iterable) or isinstance(value, str | bytes):
         raise SamplesError(
-            f"{source} is a {type(value).__name__}, from which no samples can be read.", _KINDS
+            f"{source} is a {type(value).__name__}, from which no samples can be read.",
+            "Give a path, arrays, or what yields samples: a list, a function, a DataLoader around a"
+            " dataset.",
         )
     iterable: Iterable[object] = value
     return open_iterable(
@@ -205,17 +208,28 @@ def _call(function: Callable[[], object], source: str) -> object:
 def _as_arrays(value: object) -> dict[str, NDArray[np.generic]] | None:
     """Whole arrays, if that is what was given: by name, one, or inputs and labels."""
     if isinstance(value, Mapping):
-        return {str(name): np.asarray(array) for name, array in value.items()}
-    if isinstance(value, np.ndarray):
-        return {"input": value}
+        return _by_name(value)
+    if isinstance(value, ArrayLike):
+        return {"input": _array(value, "input")}
     if isinstance(value, tuple) and len(value) == 2:
-        inputs, labels = value
-        if isinstance(labels, np.ndarray) and labels.ndim:
-            if isinstance(inputs, np.ndarray) and _are_labels(labels, inputs):
-                return {"input": inputs, "labels": labels}
-            if isinstance(inputs, Mapping):
-                return {**{str(k): np.asarray(v) for k, v in inputs.items()}, "labels": labels}
+        inputs, given = value
+        labels = _array(given, "labels") if isinstance(given, ArrayLike) else None
+        if labels is None or not labels.ndim:
+            return None
+        if isinstance(inputs, Mapping):
+            return {**_by_name(inputs), "labels": labels}
+        if isinstance(inputs, ArrayLike):
+            array = _array(inputs, "input")
+            return {"input": array, "labels": labels} if _are_labels(labels, array) else None
     return None
+
+
+def _by_name(arrays: Mapping[object, object]) -> dict[str, NDArray[np.generic]]:
+    return {str(name): _array(array, str(name)) for name, array in arrays.items()}
+
+
+def _array(value: object, name: str) -> NDArray[np.generic]:
+    return array_of(value, f"The array '{name}' of the samples", SamplesError)
 
 
 def _are_labels(array: NDArray[np.generic], inputs: NDArray[np.generic]) -> bool:

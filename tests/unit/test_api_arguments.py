@@ -1,0 +1,81 @@
+"""Every argument of every public verb, given as something else."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+import whet
+from whet.errors import InputError, OptionError
+
+# The rest of each call is refused later on, so nothing is searched, opened or measured.
+CALLS: dict[str, dict[str, Any]] = {
+    "optimize": {"network": "gone.py:build", "samples": "gone.npz"},
+    "load": {"bundle": "gone.whet"},
+    "verify": {"bundle": "gone.whet"},
+    "bench": {"bundle": "gone.whet"},
+    "inspect": {"bundle": "gone.whet"},
+}
+PATH = (3, b"a", ["a"], {})
+TEXT = (3, True, ["a"])
+NUMBER = ("5", [5], True, float("nan"))
+WHOLE = ("a", "3", 0.5, True, None, [1])
+NAMES = (3, [3], {}, True, ())
+FLAG = ("no", 0, None)
+WRONG: dict[str, tuple[object, ...]] = {
+    "bundle": (*PATH, None),
+    "out": PATH,
+    "ledger": PATH,
+    "weights": PATH,
+    "inputs": PATH,
+    "variant": TEXT,
+    "scenario": (*TEXT, None, "fastest"),
+    "label_key": TEXT,
+    "command": (*TEXT, None),
+    "budget_s": (*NUMBER, 0, -1),
+    "seconds": (*NUMBER, None, 0),
+    "rate_per_s": NUMBER,
+    "limit_ms": (*NUMBER, 0, -5),
+    "percentile": (*NUMBER, 0, 100),
+    "seed": WHOLE,
+    "most": WHOLE,
+    "label_offset": WHOLE,
+    "text_keys": NAMES,
+    "runtimes": NAMES,
+    "pairs": (3, True, "both"),
+    "trust_code": FLAG,
+    "quick": FLAG,
+    "transform": ({}, "image", 3),
+    "on_event": (3, True, "print"),
+    "cancel": (True, 3, "now"),
+}
+ELSEWHERE = {"network", "samples", "labels", "contract"}  # judged where they are read
+
+
+@pytest.mark.parametrize("verb", CALLS)
+def test_no_argument_is_forgotten(verb: str) -> None:
+    assert set(inspect.signature(getattr(whet, verb)).parameters) <= WRONG.keys() | ELSEWHERE
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "value"),
+    [
+        (verb, name, value)
+        for verb in CALLS
+        for name in inspect.signature(getattr(whet, verb)).parameters
+        for value in WRONG.get(name, ())
+    ],
+)
+def test_it_is_refused_by_name_and_with_a_remedy(verb: str, name: str, value: object) -> None:
+    with pytest.raises(OptionError) as caught:
+        getattr(whet, verb)(**{**CALLS[verb], name: value})
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["runtimes", "text_keys"])
+def test_a_single_name_is_not_taken_letter_by_letter(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        whet.optimize("gone.py:build", "gone.npz", **{name: "onnxruntime"})
+    assert "no file 'gone.py'" in caught.value.message
