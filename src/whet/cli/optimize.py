@@ -41,7 +41,10 @@ def add(verbs: Verbs) -> None:
         "network", help="file.py:factory, a .pt2 or .onnx file, or a Hugging Face model directory"
     )
     parser.add_argument(
-        "--weights", metavar="FILE", help="for a factory: .safetensors, .npz, .pt or .pth"
+        "--weights",
+        metavar="FILE",
+        help="for a factory: .safetensors, .npz, or what torch.save wrote (.pt, .pth, .pth.tar, .bin,"
+        " .ckpt)",
     )
     options.add_samples(parser)
     add_contract(parser)

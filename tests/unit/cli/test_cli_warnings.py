@@ -116,5 +116,5 @@ def test_inspect_shows_the_contract_s_percentile() -> None:
 def test_the_help_names_every_kind_of_weights(capsys: pytest.CaptureFixture[str]) -> None:
     main(("optimize", "--help"), api=FakeApi)
     text = capsys.readouterr().out
-    for suffix in (".safetensors", ".npz", ".pt", ".pth"):
+    for suffix in (".safetensors", ".npz", ".pt", ".pth", ".pth.tar", ".bin", ".ckpt"):
         assert suffix in text

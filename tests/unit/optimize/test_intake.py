@@ -21,6 +21,7 @@ from whet.optimize.graph.io import read_onnx
 from whet.optimize.graph.runs import run_graph
 from whet.optimize.intake import Kind, load_network
 from whet.optimize.intake.factory import is_factory
+from whet.optimize.intake.load import need_files
 from whet.testing.small_graphs import make_graph, plain
 
 NET = """
@@ -83,7 +84,9 @@ def test_a_network_that_the_file_made_already_is_taken(net: Path) -> None:
     assert not network.module.training
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "npz", "pt", "pth", "checkpoint", "parallel"])
+@pytest.mark.parametrize(
+    "kind", ["safetensors", "npz", "pt", "pth", "bin", "ckpt", "pth.tar", "checkpoint", "parallel"]
+)
 def test_weights_of_every_kind_fill_the_network(net: Path, tmp_path: Path, kind: str) -> None:
     wanted = state(net)
     path = tmp_path / f"w.{'pt' if kind in {'checkpoint', 'parallel'} else kind}"
@@ -168,10 +171,12 @@ def test_damaged_weights_get_one_sentence(net: Path, tmp_path: Path, suffix: str
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("gone.npz", "no weights file"), ("w.bin", "no kind of weights file")]
+    ("name", "message"), [("gone.npz", "no weights file"), ("w.h5", "no kind of weights file")]
 )
 def test_unknown_weights_files(net: Path, tmp_path: Path, name: str, message: str) -> None:
-    (tmp_path / "w.bin").write_bytes(b"")
+    (tmp_path / "w.h5").write_bytes(b"")
+    with pytest.raises(NetworkError, match=message):  # before anything is loaded
+        need_files(f"{net}:build", tmp_path / name)
     with pytest.raises(NetworkError, match=message):
         load_network(f"{net}:build", weights=tmp_path / name)
 

@@ -36,7 +36,7 @@ def load_network(
     Args:
         source: ``"file.py:factory"``, a ``.pt2`` program of `torch.export.save`,
             an ``.onnx`` file, a Hugging Face model directory, or a module.
-        weights: ``.safetensors``, ``.npz``, ``.pt`` or ``.pth``; for a factory only.
+        weights: ``.safetensors``, ``.npz`` or a file of ``torch.save``; for a factory only.
 
     Raises:
         NetworkError: with the cause and the remedy.
@@ -119,7 +119,7 @@ def _unknown(path: Path) -> NetworkError:
             f"'{path}' names no function.",
             f"Name the function that builds the network: '{path}:build'.",
         )
-    if suffix in {".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".npz"}:
+    if suffix in {".pt", ".pth", ".bin", ".ckpt", ".tar", ".safetensors", ".npz"}:
         return NetworkError(
             f"'{path.name}' holds weights only, not the network that they belong to.",
             "Give the network as 'file.py:factory' and this file as its weights.",

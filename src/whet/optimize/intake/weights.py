@@ -1,13 +1,15 @@
 """Weights from files that hold numbers only, put into a module name by name.
 
 ``.safetensors`` and ``.npz`` can't hold code (``allow_pickle`` stays off).
-``.pt`` and ``.pth`` go through torch's restricted reader, which refuses
-everything that isn't a tensor or a plain container.
+Whatever ``torch.save`` wrote, under any of its usual endings, goes through
+torch's restricted reader, which refuses everything that isn't a tensor or a
+plain container.
 """
 
 from __future__ import annotations
 
 import pickle  # only for the name of the restricted reader's error
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fill", "need_weights", "read_weights"]
 
-_KINDS = "a .safetensors, .npz, .pt or .pth file"
+_TORCH = (".pt", ".pth", ".bin", ".ckpt", ".tar")  # torch.save writes the same under each of them
+_KINDS = "a .safetensors, .npz, .pt, .pth, .pth.tar, .bin or .ckpt file"
 # Keys under which training loops nest the weights in a checkpoint.
 _NESTED = ("state_dict", "model_state_dict", "model")
 _WRAPPED = "module."  # put before every name by DataParallel
@@ -64,18 +67,26 @@ def fill(module: torch.nn.Module, path: Path) -> None:
 def _listed(title: str, names: list[str]) -> str:
     if not names:
         return ""
+    return f"{len(names)} {title} ({_few(names)}); "
+
+
+def _few(names: list[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{len(names)} {title} ({', '.join(names[:5])}{more}); "
+    return f"{', '.join(names[:5])}{more}"
 
 
 def need_weights(path: Path) -> None:
-    """Refuse a path that leads to nothing.
+    """Refuse a path that leads to nothing, or to a kind of file that isn't known.
 
     Raises:
-        NetworkError: no such file.
+        NetworkError: with the kinds that are.
     """
     if not path.is_file():
         raise NetworkError(f"There is no weights file '{path}'.", f"Give {_KINDS}.")
+    if path.suffix.lower() not in (".safetensors", ".npz", *_TORCH):
+        raise NetworkError(
+            f"'{path.name}' is no kind of weights file that is known.", f"Give {_KINDS}."
+        )
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -91,11 +102,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         return _read_safetensors(path)
     if suffix == ".npz":
         return _read_npz(path)
-    if suffix in {".pt", ".pth"}:
-        return _read_torch(path)
-    raise NetworkError(
-        f"'{path.name}' is no kind of weights file that is known.", f"Give {_KINDS}."
-    )
+    return _read_torch(path)
 
 
 def _damaged(path: Path, error: Exception) -> NetworkError:
@@ -126,29 +133,53 @@ def _read_npz(path: Path) -> dict[str, torch.Tensor]:
 
 def _read_torch(path: Path) -> dict[str, torch.Tensor]:
     torch = require("torch", "read weights")
+    if tarfile.is_tarfile(path):
+        raise NetworkError(
+            f"'{path.name}' is an archive of files, not a file of weights.",
+            "Unpack it and give the file in it.",
+        )
     try:
         # It warns about its own storage classes and about newer pickle protocols.
         with quiet():
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise NetworkError(
-            f"'{path.name}' holds more than tensors, and running what it holds could do anything.",
+            f"'{path.name}' holds more than tensors, or isn't of torch.save at all; running what it"
+            " holds could do anything.",
             "Save the weights alone: torch.save(model.state_dict(), path), or as .safetensors.",
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # bytes of another kind may make the reader raise anything
         raise _damaged(path, error) from error
     for key in _NESTED:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
             break
-    if not isinstance(loaded, Mapping) or not all(
+    if not _are_tensors(loaded):
+        raise _no_tensors(path, loaded)
+    return dict(loaded)
+
+
+def _are_tensors(loaded: object) -> bool:
+    torch = require("torch", "read weights")
+    return isinstance(loaded, Mapping) and all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in loaded.items()
-    ):
-        raise NetworkError(
-            f"'{path.name}' holds no tensors by name.",
+    )
+
+
+def _no_tensors(path: Path, loaded: object) -> NetworkError:
+    """What a checkpoint holds instead, and how to take the weights out of it."""
+    if not isinstance(loaded, Mapping):
+        return NetworkError(
+            f"'{path.name}' holds a {type(loaded).__name__}, and no tensors by name.",
             "Save the weights with torch.save(model.state_dict(), path).",
         )
-    return dict(loaded)
+    keys = [f"{key} ({type(value).__name__})" for key, value in loaded.items()]
+    nested = [key for key, value in loaded.items() if value and _are_tensors(value)]
+    taken = f"torch.load('{path.name}', weights_only=True)[{nested[0]!r}]" if nested else ""
+    return NetworkError(
+        f"'{path.name}' holds no tensors by name but {_few(keys) or 'nothing'}.",
+        f"Save the weights alone: torch.save({taken or 'model.state_dict()'}, 'weights.pt').",
+    )
 
 
 def _unwrapped(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
