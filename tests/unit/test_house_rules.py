@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import runpy
 from collections.abc import Iterator
@@ -72,6 +73,23 @@ def test_no_assert_outside_the_shipped_test_suites() -> None:
 def test_no_hasattr() -> None:
     found = [where(f, c) for f, t in TREES.items() for name, c in calls(t) if name == "hasattr"]
     assert found == [], "give the class a declared member, or wrap it"
+
+
+def test_seconds_are_told_by_one_function() -> None:
+    """Sentences take `seconds_words`; the report and the progress stamp have columns to fill."""
+    own = {"core/units.py", "report/format.py", "cli/progress.py"}
+    found = [
+        where(file, node)
+        for file, tree in TREES.items()
+        if str(file.relative_to(SRC)) not in own
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for value, after in itertools.pairwise(node.values)
+        if isinstance(value, ast.FormattedValue)
+        and isinstance(after, ast.Constant)
+        and re.match(r" s\b", str(after.value))
+    ]
+    assert found == []
 
 
 def test_nothing_is_unpickled() -> None:

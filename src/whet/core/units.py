@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["TINY", "bytes_words", "drop_words", "round_up_bytes"]
+__all__ = ["TINY", "bytes_words", "drop_words", "round_up_bytes", "seconds_words"]
 
 TINY = 1e-4  # a drop below it, told in four decimals, would look like none
 
@@ -39,3 +39,8 @@ def round_up_bytes(value: int) -> int:
     """The next number of bytes that three significant digits can show: a limit that suffices."""
     step = int("1" + "0" * max(0, len(str(value)) - 3))
     return -(-value // step) * step
+
+
+def seconds_words(value: float) -> str:
+    """Seconds in a sentence: whole ones, and two digits below ten: ``"15 s"``, ``"1.5 s"``."""
+    return f"{value:.2g} s" if value < 9.95 else f"{value:.0f} s"

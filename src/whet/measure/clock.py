@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 
 from whet.core.evidence import Footprint
 from whet.core.note import Note
+from whet.core.units import seconds_words
 from whet.data.layout import StoreRef
 from whet.errors import EngineError, OptionError, StorageError, WhetError
 from whet.measure.cgroup import allowed_memory, available_memory
@@ -183,7 +184,9 @@ class _Track:
             )
             warm = process.warm_up(seconds=max(0.5, min(_WARM_SECONDS, share)))
             if not warm.settled:
-                reason = f"Its latency had not settled after {warm.seconds:.1f} s of warm-up."
+                reason = (
+                    f"Its latency had not settled after {seconds_words(warm.seconds)} of warm-up."
+                )
                 if Note(name, reason) not in self._notes:
                     self._notes.append(Note(name, reason))
             return process
@@ -236,7 +239,9 @@ class _Track:
         fitting = restarts_that_fit(plan.restarts, plan.seconds, self._start_s)
         if restart == 0 and fitting < plan.restarts:
             self.restarts = fitting
-            self.note(f"{fitting} of {plan.restarts} restarts fit into {plan.seconds:g} s.")
+            self.note(
+                f"{fitting} of {plan.restarts} restarts fit into {seconds_words(plan.seconds)}."
+            )
         left = plan.seconds - (time.monotonic() - self._began)
         return turn_seconds(left, self.restarts - restart, self._start_s, plan.rounds * contenders)
 

@@ -19,6 +19,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from whet.core.units import seconds_words
 from whet.data.userfile import USER_ERRORS, load_function, raised
 from whet.errors import OptionError, SamplesError
 
@@ -104,7 +105,7 @@ def guarded(spec: str, function: UserFunction, limit_s: float = _LIMIT_S) -> Use
             result = np.asarray(found, dtype=np.float64)
         except _LateError as error:
             raise OptionError(
-                f"The metric '{spec}' had not returned after {limit_s:.3g} s.",
+                f"The metric '{spec}' had not returned after {seconds_words(limit_s)}.",
                 "Make it faster, or give a longer budget: one call may take a tenth of it.",
             ) from error
         except USER_ERRORS as error:

@@ -29,6 +29,7 @@ from whet.core.note import Note
 from whet.core.room import written
 from whet.core.scratch import scratch_folder
 from whet.core.spec import Arrays
+from whet.core.units import seconds_words
 from whet.data.layout import StoreRef
 from whet.errors import (
     EngineError,
@@ -292,7 +293,7 @@ class ContenderProcess:
         name = self.contender.name
         if time.monotonic() > deadline:
             raise TrialTimeoutError(
-                f"'{name}' passed its time limit of {timeout_s:g} s.",
+                f"'{name}' passed its time limit of {seconds_words(timeout_s)}.",
                 "Raise the limit, or leave this candidate out.",
             )
         if self._memory_bytes is not None:

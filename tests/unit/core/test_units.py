@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whet.core.contract import parse_bytes
-from whet.core.units import bytes_words, drop_words, round_up_bytes
+from whet.core.units import bytes_words, drop_words, round_up_bytes, seconds_words
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,19 @@ def test_a_rounded_limit_suffices_and_can_be_typed(value: int) -> None:
 )
 def test_a_drop_that_is_not_none_does_not_look_like_none(drop: float, words: str) -> None:
     assert drop_words(drop) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.042, "0.042 s"),
+        (0.2, "0.2 s"),
+        (1.5, "1.5 s"),
+        (2.0, "2 s"),
+        (9.97, "10 s"),
+        (15.3909, "15 s"),
+        (3600.4, "3600 s"),
+    ],
+)
+def test_seconds_have_no_digits_that_say_nothing(seconds: float, words: str) -> None:
+    assert seconds_words(seconds) == words

@@ -7,6 +7,7 @@ decide nothing. Each is left out, with a note, before the budget is broken for i
 from __future__ import annotations
 
 from whet.core.note import Note
+from whet.core.units import seconds_words
 from whet.search.budget.budget import START_S, race_s, shortest_race_s
 
 __all__ = [
@@ -82,7 +83,8 @@ def cut_short_notes(
     if race_s(left_s, contenders, total_s=total_s, start_s=start_s) > least_s:
         return ()
     reason = (
-        f"The time budget was nearly spent, so the last race was cut to its least, {least_s:.0f} s:"
-        " fewer queries, so that high percentiles may be missing and small differences stay open."
+        "The time budget was nearly spent, so the last race was cut to its least,"
+        f" {seconds_words(least_s)}: fewer queries, so that high percentiles may be missing and small"
+        " differences stay open."
     )
     return (Note("race", reason),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whet.core.note import Note
+from whet.core.units import seconds_words
 from whet.search.budget.budget import START_S, packing_s, shortest_race_s
 
 __all__ = ["least_after_setup_s", "too_short_notes", "used_up_notes"]
@@ -36,8 +37,9 @@ def too_short_notes(budget_s: float | None) -> tuple[Note, ...]:
     if budget_s is None or budget_s >= least_s:
         return ()
     reason = (
-        f"{budget_s:g} s are less than what is never left out ({_PARTS}): that takes about"
-        f" {least_s:.0f} s even for a small network on an idle machine, and tries no candidate. A"
+        f"{seconds_words(budget_s)} are less than what is never left out ({_PARTS}): that takes"
+        f" about {seconds_words(least_s)} even for a small network on an idle machine, and tries no"
+        " candidate. A"
         f" --budget of {_ENOUGH_S}s or more tries some."
     )
     return (Note("budget", reason),)
@@ -54,8 +56,8 @@ def used_up_notes(elapsed_s: float, rest_s: float, budget_s: float | None) -> tu
     if budget_s is None or elapsed_s + rest_s <= budget_s:
         return ()
     reason = (
-        f"Set-up took {elapsed_s:.0f} s of {budget_s:g} s. What is never left out takes about"
-        f" {rest_s:.0f} s more on an idle machine, so the search ends at about"
-        f" {elapsed_s + rest_s:.0f} s, without further candidates."
+        f"Set-up took {seconds_words(elapsed_s)} of {seconds_words(budget_s)}. What is never left out"
+        f" takes about {seconds_words(rest_s)} more on an idle machine, so the search ends at about"
+        f" {seconds_words(elapsed_s + rest_s)}, without further candidates."
     )
     return (Note("budget", reason),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whet.core.note import Note
+from whet.core.units import seconds_words
 
 __all__ = ["EXCEEDED", "Mark", "over_notes", "spans"]
 
@@ -43,9 +44,10 @@ def over_notes(marks: Sequence[Mark], seconds: float, budget_s: float | None) ->
     if budget_s is None or seconds <= _MARGIN * budget_s:
         return ()
     longest = [(title, took) for title, took in spans(marks, seconds).items() if took >= 0.5]
-    words = ", ".join(f"{title} {took:.0f} s" for title, took in longest[:_NAMED])
+    words = ", ".join(f"{title} {seconds_words(took)}" for title, took in longest[:_NAMED])
     reason = (
-        f"The search took {seconds:.0f} s, its budget was {budget_s:.0f} s: {words}."
+        f"The search took {seconds_words(seconds)}, its budget was {seconds_words(budget_s)}:"
+        f" {words}."
         " Reading, exporting, timing the untouched graph, the last race and packing are never"
         " left out; a longer budget tries more."
     )

@@ -33,6 +33,7 @@ import whet
 from whet.core.places import inductor_home
 from whet.core.room import temporary, written
 from whet.core.scratch import scratch_folder
+from whet.core.units import seconds_words
 from whet.errors import (
     StorageError,
     TrialCrashedError,
@@ -243,7 +244,7 @@ class _Run:
             if now - began > self.timeout_s:
                 raise self._told(
                     TrialTimeoutError(
-                        f"'{self.target}' was not done after {self.timeout_s:.0f} s.",
+                        f"'{self.target}' was not done after {seconds_words(self.timeout_s)}.",
                         "Allow more time, or leave this candidate out.",
                     )
                 )
