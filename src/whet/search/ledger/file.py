@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,26 +101,33 @@ def damaged(file: Path, why: str) -> LedgerError:
 
 
 def check_ledger(file: Path) -> None:
-    """Refuse what can't become a search's ledger; a file that is there isn't changed.
+    """Refuse what can't become a search's ledger; nothing is made, and a file that is there stays.
 
     Raises:
-        LedgerError: in use, of another program, of a newer whet, or no ledger at all.
+        LedgerError: in use, of another program, of a newer whet, no ledger at all, or in a place
+            that can't be written.
     """
-    if not file.exists():
-        return
-    if file.is_dir():
-        raise LedgerError(f"The ledger '{file}' is a folder.", "Name a file in it with --ledger.")
-    with mapped(file):
-        # Read first: what isn't a ledger gets no lock file beside it.
-        where = f"{file.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(where, uri=True, timeout=1.0)) as db:
-            _version(file, db)
     try:
-        os.close(acquire(file))
+        if file.is_dir():
+            raise LedgerError(
+                f"The ledger '{file}' is a folder.", "Name a file in it with --ledger."
+            )
+        if not file.exists():
+            # In the folder, or where it would be made.
+            above = next(part for part in file.absolute().parents if part.exists())
+            with tempfile.TemporaryFile(dir=above):
+                return
+        with mapped(file):
+            # Read first: what isn't a ledger gets no lock file beside it.
+            where = f"{file.absolute().as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(where, uri=True, timeout=1.0)) as db:
+                _version(file, db)
+        with file.open("r+b"):
+            os.close(acquire(file))
     except OSError as error:
         raise LedgerError(
-            f"The ledger '{file}' can't be opened: {error.strerror}.",
-            "Choose a place that may be written.",
+            f"The ledger '{file}' can't be written: {error.strerror}.",
+            "Choose a place that may be written with --ledger.",
         ) from error
 
 

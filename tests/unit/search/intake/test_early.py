@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,38 @@ def test_a_ledger_of_ours_that_is_free_or_in_use(tmp_path: Path) -> None:
     with Ledger.open(file, "k"), pytest.raises(LedgerError, match="in use"):
         refuse_early(GIVEN, Contract(), file, None)
     refuse_early(GIVEN, Contract(), file, None)
+
+
+def test_a_ledger_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "l.sqlite", tmp_path / "file" / "deep" / "l.sqlite"):
+        with pytest.raises(LedgerError, match="can't be written: Not a directory"):
+            refuse_early(GIVEN, Contract(), place, None)
+    # Root may write everywhere, so the system's answer is made here.
+    tried: list[object] = []
+
+    def refused(**where: object) -> None:
+        tried.append(where["dir"])
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    with pytest.raises(LedgerError, match="can't be written: Permission denied") as caught:
+        refuse_early(GIVEN, Contract(), tmp_path / "not" / "made" / "l.sqlite", None)
+    assert "--ledger" in caught.value.remedy
+    assert tried == [tmp_path]
+
+
+def test_a_ledger_that_may_only_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite"
+    with Ledger.open(file, "k"):
+        pass
+    file.chmod(0o400)
+    if os.access(file, os.W_OK):
+        pytest.skip("this user may write everywhere")
+    with pytest.raises(LedgerError, match="can't be written"):
+        refuse_early(GIVEN, Contract(), file, None)
 
 
 def test_a_disk_without_room_for_the_network(tmp_path: Path) -> None:
