@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,14 @@ def test_bench_and_inspect(done: tuple[Outcome, list[Event]]) -> None:
     ran = whet.bench(bundle, scenario="server", seconds=1.0, rate_per_s=50.0, limit_ms=100.0)
     assert ran.outcome.queries == 50
     assert (bundle / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_bundle_is_dated_by_its_packing(done: tuple[Outcome, list[Event]]) -> None:
+    bundle, evidence = done[0].bundle, done[0].evidence
+    assert bundle is not None
+    created = datetime.fromisoformat(whet.inspect(bundle).manifest.created)
+    took_s = (created - datetime.fromisoformat(evidence.started)).total_seconds()
+    assert evidence.seconds / 2 < took_s < evidence.seconds + 1.0
 
 
 def test_a_second_search_tries_nothing_again(

@@ -80,7 +80,7 @@ class BundleDraft:
 
     Attributes:
         name: of the model; same grammar as file names.
-        created: ISO 8601, UTC.
+        created: when it is packed; ISO 8601, UTC.
         whet: version of whet.
         variants: most accurate to fastest.
         default: name of the variant that keeps the contract best.

@@ -214,7 +214,7 @@ class Manifest(_Closed, frozen=True):
         version: of the format.
         name: of the model.
         whet: version of whet that wrote it.
-        created: ISO 8601, UTC.
+        created: when it was packed; ISO 8601, UTC.
         machine: where the variants were tuned and measured.
         signature: what every variant takes and gives.
         variants: most accurate to fastest.

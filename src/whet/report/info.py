@@ -29,7 +29,7 @@ class BundleInfo(msgspec.Struct, frozen=True):
     Attributes:
         name: of the model.
         where: the folder, as the user named it.
-        created: ISO 8601, UTC.
+        created: when it was packed; ISO 8601, UTC.
         whet: version of whet that wrote it.
         variants: most accurate to fastest.
     """

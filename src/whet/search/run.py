@@ -76,7 +76,7 @@ def search(
         Stopped: the user asked to stop before there was anything to close with.
     """
     began = time.monotonic()
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started = _now()
     sweep()  # what searches that were killed left behind
     tell = Teller(emit, Budget(began, budget_s))
     contract = contract.checked(allowed_cores())
@@ -132,9 +132,13 @@ def _searched(
             (*tell.remarks, *gap_notes(closed.trials), *noted(book, key, closed.trials)),
         )
         evidence = with_names(evidence, variant_names(closed.finalists))
-        draft = draft_of(setup, trials, closed, evidence, started)
+        draft = draft_of(setup, trials, closed, evidence, _now())
     taken.space.drop_built({t.recipe.build_digest() for t in closed.finalists})
     return evidence, draft
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _key(setup: Setup, samples: str) -> SearchInputs:

@@ -39,7 +39,7 @@ def variant_names(finalists: tuple[Trial, ...]) -> dict[str, str]:
 def draft_of(
     setup: Setup, trials: Trials, closed: Closed, evidence: Evidence, created: str
 ) -> BundleDraft:
-    """Everything for `whet.bundle.write.write_bundle`."""
+    """Everything for `whet.bundle.write.write_bundle`; it was ``created`` when it was packed."""
     names = variant_names(closed.finalists)
     classifier = setup.metric in _CLASSIFIER_METRICS
     variants = tuple(
