@@ -83,7 +83,7 @@ def distances(want: Array, have: Array, rows: int) -> Distances:
     found = variation.yardsticks()
     by_unit = _ByUnit(found)
     lax = _weights(_lifted(found))
-    slices = [_Slices(axis, want.shape[1:], lax, found.counted) for axis in _axes(want)]
+    slices = [_Slices(axis, want.shape[1:]) for axis in _axes(want)]
     units, shares, broken = [], [], 0
     for part in parts:
         a, known = _flat(want[part], masks)
@@ -96,8 +96,10 @@ def distances(want: Array, have: Array, rows: int) -> Distances:
         own = by_unit.losses(np.where(known & found.varying, a - found.means, 0.0) ** 2, known)
         units.append(_by_sample(apart, rows))
         shares.append(_by_sample(own, rows))
+        counted = known & found.counted
+        square *= lax
         for each in slices:
-            each.see(square, known, rows)
+            each.see(square, counted, rows)
     added = np.concatenate(shares)
     usual = added.mean(axis=0)
     added = np.divide(added, usual, out=np.ones_like(added), where=usual > 0) - 1
@@ -136,19 +138,18 @@ class _ByUnit:
     """Means over the numbers of each unit."""
 
     def __init__(self, found: Yardsticks) -> None:
-        self._weights = _weights(found.squares)
+        weights = _weights(found.squares)
         present = np.unique(found.units)
-        self._inside = [np.flatnonzero(found.units == unit) for unit in present]
-        self._counted = found.counted
+        # Of one unit, the usual case, no copies are made.
+        inside = [slice(None)] if len(present) == 1 else [found.units == unit for unit in present]
+        self._parts = [(each, weights[each], found.counted[each]) for each in inside]
 
     def losses(self, square: Floats, known: Flags) -> Floats:
         """Of squared distances (n, numbers), by unit (n, units)."""
-        columns = []
-        for inside in self._inside:
-            whole = len(inside) == square.shape[1]  # the usual case needs no copies
-            own, told = (square, known) if whole else (square[:, inside], known[:, inside])
-            count = (told & self._counted[inside]).sum(axis=1)
-            columns.append(own @ self._weights[inside] / np.maximum(1, count))
+        columns = [
+            square[:, inside] @ weights / np.maximum(1, (known[:, inside] & counted).sum(axis=1))
+            for inside, weights, counted in self._parts
+        ]
         return np.stack(columns, axis=1)
 
 
@@ -156,18 +157,16 @@ class _ByUnit:
 class _Slices:
     """Moments of the losses of each slice along one axis, over the samples."""
 
-    def __init__(self, axis: int, shape: Sequence[int], weights: Floats, counted: Flags) -> None:
+    def __init__(self, axis: int, shape: Sequence[int]) -> None:
         self.axis = axis
-        self._shape = tuple(shape)
+        self._form = (-1, *shape)
         self._others = tuple(1 + k for k in range(len(shape)) if k != axis)
-        self._weights, self._counted = weights, counted
         self.moments = Moments(shape[axis])
 
-    def see(self, square: Floats, known: Flags, rows: int) -> None:
-        """Take in the squared distances of more rows, (n, numbers)."""
-        form = (-1, *self._shape)
-        total = (square * self._weights).reshape(form).sum(axis=self._others)
-        count = (known & self._counted).reshape(form).sum(axis=self._others)
+    def see(self, losses: Floats, counted: Flags, rows: int) -> None:
+        """Take in what the numbers of more rows lose, (n, numbers), and which of them count."""
+        total = losses.reshape(self._form).sum(axis=self._others)
+        count = counted.reshape(self._form).sum(axis=self._others)
         self.moments.see(_by_sample(total / np.maximum(1, count), rows))
 
 

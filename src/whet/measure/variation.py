@@ -17,7 +17,7 @@ __all__ = ["Variation", "Yardsticks"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Numbers = NDArray[np.int64]
+Numbers = NDArray[np.int16]
 
 _CONSTANT = 1e-12  # variance below this share of the squared size is float32's rounding
 _ENOUGH = 30  # values that tell how much a number varies
@@ -112,9 +112,9 @@ class Variation:
 def _units(own: Floats, told: Flags) -> Numbers:
     """The unit of each number: split where the variances that are told leave a wide gap."""
     if not told.any():
-        return np.zeros(len(own), np.int64)
+        return np.zeros(len(own), np.int16)
     known = np.sort(own[told])
     known = known[known >= _NOTHING * known[len(known) // 2]]
     starts = known[1:][known[1:] > _GAP * known[:-1]]
-    units: Numbers = np.searchsorted(starts, own, side="right").astype(np.int64)
+    units: Numbers = np.searchsorted(starts, own, side="right").astype(np.int16)
     return units
