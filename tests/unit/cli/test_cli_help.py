@@ -56,13 +56,13 @@ def test_help_loads_nothing_heavy() -> None:
     assert not HEAVY & loaded
 
 
-def test_importing_the_command_line_takes_less_than_150_ms() -> None:
-    """Processor time of the import in a fresh process, best of five: the machine may be busy."""
+def test_importing_the_command_line_takes_no_longer_than_importing_numpy_twice() -> None:
+    """Both in one fresh process and in processor time, best of five: machines differ and are busy."""
     code = (
-        "import time; t = time.process_time(); from whet.cli.main import parser; parser();"
-        "print(time.process_time() - t)"
+        "from time import process_time as now; t = now(); import numpy; n = now() - t; t = now();"
+        "from whet.cli.main import parser; parser(); print((now() - t) / n)"
     )
-    times = [
+    shares = [
         float(
             subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -70,7 +70,7 @@ def test_importing_the_command_line_takes_less_than_150_ms() -> None:
         )
         for _ in range(5)
     ]
-    assert min(times) < 0.150, times
+    assert min(shares) < 2, shares
 
 
 def test_python_dash_m() -> None:
