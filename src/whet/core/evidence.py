@@ -110,7 +110,7 @@ class Footprint(_Record, frozen=True):
     """What a contender takes; ``None`` = not measured, with a note that says why.
 
     Attributes:
-        disk_bytes: the engine's files.
+        disk_bytes: the files that a bundle holds; of a bare race, the engine's files.
         load_ms: from files to an open session, in a warm process.
         cold_start_ms: from exec to the first correct answer.
         resident_bytes, peak_bytes: memory of the process after warm-up, and its peak.

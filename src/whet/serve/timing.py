@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from whet.bundle.golden import Goldens
 from whet.bundle.manifest import LatencySummary, Variant
 from whet.core.artifact import Artifact
@@ -64,6 +66,8 @@ def timed(
 ) -> Timing:
     """Time a variant in fresh processes, at the batch and concurrency that it states.
 
+    Its size is that of its files in the bundle, as in the search, and not that of the engine.
+
     Args:
         variant: which.
         artifact: its files.
@@ -95,4 +99,7 @@ def timed(
         result = race([contender], store.ref(), plan, cores=cores)
     if contender.name in result.failures:
         raise result.failures[contender.name]
-    return Timing(result.latency[contender.name], result.footprints[contender.name], result.unrest)
+    footprint = msgspec.structs.replace(
+        result.footprints[contender.name], disk_bytes=artifact.size_bytes()
+    )
+    return Timing(result.latency[contender.name], footprint, result.unrest)

@@ -118,3 +118,18 @@ def test_a_limit_that_no_machine_keeps_is_not_kept_here(
     assert verdicts(found.clauses)["latency"] is Verdict.FAILED
     assert found.kept is Verdict.FAILED
     assert verify(bundle, quick=True).kept is Verdict.PASSED
+
+
+def test_the_size_is_that_of_the_files_in_the_bundle_and_not_of_the_engine(
+    variant: Callable[..., VariantDraft], bundle_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    small = variant("a", "openvino", quality=GOOD)
+    files = small.artifact.size_bytes()
+    evidence = factory.evidence(contract=Contract(max_bytes=files, threads=1))
+    bundle = bundle_of(small, evidence=evidence)
+    engines = tmp_path / "engines"
+    found = verify(bundle, seconds=2.0, engines=engines)
+    compiled = max(f.stat().st_size for f in engines.rglob("*") if f.is_file())
+    assert compiled > files, "the limit lies between them"
+    assert verdicts(found.clauses)["size"] is Verdict.PASSED
+    assert found.kept is Verdict.PASSED
