@@ -17,7 +17,15 @@ from whet.core.bounds import MOST_BYTES, MOST_PARALLEL, MOST_ROWS
 from whet.core.units import bytes_words
 from whet.errors import ContractError, Issue
 
-__all__ = ["Contract", "Drop", "DropKind", "parse_bytes", "parse_drop", "parse_ms"]
+__all__ = [
+    "Contract",
+    "Drop",
+    "DropKind",
+    "check_drop",
+    "parse_bytes",
+    "parse_drop",
+    "parse_ms",
+]
 
 METRICS = (
     "auto",
@@ -30,6 +38,12 @@ METRICS = (
     "agreement",
     "closeness",
 )
+
+# From the best to the worst that a metric can be: an absolute drop of so much allows anything.
+_SPANS = {
+    **dict.fromkeys(("top1", "top5", "f1", "agreement", "cosine", "closeness"), 1.0),
+    "spearman": 2.0,
+}
 
 
 class DropKind(enum.StrEnum):
@@ -118,6 +132,37 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         limits = ((self.max_bytes, "on disk"), (self.max_memory_bytes, "of memory"))
         rest = [f"at most {bytes_words(most)} {what}" for most, what in limits if most is not None]
         return "; ".join((f"{latency} at {load}", quality, *rest))
+
+
+def check_drop(metric: str, drop: Drop) -> None:
+    """Refuse a drop that allows anything, once it is known which metric ``auto`` stands for.
+
+    Args:
+        metric: the concrete one.
+        drop: of a checked contract.
+
+    Raises:
+        ContractError: says what was probably meant.
+    """
+    issues = _boundless(metric, drop)
+    if issues:
+        raise ContractError(issues)
+
+
+def _boundless(metric: str, drop: Drop) -> tuple[Issue, ...]:
+    span = _SPANS.get(metric)
+    relative = drop.kind is DropKind.RELATIVE
+    if span is None or relative or not math.isfinite(drop.value) or drop.value < span:
+        return ()
+    meant = drop.value if drop.value < 100 else 1.0
+    return (
+        Issue(
+            "max_drop",
+            f"{drop.value:g} is {100 * drop.value:g} points, and '{metric}' can't lose more than"
+            f" {100 * span:g}.",
+            f"Write '{meant:g}%' (of the original's value) or '{meant:g}pt' (points).",
+        ),
+    )
 
 
 def _is_number(value: object) -> bool:
@@ -243,6 +288,7 @@ def _issues(given: Contract, cores: int | None) -> list[Issue]:
         "a relative drop of 100 % or more allows anything.",
         "Give less than 100 %.",
     )
+    found += _boundless(c.metric, c.max_drop)
     need(
         finite(c.confidence) and 0.5 <= c.confidence < 1,
         "confidence",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whet.core.contract import Contract, Drop, DropKind, parse_bytes, parse_drop, parse_ms
+from whet.core.contract import Contract, Drop, DropKind, check_drop, parse_bytes, parse_drop, parse_ms
 from whet.errors import ContractError
 
 
@@ -115,3 +115,26 @@ def test_what_no_bundle_can_hold_is_refused_at_the_beginning() -> None:
     assert set(issues) == {"batch", "concurrency", "threads", "max_bytes", "max_memory_bytes"}
     assert issues["batch"].message == "4097 rows can't be served at once."
     assert issues["batch"].remedy == "Give 1-4096; more rows are several requests."
+
+
+@pytest.mark.parametrize("value", [1.0, 5.0, 200.0])
+@pytest.mark.parametrize("metric", ["top1", "top5", "f1", "agreement", "cosine", "closeness"])
+def test_a_drop_of_all_that_a_metric_has_is_a_slip(metric: str, value: float) -> None:
+    with pytest.raises(ContractError, match=rf"max_drop: {value:g} is {value:g}00 points") as caught:
+        Contract(metric=metric, max_drop=Drop(value)).checked()
+    (issue,) = caught.value.issues
+    meant = parse_drop(issue.remedy.split("'")[1])
+    assert meant.kind is DropKind.RELATIVE
+    assert Contract(metric=metric, max_drop=meant).checked()
+    assert Contract(metric=metric, max_drop=Drop(0.99)).checked()
+
+
+def test_ranks_can_turn_round_and_other_metrics_have_no_end() -> None:
+    assert Contract(metric="spearman", max_drop=Drop(1.9)).checked()
+    with pytest.raises(ContractError, match="can't lose more than 200"):
+        Contract(metric="spearman", max_drop=Drop(2.0)).checked()
+    for metric in ("mae", "score.py:own", "auto"):
+        assert Contract(metric=metric, max_drop=Drop(5.0)).checked()
+    with pytest.raises(ContractError, match="1 is 100 points"):
+        check_drop("top1", Drop(1.0))
+    check_drop("mae", Drop(1.0))

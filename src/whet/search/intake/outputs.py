@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from whet.bundle.check import DTYPES
-from whet.core.contract import Contract
+from whet.core.contract import Contract, check_drop
 from whet.core.note import Note
 from whet.core.spec import Signature, TensorSpec
 from whet.data.store import SampleStore
@@ -40,7 +40,8 @@ def check_shapes(
 
     Raises:
         NetworkError: a tensor of a kind that no bundle holds.
-        ContractError: an output is named that isn't there, or another batch than the network's.
+        ContractError: an output is named that isn't there, another batch than the network's, or a
+            drop that allows anything.
         SamplesError: labels are out of range, or of another kind than the metric takes.
     """
     _check_dtypes(signature)
@@ -64,6 +65,7 @@ def check_shapes(
         task=task,
         output=judged,
     )
+    check_drop(metric, contract.max_drop)
     if metric in CLASS_METRICS:
         store.check_labels(logits_of(pick(blank, judged)).shape[-1])
     elif metric == "spearman":

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from whet.core.contract import Contract
+from whet.core.contract import Contract, check_drop
 from whet.core.evidence import Quality, SampleSummary
 from whet.core.note import Note
 from whet.core.spec import Arrays
@@ -165,6 +165,7 @@ def _metric(
     """The concrete metric, shown to work: the original is judged against itself.
 
     Raises:
+        ContractError: the drop allows anything under the metric that was found.
         SamplesError: labels are missing, out of range or of the wrong kind.
         OptionError: the user's function failed.
     """
@@ -177,6 +178,7 @@ def _metric(
         task=judges.task,
         output=contract.output,
     )
+    check_drop(metric, contract.max_drop)
     scored = judges.scored(metric, original, part)
     if metric in CLASS_METRICS:
         store.check_labels(logits_of(pick(original, contract.output)).shape[-1])

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from whet.core.contract import Contract
+from whet.core.contract import Contract, Drop
 from whet.core.spec import Signature, TensorSpec
 from whet.data.readers import open_samples
 from whet.data.store import SampleStore, write_store
@@ -178,6 +178,13 @@ def test_labels_out_of_range_are_told_from_the_shape(tmp_path: Path, metric: str
     # Another metric has no use for classes, and a size that isn't known tells nothing.
     check_shapes(Contract(metric="cosine"), gives(5), store, None)
     check_shapes(Contract(metric=metric), gives("n"), store, None)
+
+
+def test_a_drop_that_allows_anything_is_told_once_the_metric_is_known(tmp_path: Path) -> None:
+    slip = Contract(max_drop=Drop(1.0)).checked()
+    with pytest.raises(ContractError, match="1 is 100 points, and 'top1'"):
+        check_shapes(slip, gives(6), stored(tmp_path / "s", [0, 1, 5]), None)
+    check_shapes(slip, gives(1), stored(tmp_path / "t", [0.5, 1.5, 5.0]), None)  # mae has no end
 
 
 def test_a_tensor_that_no_bundle_holds(tmp_path: Path) -> None:
