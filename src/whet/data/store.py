@@ -101,6 +101,7 @@ class SampleStore:
         self.source = meta.source
         self._meta, self._columns = meta, columns
         self._view = view
+        self._all = labels, hashes
         picked = slice(None) if view is None else view[0]
         self._labels = None if labels is None else labels[picked]
         self._hashes = hashes[picked]
@@ -191,17 +192,44 @@ class SampleStore:
         with writing(where):
             where.parent.mkdir(parents=True, exist_ok=True)
             np.save(where, picked, allow_pickle=False)
-        return SampleStore.open(self.path, where)
+        found = SampleStore.open(self.path, where)
+        held = self._labels is not None and self._labels.dtype.kind in "iu"
+        return found.in_classes() if held else found
+
+    def in_classes(self) -> SampleStore:
+        """The same samples with labels that are class indices, where all are whole numbers.
+
+        Files and tables often hold class indices as floats. Views of what is given back hold
+        integers too.
+        """
+        labels, hashes = self._all
+        if self._labels is None or labels is None or self._labels.dtype.kind in "iu":
+            return self
+        whole = _classes(labels)
+        if whole is None:
+            return self
+        return SampleStore(self.path, self._meta, self._columns, whole, hashes, self._view)
 
     def check_labels(self, classes: int) -> None:
         """Refuse class indices that a network with ``classes`` outputs can't give.
 
         Raises:
-            SamplesError: says how many are too large, and the largest.
+            SamplesError: says how many are too large, and the largest, or that one is negative or
+                no whole number.
         """
-        if self._labels is None or self._labels.dtype.kind != "i":
+        if self._labels is None:
             return
-        labels = self._labels.astype(np.int64)
+        labels = _classes(self._labels)
+        if labels is None:
+            raise SamplesError(
+                f"The labels of {self.source} are not all whole numbers, so they name no classes.",
+                "Give class numbers, or take the metric 'mae' or 'spearman'.",
+            )
+        if labels.size and labels.min() < 0:
+            raise SamplesError(
+                f"Label {labels.min()} of {self.source} is negative; classes count from 0.",
+                "Leave such samples out, or shift all labels by --label-offset.",
+            )
         beyond = int((labels >= classes).sum())
         if beyond:
             raise SamplesError(
@@ -218,6 +246,15 @@ class SampleStore:
 def _load(path: Path) -> NDArray[np.generic]:
     loaded: NDArray[np.generic] = np.load(path, allow_pickle=False)
     return loaded
+
+
+def _classes(labels: NDArray[np.generic]) -> NDArray[np.int64] | None:
+    """Labels as integers; ``None`` where one is no whole number."""
+    if labels.dtype.kind in "iu":
+        return labels.astype(np.int64)
+    numbers = labels.astype(np.float64)
+    whole = bool((np.isfinite(numbers) & (numbers == np.floor(numbers))).all())
+    return numbers.astype(np.int64) if whole else None
 
 
 def _check_picked(picked: NDArray[np.int64], count: int, where: Path) -> None:

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whet.core.contract import Contract, Drop, DropKind, check_drop, parse_bytes, parse_drop, parse_ms
+from whet.core.contract import (
+    Contract,
+    Drop,
+    DropKind,
+    check_drop,
+    parse_bytes,
+    parse_drop,
+    parse_ms,
+)
 from whet.errors import ContractError
 
 
@@ -120,7 +128,9 @@ def test_what_no_bundle_can_hold_is_refused_at_the_beginning() -> None:
 @pytest.mark.parametrize("value", [1.0, 5.0, 200.0])
 @pytest.mark.parametrize("metric", ["top1", "top5", "f1", "agreement", "cosine", "closeness"])
 def test_a_drop_of_all_that_a_metric_has_is_a_slip(metric: str, value: float) -> None:
-    with pytest.raises(ContractError, match=rf"max_drop: {value:g} is {value:g}00 points") as caught:
+    with pytest.raises(
+        ContractError, match=rf"max_drop: {value:g} is {value:g}00 points"
+    ) as caught:
         Contract(metric=metric, max_drop=Drop(value)).checked()
     (issue,) = caught.value.issues
     meant = parse_drop(issue.remedy.split("'")[1])

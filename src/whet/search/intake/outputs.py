@@ -10,12 +10,12 @@ import numpy as np
 from whet.bundle.check import DTYPES
 from whet.core.contract import Contract, check_drop
 from whet.core.note import Note
-from whet.core.spec import Signature, TensorSpec
+from whet.core.spec import Arrays, Signature, TensorSpec
 from whet.data.store import SampleStore
 from whet.errors import ContractError, Issue, NetworkError
 from whet.measure.metrics import logits_of, pick, resolve_metric, scalars_of
 
-__all__ = ["CLASS_METRICS", "check_outputs", "check_shapes", "with_scores"]
+__all__ = ["CLASS_METRICS", "check_outputs", "check_shapes", "in_classes", "with_scores"]
 
 CLASS_METRICS = frozenset({"top1", "top5", "f1"})
 
@@ -47,13 +47,7 @@ def check_shapes(
     _check_dtypes(signature)
     check_outputs(contract, (spec.name for spec in signature.outputs), dropped)
     _check_batch(contract, signature)
-    rows = 2 * store.rows_per_sample
-    blank = {
-        spec.name: np.zeros((rows, *sizes))
-        for spec in signature.outputs
-        if spec.shape
-        and len(sizes := [d for d in spec.shape[1:] if isinstance(d, int)]) == len(spec.shape) - 1
-    }
+    blank = _blank(signature, store)
     judged = contract.output if contract.output is not None else signature.outputs[0].name
     if judged not in blank or store.labels is None:
         return
@@ -70,6 +64,55 @@ def check_shapes(
         store.check_labels(logits_of(pick(blank, judged)).shape[-1])
     elif metric == "spearman":
         scalars_of(pick(blank, judged), store.rows_per_sample)
+
+
+def in_classes(
+    contract: Contract, signature: Signature, store: SampleStore, task: str | None
+) -> SampleStore:
+    """The samples, with whole numbers as class indices where the metric compares classes.
+
+    What is known of them only as integers (their range, how good a guess is, their shares in
+    each part) would else be missed where a file holds them as floats.
+
+    Args:
+        contract: what the user asks; ``auto`` is resolved.
+        signature: of the original's graph.
+        store: all samples.
+        task: what the network is for, where that is known.
+
+    Raises:
+        SamplesError: no metric fits.
+    """
+    classes = store.in_classes()
+    if classes is store or contract.metric in CLASS_METRICS:
+        return classes
+    if contract.metric != "auto":
+        return store
+    contract, _ = with_scores(contract, signature)
+    blank = _blank(signature, store)
+    judged = contract.output if contract.output is not None else signature.outputs[0].name
+    if judged not in blank:  # of unknown width: a class of each row, most likely
+        return classes if store.rows_per_sample == 1 else store
+    metric = resolve_metric(
+        "auto",
+        labels=store.labels,
+        rows_per_sample=store.rows_per_sample,
+        outputs=blank,
+        task=task,
+        output=judged,
+    )
+    return classes if metric in CLASS_METRICS else store
+
+
+def _blank(signature: Signature, store: SampleStore) -> Arrays:
+    """Two samples' answers of each output whose shape is known, all zero."""
+    rows = 2 * store.rows_per_sample
+    return {
+        spec.name: np.zeros((rows, *sizes))
+        for spec in signature.outputs
+        if spec.shape
+        and len(sizes := [d for d in spec.shape[1:] if isinstance(d, int)]) == len(spec.shape) - 1
+    }
 
 
 def with_scores(contract: Contract, signature: Signature) -> tuple[Contract, tuple[Note, ...]]:

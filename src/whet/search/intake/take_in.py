@@ -26,6 +26,7 @@ from whet.data.store import SampleStore
 from whet.measure.metrics import need_labels
 from whet.search.intake.content import export_digest, moved
 from whet.search.intake.given import Given
+from whet.search.intake.outputs import in_classes
 from whet.search.intake.samples import clean_samples, decoded
 from whet.search.ledger.workspace import (
     Workspace,
@@ -49,7 +50,7 @@ class Taken:
 
     Attributes:
         exported: in the workspace.
-        store: all samples.
+        store: all samples, with labels as the metric takes them.
         samples: digest of the store.
         task: what the network is for, where that is known.
         space: the folders of every search on this graph and these samples.
@@ -103,16 +104,19 @@ def _taken(
         check_enough(store.samples, store.groups)
         say("exporting the network")
         exported = _export(given, contract, store, arrival / "export", stop)
+        task = exported.task or (described.task if described is not None else None)
+        labelled = in_classes(contract, exported.graph.signature, store, task)
+        # Its parts are others where labels became classes, and so are the answers kept there.
+        kind = " classes" if labelled is not store else ""
         content = hashlib.sha256(
-            f"{export_digest(exported)} {samples} {given.seed}".encode()
+            f"{export_digest(exported)} {samples} {given.seed}{kind}".encode()
         ).hexdigest()
         space = Workspace(content, ledger=ledger or shared_ledger(exported.graph.digest()))
         held.enter_context(space.held())
         space.clean()
         clean_samples()
         settled = _settled(exported, arrival / "export", space.folder)
-    task = settled.task or (described.task if described is not None else None)
-    return Taken(settled, store, samples, task, space)
+    return Taken(settled, labelled, samples, task, space)
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ from whet.errors import (
 )
 from whet.search.intake.early import refuse_early
 from whet.search.intake.given import Given
-from whet.search.intake.outputs import check_shapes, with_scores
+from whet.search.intake.outputs import check_shapes, in_classes, with_scores
 from whet.search.ledger.ledger import Ledger
 
 GIVEN = Given("net.py:build", "samples.npz", weights="net.npz")
@@ -178,6 +178,40 @@ def test_labels_out_of_range_are_told_from_the_shape(tmp_path: Path, metric: str
     # Another metric has no use for classes, and a size that isn't known tells nothing.
     check_shapes(Contract(metric="cosine"), gives(5), store, None)
     check_shapes(Contract(metric=metric), gives("n"), store, None)
+
+
+@pytest.mark.parametrize("shape", [(6,), ("n",)])
+@pytest.mark.parametrize("metric", ["auto", "top1", "top5", "f1"])
+def test_classes_that_are_written_as_floats(
+    tmp_path: Path, metric: str, shape: tuple[int | str, ...]
+) -> None:
+    store = stored(tmp_path / "s", [0.0, 1.0, 5.0] * 4)
+    found = in_classes(Contract(metric=metric), gives(*shape), store, None)
+    assert found.labels is not None
+    assert found.labels.dtype == np.int64
+    part = found.subset(np.array([2, 5]), tmp_path / "part.npy")
+    assert part.labels is not None
+    assert part.labels.dtype == np.int64, "so that guesses are told and shares are kept"
+    assert part.labels.tolist() == [5, 5]
+    with pytest.raises(SamplesError, match=r"4 of 12 labels .* network has 5 classes"):
+        check_shapes(Contract(metric=metric), gives(5), found, None)
+
+
+def test_negative_classes_that_are_written_as_floats(tmp_path: Path) -> None:
+    store = stored(tmp_path / "s", [0.0, 1.0, -1.0])
+    found = in_classes(Contract(metric="top1"), gives(6), store, None)
+    with pytest.raises(SamplesError, match=r"Label -1 .* is negative"):
+        check_shapes(Contract(metric="top1"), gives(6), found, None)
+
+
+def test_scores_stay_floats(tmp_path: Path) -> None:
+    whole = stored(tmp_path / "s", [0.0, 1.0, 5.0])
+    for contract in (Contract(), Contract(metric="mae"), Contract(metric="score.py:own")):
+        assert in_classes(contract, gives(1), whole, None) is whole
+    broken = stored(tmp_path / "t", [0.0, 1.5, 5.0])
+    assert in_classes(Contract(metric="top1"), gives(6), broken, None) is broken
+    with pytest.raises(SamplesError, match="not all whole numbers"):
+        check_shapes(Contract(metric="top1"), gives(6), broken, None)
 
 
 def test_a_drop_that_allows_anything_is_told_once_the_metric_is_known(tmp_path: Path) -> None:

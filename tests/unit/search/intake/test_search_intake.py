@@ -179,3 +179,22 @@ def test_what_a_killed_search_left_is_swept(cache: Path) -> None:
         taken(torch.nn.Linear(3, 2).eval())
         assert held.is_dir()
         assert not left.exists()
+
+
+def test_float_classes_are_classes_in_a_workspace_of_their_own(tmp_path: Path) -> None:
+    network = torch.nn.Linear(3, 2)
+    labels = np.arange(12) % 2
+
+    def found(metric: str, kind: type) -> Taken:
+        given = Given(network, {**SAMPLES, "labels": labels.astype(kind)})
+        with take_in(given, Contract(metric=metric), None, lambda _: None, Stop()) as taken_in:
+            return taken_in
+
+    classes, scores = found("top1", float), found("closeness", float)
+    assert classes.store.labels is not None
+    assert classes.store.labels.dtype == np.int64
+    assert scores.store.labels is not None
+    assert scores.store.labels.dtype == np.float64
+    assert classes.space.folder != scores.space.folder, "since their parts differ"
+    assert classes.space.ledger == scores.space.ledger
+    assert found("auto", float).space.folder == classes.space.folder
