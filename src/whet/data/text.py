@@ -25,6 +25,7 @@ Pairs = Literal["join", "apart"]
 MAX_CHARACTERS = 1_000_000  # of one text; a longer one is a mistake or an attack
 _MAX_TOKENIZER_BYTES = 256 << 20
 _MAX_TOKENS = 1 << 20
+_PAIR = 2
 # Name of the input -> attribute of an encoding.
 _FIELDS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 
@@ -126,7 +127,7 @@ class TextEncoder:
         """Encode texts, or pairs of texts, into int64 (n, longest) arrays by input name.
 
         Raises:
-            SamplesError: no text, or one that can't be encoded.
+            SamplesError: no text, one that can't be encoded, or neither a text nor a pair.
         """
         if not texts:
             raise SamplesError("There is no text to encode.", "Give at least one.")
@@ -147,8 +148,8 @@ class TextEncoder:
         Raises:
             SamplesError: a text that can't be encoded.
         """
-        for text in texts:
-            _check_text(text)
+        for index, text in enumerate(texts):
+            _check_text(text, index)
         try:
             encodings = self._tokenizer.encode_batch([self._asked(text) for text in texts])
         except Exception as error:  # the library raises bare exceptions
@@ -176,9 +177,20 @@ class TextEncoder:
         return whole.lower() if self.transform.lower else whole
 
 
-def _check_text(text: Text) -> None:
-    parts = text if isinstance(text, tuple) else (text,)
+def _check_text(text: object, index: int) -> None:
+    parts: tuple[object, ...] = text if isinstance(text, tuple) else (text,)
+    if isinstance(text, tuple) and len(text) != _PAIR:
+        raise SamplesError(
+            f"Text {index} is a tuple of {len(text)}; a pair has two texts.",
+            "Give a text or a pair of texts.",
+        )
     for part in parts:
+        if not isinstance(part, str):
+            where = f"A part of text {index}" if isinstance(text, tuple) else f"Text {index}"
+            raise SamplesError(
+                f"{where} is a {type(part).__name__}, which is no text.",
+                "Give a text or a pair of texts.",
+            )
         if len(part) > MAX_CHARACTERS:
             raise SamplesError(
                 f"A text has {len(part):,} characters; at most {MAX_CHARACTERS:,} are encoded.",

@@ -83,3 +83,19 @@ def test_texts_that_cannot_be_encoded(words):
         encoder.encode(["\ud800"])
     with pytest.raises(SamplesError, match="characters"):
         encoder.encode(["a" * 1_000_001])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (("a", "b", "c"), "Text 1 is a tuple of 3; a pair has two texts"),
+        (("a",), "Text 1 is a tuple of 1"),
+        ((), "Text 1 is a tuple of 0"),
+        ((1, 2), "A part of text 1 is a int, which is no text"),
+        (("a", None), "A part of text 1 is a NoneType"),
+        (7, "Text 1 is a int"),
+    ],
+)
+def test_what_is_neither_a_text_nor_a_pair(words, text, said):
+    with pytest.raises(SamplesError, match=said):
+        words.encoder().encode(["a", text])
