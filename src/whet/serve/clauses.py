@@ -87,9 +87,11 @@ def clauses_here(
 
 
 def whole(clauses: Iterable[ClauseHere]) -> Verdict | None:
-    """The contract as a whole, of the clauses that were looked at; ``None`` without any."""
-    verdicts = [clause.verdict for clause in clauses if clause.verdict is not None]
-    return worst(verdicts) if verdicts else None
+    """The contract as a whole; ``None`` where no clause is broken and one wasn't looked at."""
+    found = [clause.verdict for clause in clauses]
+    verdicts = [verdict for verdict in found if verdict is not None]
+    verdict = worst(verdicts) if verdicts else None
+    return None if verdict is Verdict.PASSED and None in found else verdict
 
 
 def far_off(

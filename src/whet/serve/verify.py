@@ -57,7 +57,7 @@ class Verification:
 
     @property
     def kept(self) -> Verdict | None:
-        """Whether the contract is kept here; ``None`` where no clause was looked at."""
+        """Whether the contract is kept here; ``None`` where that wasn't looked at in full."""
         return whole(self.clauses)
 
     @property

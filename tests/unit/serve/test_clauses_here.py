@@ -70,7 +70,9 @@ def test_size_and_memory_are_judged_and_what_nobody_timed_is_not() -> None:
         "memory": None,
         "quality": Verdict.PASSED,
     }
-    assert whole(quick) is Verdict.PASSED
+    assert whole(quick) is None, "what nobody looked at isn't kept"
+    assert whole(clauses_here(Contract(), GOOD, None, quick=True)) is Verdict.PASSED
+    assert whole(clauses_here(contract, None, None, quick=True)) is Verdict.UNDECIDED
     assert whole(()) is None
 
 
@@ -117,7 +119,7 @@ def test_a_limit_that_no_machine_keeps_is_not_kept_here(
     assert found.ok, "its answers are as recorded"
     assert verdicts(found.clauses)["latency"] is Verdict.FAILED
     assert found.kept is Verdict.FAILED
-    assert verify(bundle, quick=True).kept is Verdict.PASSED
+    assert verify(bundle, quick=True).kept is None
 
 
 def test_the_size_is_that_of_the_files_in_the_bundle_and_not_of_the_engine(
