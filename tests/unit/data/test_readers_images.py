@@ -136,3 +136,14 @@ def test_stopping_early_stops_the_pool(tmp_path, picture, small):
     next(stream)
     stream.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("whet-read")]
+
+
+def test_a_column_of_a_table_that_may_be_labels_is_named(tmp_path, picture, small):
+    fill(tmp_path, ["a.jpg", "b.jpg"], picture)
+    (tmp_path / "labels.csv").write_text("file,target\na.jpg,1\nb.jpg,0\n")
+    reader = open_samples(tmp_path, transform=small)
+    assert not reader.labelled
+    assert [note.reason for note in reader.notes] == [
+        "The column 'target' was not read. If it holds the labels, name it: --label-key NAME."
+    ]
+    assert open_samples(tmp_path, transform=small, label_key="target").notes == ()

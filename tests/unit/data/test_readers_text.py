@@ -196,3 +196,20 @@ def test_bad_files(tmp_path, words):
     (tmp_path / "t.csv").write_bytes(b"text\n\xff\xfe\n")
     with pytest.raises(SamplesError, match="isn't UTF-8"):
         open_samples(tmp_path / "t.csv", transform=words)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_columns_that_may_be_labels_are_named(tmp_path, words, suffix):
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "csv":
+        path.write_text(f"text,target,species,note\na b,1,cat,{'long ' * 20}\nc,0,dog,\n")
+    else:
+        lines(path, [{"text": "a b", "target": 1, "species": "cat", "note": {"x": 1}}] * 2)
+    reader = open_samples(path, transform=words)
+    assert not reader.labelled
+    (note,) = reader.notes
+    assert note.where == "labels"
+    assert note.reason.startswith("The columns 'target', 'species' were not read. If one of them")
+    assert "--label-key NAME" in note.reason
+    for options in ({"label_key": "target"}, {"label_key": ""}, {"labels": [1, 0]}):
+        assert open_samples(path, transform=words, **options).notes == ()

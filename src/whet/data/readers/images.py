@@ -20,7 +20,7 @@ from whet.core.note import Note
 from whet.data.image import ImageTransform
 from whet.data.readers.classes import ClassNames, numbered
 from whet.data.readers.decode import decode_pictures
-from whet.data.readers.label_names import find_label_key
+from whet.data.readers.label_names import find_label_key, unread_notes
 from whet.data.readers.labels import ReadLabel, label_reader
 from whet.data.readers.stream import Item, StreamReader, pool_size
 from whet.data.readers.table import csv_rows
@@ -141,6 +141,7 @@ def _from_table(folder: Path, table: Path, label_key: str | None, read_label: Re
     missing: list[str] = []
     key: str | None = None
     column = ""
+    notes: tuple[Note, ...] = ()
     for number, row in csv_rows(table):
         if not column:
             column = next((name for name in _FILE_COLUMNS if name in row), "")
@@ -150,6 +151,7 @@ def _from_table(folder: Path, table: Path, label_key: str | None, read_label: Re
                     "It needs 'file', and 'class_index' or 'label' for the labels.",
                 )
             key = find_label_key(row, label_key)
+            notes = unread_notes(row, _FILE_COLUMNS, label_key) if key is None else ()
         name = row[column]
         if not _inside(name):
             raise SamplesError(
@@ -166,9 +168,8 @@ def _from_table(folder: Path, table: Path, label_key: str | None, read_label: Re
             "Add them or drop their lines.",
         )
     extra = len(set(_pictures(folder, "")) - set(files))
-    notes = (
-        (Note(str(table), f"{extra} picture(s) aren't listed and were left out."),) if extra else ()
-    )
+    if extra:
+        notes += (Note(str(table), f"{extra} picture(s) aren't listed and were left out."),)
     return files, labels if key is not None else None, notes
 
 

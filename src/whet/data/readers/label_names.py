@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from whet.core.note import Note
 from whet.core.spec import TensorSpec
 from whet.errors import SamplesError
 
-__all__ = ["LABEL_KEYS", "SCORES", "find_label_key", "input_names"]
+__all__ = ["LABEL_KEYS", "SCORES", "UNREAD", "find_label_key", "input_names", "unread_notes"]
 
 SCORES = ("scores", "score")  # what is called so always holds floats
 LABEL_KEYS = ("labels", "label", "y", "class_index", *SCORES)
+UNREAD = "labels"
+"""Where the note stands that names columns which may be labels and were not read."""
+_LONGEST_NAME = 60  # in characters, of a class
+_SHOWN = 5
 
 
 def find_label_key(names: Iterable[str], label_key: str | None) -> str | None:
@@ -30,6 +35,41 @@ def find_label_key(names: Iterable[str], label_key: str | None) -> str | None:
             "Name one of these as the label key.",
         )
     return label_key or next((key for key in LABEL_KEYS if key in have), None)
+
+
+def unread_notes(
+    first: Mapping[str, object], taken: Iterable[str], label_key: str | None
+) -> tuple[Note, ...]:
+    """The columns that may hold labels, where none of a usual name does.
+
+    Args:
+        first: the first record of a table, by column.
+        taken: columns that hold something else.
+        label_key: as the user gave it; ``""`` asks for none.
+    """
+    if label_key is not None:
+        return ()
+    used = set(taken)
+    names = [name for name, value in first.items() if name not in used and _may_be_label(value)]
+    if not names:
+        return ()
+    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    columns = "The column" if len(names) == 1 else "The columns"
+    were = "was" if len(names) == 1 else "were"
+    hold = "it holds" if len(names) == 1 else "one of them holds"
+    reason = (
+        f"{columns} {shown}{more} {were} not read. If {hold} the labels, name it:"
+        " --label-key NAME."
+    )
+    return (Note(UNREAD, reason),)
+
+
+def _may_be_label(value: object) -> bool:
+    """Whether it is a number, or as short as the name of a class."""
+    if isinstance(value, str):
+        return 0 < len(value.strip()) <= _LONGEST_NAME
+    return isinstance(value, int | float)
 
 
 def input_names(expect: tuple[TensorSpec, ...] | None) -> set[str]:

@@ -15,7 +15,7 @@ from whet.core.note import Note
 from whet.core.spec import TensorSpec
 from whet.data.readers.classes import ClassNames
 from whet.data.readers.label_files import read_label_file
-from whet.data.readers.label_names import SCORES
+from whet.data.readers.label_names import SCORES, UNREAD
 from whet.data.readers.label_shapes import is_one_number, not_one_number
 from whet.data.sample import Label, Reader, Sample
 from whet.data.transform import Transform
@@ -190,7 +190,8 @@ class Relabelled:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        return self.reader.notes
+        notes = self.reader.notes
+        return notes if self.given is None else tuple(n for n in notes if n.where != UNREAD)
 
     def read(self, chosen: NDArray[np.int64] | None = None) -> Generator[Sample, None, None]:
         """See `whet.data.sample.Reader.read`."""

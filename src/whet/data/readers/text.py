@@ -16,8 +16,9 @@ from typing import TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from whet.core.note import Note
 from whet.data.readers.classes import ClassNames
-from whet.data.readers.label_names import find_label_key
+from whet.data.readers.label_names import find_label_key, unread_notes
 from whet.data.readers.labels import ReadLabel, label_reader
 from whet.data.readers.pairing import settled
 from whet.data.readers.stream import Damaged, Item, StreamReader
@@ -44,12 +45,14 @@ class TextFile:
         keys: the one or two columns that hold the text.
         label_key: the column that holds the labels, if any.
         read_label: from what stands in that column to a label.
+        notes: on columns that may hold labels, where no column does.
     """
 
     path: Path
     keys: tuple[str, ...]
     label_key: str | None
     read_label: ReadLabel
+    notes: tuple[Note, ...] = ()
 
     @staticmethod
     def open(
@@ -71,7 +74,8 @@ class TextFile:
         key = find_label_key((name for name in first if name not in texts), label_key)
         if key is not None:
             read_label(first[key], key, "the first record")  # refused now, before anything is made
-        return TextFile(path, texts, key, read_label)
+        notes = unread_notes(first, texts, label_key) if key is None else ()
+        return TextFile(path, texts, key, read_label, notes)
 
     def labels(self) -> Iterator[Label]:
         """The label of each record; none without a column of labels.
@@ -138,7 +142,7 @@ def open_text(
         items=texts.items,
         decode=lambda chunk: encode_texts(chunk, encoder, apart=apart),
         rows_per_sample=2 if apart else 1,
-        notes=notes,
+        notes=(*texts.notes, *notes),
         chunk=128,
         workers=1,  # the tokeniser has threads of its own
     )
