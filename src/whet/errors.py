@@ -40,6 +40,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "SEVERAL",
     "BundleCorruptError",
     "BundleError",
     "BundlePathError",
@@ -72,6 +73,10 @@ __all__ = [
 ]
 
 
+SEVERAL = "Several things are wrong:"
+"""How an error with `WhetError.parts` begins."""
+
+
 class WhetError(Exception):
     """Root of the tree.
 
@@ -79,9 +84,13 @@ class WhetError(Exception):
         message: one sentence that says what is wrong, with the offending value.
         remedy: one sentence that says what to do about it; may be empty only
             where nothing can be done.
+
+    Attributes:
+        parts: the errors that this one tells of together; none where it tells of one thing.
     """
 
     exit_code = 1
+    parts: tuple[WhetError, ...] = ()
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)

@@ -18,7 +18,7 @@ from whet.cli.ports import GetApi, the_api
 from whet.cli.stdout import owned
 from whet.cli.streams import reopen_closed
 from whet.cli.words import attached, refusal
-from whet.errors import ContractError, WhetError
+from whet.errors import SEVERAL, ContractError, WhetError
 
 __all__ = ["main", "parser"]
 
@@ -104,15 +104,23 @@ def _refused(error: WhetError, console: Console) -> int:
     """What was wrong and what to do, and nothing else."""
     paint = console.paint_err
     if isinstance(error, ContractError):
-        lines = ["The contract can't be used:"]
-        lines += [f"  - {plain(str(issue))}" for issue in error.issues]
-        console.tell(*(paint(line, "red") if not n else line for n, line in enumerate(lines)))
+        console.tell(paint("The contract can't be used:", "red"), *_items(error))
+    elif error.parts:
+        console.tell(
+            paint(SEVERAL, "red"), *(line for part in error.parts for line in _items(part))
+        )
     else:
         console.tell(paint(plain(error.message), "red"))
         if error.remedy:
             console.tell(plain(error.remedy))
     error_document(console, error, error.exit_code)
     return error.exit_code
+
+
+def _items(error: WhetError) -> list[str]:
+    """A line for each thing that is wrong; only the breaks between these are ours."""
+    told = error.issues if isinstance(error, ContractError) else error.parts or (error,)
+    return [f"  - {plain(str(each))}" for each in told]
 
 
 def _unexpected(error: BaseException, console: Console, *, debug: bool) -> int:

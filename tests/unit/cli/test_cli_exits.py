@@ -16,6 +16,7 @@ from whet.cli.main import main
 from whet.core.evidence import Verdict
 from whet.core.standing import Standing
 from whet.errors import ContractError, Issue, WhetError
+from whet.search.intake.early import all_of
 from whet.serve.clauses import ClauseHere
 from whet.serve.replay import Check
 
@@ -121,6 +122,29 @@ def test_interrupted() -> None:
         code, out, _ = call(*words, "--json", api=FakeApi(fails=KeyboardInterrupt()))
         assert code == json.loads(out)["exit_code"] == 130
         assert json.loads(out)["error"]["kind"] == "Stopped"
+
+
+def test_several_errors_stand_on_a_line_each_and_names_break_none() -> None:
+    clauses = ContractError(
+        (Issue("batch", "is wrong.", "Give 1."), Issue("output", "no.", "Yes."))
+    )
+
+    def missing() -> None:
+        raise errors.NetworkError("There is no 'a\nb'.", "Look.")
+
+    def unread() -> None:
+        raise clauses
+
+    with pytest.raises(errors.InputError) as caught:
+        all_of(missing, unread)
+    code, _, err = call("inspect", "b", api=FakeApi(fails=caught.value))
+    assert code == 3
+    assert err.splitlines() == [
+        "Several things are wrong:",
+        "  - There is no 'a b'. Look.",
+        "  - batch: is wrong. Give 1.",
+        "  - output: no. Yes.",
+    ]
 
 
 def test_errors_are_documents_too_where_json_is_wanted() -> None:

@@ -59,8 +59,7 @@ def unread_notes(
     were = "was" if len(names) == 1 else "were"
     hold = "it holds" if len(names) == 1 else "one of them holds"
     reason = (
-        f"{columns} {shown}{more} {were} not read. If {hold} the labels, name it:"
-        " --label-key NAME."
+        f"{columns} {shown}{more} {were} not read. If {hold} the labels, name it: --label-key NAME."
     )
     return (Note(UNREAD, reason),)
 

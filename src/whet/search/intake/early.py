@@ -11,7 +11,7 @@ from whet.bundle.write import check_place
 from whet.core.contract import Contract
 from whet.core.places import cache_home
 from whet.data.readers import check_label_file
-from whet.errors import InputError, OptionError, WhetError
+from whet.errors import SEVERAL, InputError, OptionError, WhetError
 from whet.measure.cgroup import allowed_cores
 from whet.measure.custom import load_metric
 from whet.optimize.intake.load import need_files, need_packages
@@ -97,7 +97,10 @@ def all_of(*checks: Callable[[], object]) -> None:
     if found:
         given = any(isinstance(error, InputError) for error in found)
         lines = "\n".join(f"  - {error}" for error in found)
-        raise (InputError if given else type(found[0]))(f"Several things are wrong:\n{lines}")
+        kind = InputError if given else type(found[0])
+        whole = kind(f"{SEVERAL}\n{lines}")
+        whole.parts = tuple(found)
+        raise whole
 
 
 def _network_bytes(given: Given) -> int:
