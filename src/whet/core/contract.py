@@ -6,7 +6,6 @@ reported together, each with its remedy.
 
 from __future__ import annotations
 
-import enum
 import math
 import re
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from whet.core.bounds import MOST_BYTES, MOST_PARALLEL, MOST_ROWS
+from whet.core.drop import NUMBER, Drop, DropKind, boundless, parse_drop, unread
 from whet.core.units import bytes_words
 from whet.errors import ContractError, Issue
 
@@ -21,7 +21,6 @@ __all__ = [
     "Contract",
     "Drop",
     "DropKind",
-    "check_drop",
     "parse_bytes",
     "parse_drop",
     "parse_ms",
@@ -38,35 +37,6 @@ METRICS = (
     "agreement",
     "closeness",
 )
-
-# From the best to the worst that a metric can be: an absolute drop of so much allows anything.
-_SPANS = {
-    **dict.fromkeys(("top1", "top5", "f1", "agreement", "cosine", "closeness"), 1.0),
-    "spearman": 2.0,
-}
-
-
-class DropKind(enum.StrEnum):
-    """How a maximal drop is meant."""
-
-    ABSOLUTE = "absolute"  # in units of the metric: 0.01 = one point of top-1
-    RELATIVE = "relative"  # share of the original's value
-
-
-class Drop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much quality may be lost."""
-
-    value: float
-    kind: DropKind = DropKind.ABSOLUTE
-
-    def absolute(self, reference: float) -> float:
-        """The allowed drop in units of the metric, given the original's value."""
-        return self.value * abs(reference) if self.kind is DropKind.RELATIVE else self.value
-
-    def __str__(self) -> str:
-        if self.kind is DropKind.RELATIVE:
-            return f"{self.value:.4g} of the original's value ({self.value:.2%})"
-        return f"{self.value:.4g}"
 
 
 class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,37 +102,6 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         limits = ((self.max_bytes, "on disk"), (self.max_memory_bytes, "of memory"))
         rest = [f"at most {bytes_words(most)} {what}" for most, what in limits if most is not None]
         return "; ".join((f"{latency} at {load}", quality, *rest))
-
-
-def check_drop(metric: str, drop: Drop) -> None:
-    """Refuse a drop that allows anything, once it is known which metric ``auto`` stands for.
-
-    Args:
-        metric: the concrete one.
-        drop: of a checked contract.
-
-    Raises:
-        ContractError: says what was probably meant.
-    """
-    issues = _boundless(metric, drop)
-    if issues:
-        raise ContractError(issues)
-
-
-def _boundless(metric: str, drop: Drop) -> tuple[Issue, ...]:
-    span = _SPANS.get(metric)
-    relative = drop.kind is DropKind.RELATIVE
-    if span is None or relative or not math.isfinite(drop.value) or drop.value < span:
-        return ()
-    meant = drop.value if drop.value < 100 else 1.0
-    return (
-        Issue(
-            "max_drop",
-            f"{drop.value:g} is {100 * drop.value:g} points, and '{metric}' can't lose more than"
-            f" {100 * span:g}.",
-            f"Write '{meant:g}%' (of the original's value) or '{meant:g}pt' (points).",
-        ),
-    )
 
 
 def _is_number(value: object) -> bool:
@@ -288,7 +227,7 @@ def _issues(given: Contract, cores: int | None) -> list[Issue]:
         "a relative drop of 100 % or more allows anything.",
         "Give less than 100 %.",
     )
-    found += _boundless(c.metric, c.max_drop)
+    found += boundless(c.metric, c.max_drop)
     need(
         finite(c.confidence) and 0.5 <= c.confidence < 1,
         "confidence",
@@ -322,39 +261,17 @@ def _issues(given: Contract, cores: int | None) -> list[Issue]:
     return found
 
 
-_NUMBER = r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*"
-
-
-def _fail(where: str, text: str, remedy: str) -> ContractError:
-    return ContractError((Issue(where, f"'{text}' can't be read.", remedy),))
-
-
 def parse_ms(text: str) -> float:
     """Milliseconds from ``"5ms"``, ``"800us"``, ``"0.2s"`` or ``"5"``.
 
     Raises:
         ContractError: no such duration.
     """
-    match = re.fullmatch(_NUMBER + r"(us|µs|ms|s)?\s*", text)
+    match = re.fullmatch(NUMBER + r"(us|µs|ms|s)?\s*", text)
     if match is None:
-        raise _fail("limit_ms", text, "Write a duration such as '5ms', '800us' or '0.2s'.")
+        raise unread("limit_ms", text, "Write a duration such as '5ms', '800us' or '0.2s'.")
     scale = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}[match[2] or "ms"]
     return float(match[1]) * scale
-
-
-def parse_drop(text: str) -> Drop:
-    """A drop: ``"1%"`` is relative to the original, ``"1pt"`` and ``"0.01"`` are absolute.
-
-    Raises:
-        ContractError: no such drop.
-    """
-    match = re.fullmatch(_NUMBER + r"(%|pt|pts)?\s*", text)
-    if match is None:
-        raise _fail("max_drop", text, "Write '1%' (relative), '1pt' or '0.01' (absolute).")
-    value, unit = float(match[1]), match[2]
-    if unit == "%":
-        return Drop(value / 100, DropKind.RELATIVE)
-    return Drop(value / 100 if unit else value, DropKind.ABSOLUTE)
 
 
 def parse_bytes(text: str) -> int:
@@ -363,8 +280,8 @@ def parse_bytes(text: str) -> int:
     Raises:
         ContractError: no such size.
     """
-    match = re.fullmatch(_NUMBER + r"([kKmMgG]?)(i?)[bB]?\s*", text)
+    match = re.fullmatch(NUMBER + r"([kKmMgG]?)(i?)[bB]?\s*", text)
     if match is None or not math.isfinite(float(match[1])):
-        raise _fail("max_bytes", text, "Write a size such as '25MB' or '1.5GiB'.")
+        raise unread("max_bytes", text, "Write a size such as '25MB' or '1.5GiB'.")
     power = {"": 0, "k": 1, "m": 2, "g": 3}[match[2].lower()]
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)

@@ -11,11 +11,11 @@ from whet.core.contract import (
     Contract,
     Drop,
     DropKind,
-    check_drop,
     parse_bytes,
     parse_drop,
     parse_ms,
 )
+from whet.core.drop import check_drop
 from whet.errors import ContractError
 
 

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from whet.bundle.check import DTYPES
-from whet.core.contract import Contract, check_drop
+from whet.core.contract import Contract
+from whet.core.drop import check_drop
 from whet.core.note import Note
 from whet.core.spec import Arrays, Signature, TensorSpec
 from whet.data.store import SampleStore

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from whet.core.contract import Contract, check_drop
+from whet.core.contract import Contract
+from whet.core.drop import check_drop
 from whet.core.evidence import Quality, SampleSummary
 from whet.core.note import Note
 from whet.core.spec import Arrays
