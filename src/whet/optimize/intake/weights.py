@@ -11,14 +11,16 @@ from __future__ import annotations
 import pickle  # only for the name of the restricted reader's error
 import tarfile
 import zipfile
-from collections.abc import Mapping
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from whet._optional import require
 from whet.errors import NetworkError
+from whet.optimize.intake.checkpoint import need_values, unwrapped, weights_in
 from whet.optimize.quiet import quiet
 from whet.optimize.said import first_line
 
@@ -29,9 +31,16 @@ __all__ = ["fill", "need_weights", "read_weights"]
 
 _TORCH = (".pt", ".pth", ".bin", ".ckpt", ".tar")  # torch.save writes the same under each of them
 _KINDS = "a .safetensors, .npz, .pt, .pth, .pth.tar, .bin or .ckpt file"
-# Keys under which training loops nest the weights in a checkpoint.
-_NESTED = ("state_dict", "model_state_dict", "model")
-_WRAPPED = "module."  # put before every name by DataParallel
+# What numpy and zipfile raise on damaged files.
+_FOREIGN = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    RuntimeError,  # encrypted, or compressed in a way that isn't known
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def fill(module: torch.nn.Module, path: Path) -> None:
@@ -43,8 +52,8 @@ def fill(module: torch.nn.Module, path: Path) -> None:
     Raises:
         NetworkError: unreadable file, or names or shapes that don't agree.
     """
-    found = _unwrapped(read_weights(path))
     own = module.state_dict()
+    found = unwrapped(read_weights(path), own)
     missing = [n for n in own if n not in found and not n.endswith("num_batches_tracked")]
     unexpected = [n for n in found if n not in own]
     if missing or unexpected:
@@ -61,7 +70,19 @@ def fill(module: torch.nn.Module, path: Path) -> None:
                 f" the network wants {tuple(own[name].shape)}.",
                 "Check the factory's sizes (number of classes, width).",
             )
-    module.load_state_dict({n: t.to(own[n].dtype) for n, t in found.items()}, strict=False)
+        if tensor.is_complex() and not own[name].is_complex():
+            raise NetworkError(
+                f"'{name}' in '{path.name}' holds complex numbers, the network wants real ones.",
+                "Save the real part alone, if that is what the network takes: tensor.real.",
+            )
+    need_values(found, path)
+    try:
+        module.load_state_dict({n: t.to(own[n].dtype) for n, t in found.items()}, strict=False)
+    except (RuntimeError, NotImplementedError) as error:
+        raise NetworkError(
+            f"The weights in '{path.name}' can't be put into the network: {first_line(error)}.",
+            "Save plain tensors: torch.save(model.state_dict(), path).",
+        ) from error
 
 
 def _listed(title: str, names: list[str]) -> str:
@@ -125,10 +146,15 @@ def _read_npz(path: Path) -> dict[str, torch.Tensor]:
     torch = require("torch", "read weights")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: np.ascontiguousarray(archive[name]) for name in archive.files}
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            return {name: torch.from_numpy(_native(archive[name])) for name in archive}
+    except _FOREIGN as error:
         raise _damaged(path, error) from error
+
+
+def _native(held: object) -> NDArray[np.generic]:
+    """An array in rows and in this machine's byte order; a single number keeps its shape ()."""
+    array = np.asarray(held)  # what is no array in an archive comes as its bytes
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
 
 
 def _read_torch(path: Path) -> dict[str, torch.Tensor]:
@@ -137,6 +163,12 @@ def _read_torch(path: Path) -> dict[str, torch.Tensor]:
         raise NetworkError(
             f"'{path.name}' is an archive of files, not a file of weights.",
             "Unpack it and give the file in it.",
+        )
+    if _is_torchscript(path):
+        raise NetworkError(
+            f"'{path.name}' is a TorchScript program, not a file of weights.",
+            "Save its weights alone:"
+            f" torch.save(torch.jit.load('{path.name}').state_dict(), 'weights.pt').",
         )
     try:
         # It warns about its own storage classes and about newer pickle protocols.
@@ -150,39 +182,12 @@ def _read_torch(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     except Exception as error:  # bytes of another kind may make the reader raise anything
         raise _damaged(path, error) from error
-    for key in _NESTED:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-            break
-    if not _are_tensors(loaded):
-        raise _no_tensors(path, loaded)
-    return dict(loaded)
+    return weights_in(loaded, path)
 
 
-def _are_tensors(loaded: object) -> bool:
-    torch = require("torch", "read weights")
-    return isinstance(loaded, Mapping) and all(
-        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in loaded.items()
-    )
-
-
-def _no_tensors(path: Path, loaded: object) -> NetworkError:
-    """What a checkpoint holds instead, and how to take the weights out of it."""
-    if not isinstance(loaded, Mapping):
-        return NetworkError(
-            f"'{path.name}' holds a {type(loaded).__name__}, and no tensors by name.",
-            "Save the weights with torch.save(model.state_dict(), path).",
-        )
-    keys = [f"{key} ({type(value).__name__})" for key, value in loaded.items()]
-    nested = [key for key, value in loaded.items() if value and _are_tensors(value)]
-    taken = f"torch.load('{path.name}', weights_only=True)[{nested[0]!r}]" if nested else ""
-    return NetworkError(
-        f"'{path.name}' holds no tensors by name but {_few(keys) or 'nothing'}.",
-        f"Save the weights alone: torch.save({taken or 'model.state_dict()'}, 'weights.pt').",
-    )
-
-
-def _unwrapped(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    if tensors and all(name.startswith(_WRAPPED) for name in tensors):
-        return {name[len(_WRAPPED) :]: tensor for name, tensor in tensors.items()}
-    return tensors
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except _FOREIGN:  # older files are no archives
+        return False
