@@ -33,6 +33,7 @@ __all__ = [
     "check_room",
     "copy_file",
     "locked",
+    "partial_of",
     "place_of",
     "replace_file",
     "staged",
@@ -75,6 +76,11 @@ def place_of(path: str | Path) -> Path:
     except (OSError, RuntimeError) as error:
         remedy = "Look for symbolic links that lead to themselves."
         raise StorageError(f"'{path}' leads nowhere.", remedy) from error
+
+
+def partial_of(where: Path) -> Path:
+    """A new name beside a place, for what is to stand there and is not whole yet."""
+    return where.with_name(f".{where.name}.{secrets.token_hex(4)}.partial")
 
 
 def check_outside(file: Path, bundle: Path) -> None:
@@ -192,7 +198,7 @@ def staged(where: Path, *, replace: bool) -> Iterator[Path]:
     try:
         where.parent.mkdir(parents=True, exist_ok=True)
         _sweep(where)
-        partial = where.with_name(f".{where.name}.{secrets.token_hex(4)}.partial")
+        partial = partial_of(where)
         partial.mkdir()
     except OSError as error:
         raise storage_error(error, where) from error
@@ -205,8 +211,7 @@ def staged(where: Path, *, replace: bool) -> Iterator[Path]:
     except OSError as error:
         raise storage_error(error, where) from error
     finally:
-        # After an exchange this is the old folder; otherwise what was begun. The outcome is
-        # decided already, so a remainder that resists is left to the next writer's sweep.
+        # What was begun or, after an exchange, the old folder. What resists is left to a sweep.
         shutil.rmtree(partial, ignore_errors=True)
 
 
@@ -219,7 +224,7 @@ def _publish(partial: Path, where: Path, *, replace: bool) -> None:
         )
     elif not _exchange(partial, where):
         # No atomic exchange here: for a moment nothing stands at `where`, but never half a folder.
-        old = where.with_name(f".{where.name}.{secrets.token_hex(4)}.partial")
+        old = partial_of(where)
         where.rename(old)
         try:
             partial.rename(where)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import stat
 import tempfile
 from pathlib import Path
 
 from whet.bundle.check import MANIFEST, SEAL, decode_manifest
-from whet.bundle.disk import check_room, copy_file, place_of, staged, storage_error, write_file
+from whet.bundle.disk import (
+    check_room,
+    copy_file,
+    partial_of,
+    place_of,
+    staged,
+    storage_error,
+    write_file,
+)
 from whet.bundle.draft import BundleDraft, Plan, manifest_of, plan_of
 from whet.bundle.files import unlisted
 from whet.bundle.manifest import KIND, MANIFEST_LIMITS, FileEntry
@@ -62,7 +71,7 @@ def check_place(where: Path) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place.parent):
-            pass
+            partial_of(place).exists()  # asked since its name may be too long
     except OSError as error:
         raise storage_error(error, place) from error
 
@@ -72,15 +81,20 @@ def check_replaceable(where: Path, *, replace: bool) -> None:
 
     Raises:
         BundleError: with the reason.
+        StorageError: the system doesn't say what stands there.
     """
-    if not where.is_symlink() and not where.exists():
+    try:
+        mode = where.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:  # a folder that may not be searched, a name that is too long
+        raise storage_error(error, where) from error
     if not replace:
         raise BundleError(
             f"'{where}' exists already.", "Choose another place, or allow it to be replaced."
         )
     remedy = "Choose another place, or remove it yourself."
-    if where.is_symlink() or not where.is_dir():
+    if not stat.S_ISDIR(mode):
         raise BundleError(f"'{where}' is not a bundle and is left alone.", remedy)
     stranger = unlisted(where, _listed_names(where, remedy))
     if stranger is not None:

@@ -18,6 +18,7 @@ from whet.cli.contract import add_contract, as_flags, contract_of
 from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Outcome, Verbs
 from whet.cli.watch import watch
+from whet.core.reach import is_folder
 from whet.errors import ContractError
 from whet.measure.cgroup import allowed_cores
 from whet.search.events import Event
@@ -25,6 +26,7 @@ from whet.search.events import Event
 __all__ = ["add", "default_out", "report_outcome", "run"]
 
 _BUDGET = "15m"
+_LONGEST = 200  # characters of a name that was not chosen; file systems take 255
 
 
 def add(verbs: Verbs) -> None:
@@ -133,5 +135,5 @@ def report_outcome(outcome: Outcome, console: Console) -> int:
 def default_out(network: str) -> Path:
     """``resnet50.py:build`` and ``models/resnet50.onnx`` give ``resnet50.whet``."""
     path = re.sub(r"(\.py):[A-Za-z_]\w*$", r"\1", network)
-    stem = Path(path).stem if not Path(path).is_dir() else Path(path).resolve().name
-    return Path(f"{re.sub(r'[^A-Za-z0-9._-]', '-', stem) or 'model'}.whet")
+    stem = Path(path).stem if not is_folder(Path(path)) else Path(path).resolve().name
+    return Path(f"{re.sub(r'[^A-Za-z0-9._-]', '-', stem)[:_LONGEST] or 'model'}.whet")

@@ -86,7 +86,7 @@ def one_of(name: str, value: object, choices: tuple[T, ...]) -> T:
         if isinstance(value, type(choice)) and value == choice:
             return choice
     listed = " or ".join(repr(choice) for choice in choices)
-    raise OptionError(f"{name}={value!r:.60} is not known.", f"Give {listed}.")
+    raise OptionError(f"{name}={_shown(value)} is not known.", f"Give {listed}.")
 
 
 def names_of(name: str, value: object) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def flag_of(name: str, value: object) -> bool:
         OptionError: it is something else.
     """
     if not isinstance(value, bool):
-        raise OptionError(f"{name}={value!r:.60} is neither true nor false.", "Give True or False.")
+        raise OptionError(f"{name}={_shown(value)} is neither true nor false.", "Give True or False.")
     return value
 
 
@@ -185,13 +185,26 @@ def instance_of(name: str, value: T, kinds: tuple[type, ...], remedy: str) -> T:
         OptionError: it is of another.
     """
     if not isinstance(value, kinds):
-        raise OptionError(f"{name} is a {type(value).__name__}: {value!r:.60}.", remedy)
+        raise OptionError(f"{name} is a {type(value).__name__}: {_shown(value)}.", remedy)
     return value
 
 
 def _real(value: object) -> float | None:
-    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _wrong(name: str, value: object, wanted: str, remedy: str) -> OptionError:
-    return OptionError(f"{name}={value!r:.60} is no {wanted}.", remedy)
+    return OptionError(f"{name}={_shown(value)} is no {wanted}.", remedy)
+
+
+def _shown(value: object) -> str:
+    """As Python would write it, cut; where that fails, only what kind of thing it is."""
+    try:
+        return f"{value!r:.60}"
+    except Exception:  # noqa: BLE001 - a repr of any kind; Python writes no huge numbers either
+        return f"<{type(value).__name__}>"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet._optional import require
+from whet.core.reach import Kind, readable
 from whet.core.spec import Arrays, TensorSpec
 from whet.errors import BundlePathError, OptionError, SamplesError
 
@@ -201,7 +202,7 @@ def _check_text(text: object, index: int) -> None:
 def _open_tokenizer(path: Path, max_length: int) -> tokenizers.Tokenizer:
     library = require("tokenizers", "encode texts")
     remedy = "Name the tokenizer.json that belongs to the network."
-    if not path.is_file():
+    if readable(path, SamplesError) is not Kind.FILE:
         raise SamplesError(f"There is no tokenizer at {path}.", remedy)
     if path.stat().st_size > _MAX_TOKENIZER_BYTES:
         raise SamplesError(

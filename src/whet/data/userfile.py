@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from whet._optional import broken_package
+from whet.core.reach import Kind, readable
 from whet.errors import HostError, SamplesError
 
 __all__ = ["USER_ERRORS", "is_reference", "load_function", "neighbours", "raised"]
@@ -73,7 +74,7 @@ def neighbours(folder: Path) -> Iterator[None]:
 
 def _from_name(name: str) -> ModuleType:
     local = Path(*name.split(".")).with_suffix(".py")
-    if local.is_file():
+    if readable(local, SamplesError) is Kind.FILE:
         return _from_file(local)
     try:
         return importlib.import_module(name)
@@ -88,7 +89,7 @@ def _from_name(name: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    if not path.is_file():
+    if readable(path, SamplesError) is not Kind.FILE:
         raise SamplesError(f"There is no file {path}.", "Check the path before the colon.")
     path = path.resolve()
     unique = f"_whet_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"

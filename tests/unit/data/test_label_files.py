@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from whet.data.readers import check_label_file, open_samples
 from whet.data.readers.label_files import read_label_file
-from whet.data.readers.labels import load_labels
+from whet.data.readers.labels import load_labels, parse_label
 from whet.errors import SamplesError
 
 
@@ -20,6 +21,9 @@ from whet.errors import SamplesError
         ("label\n0\n2\n1\n", [0, 2, 1]),
         ("\ufeffclass_index\r\n0\r\n2\r\n\r\n", [0, 2]),
         ('"label"\n"3"\n', [3]),
+        ('"1st choice"\n3\n', [3]),
+        ("_y\n3\n", [3]),
+        ("étiquette\n3\n", [3]),
         ("0.5\n2\n", [0.5, 2.0]),
         ("score\n4\n2\n", [4.0, 2.0]),
         ("5", [5]),
@@ -60,6 +64,10 @@ def test_they_come_to_the_samples_in_order(tmp_path):
         ("id,label\n1,2\n", "Line 1 of .* has 2 columns"),
         ("label\ncat\n", "Line 2 of .* is 'cat', no number"),
         ("1\ncat\n", "Line 2 of .* is 'cat', no number"),
+        ("0x1\n2\n", "Line 1 of .* is '0x1', no number"),
+        ("1_0\n2\n", "Line 1 of .* is '1_0', no number"),
+        ("1\n2_0.5\n", "Line 2 of .* is '2_0.5', no number"),
+        ("-\n2\n", "Line 1 of .* is '-', no number"),
         ("", "holds no labels"),
         ("label\n", "holds no labels"),
         ('"1\n2\n', "no text of one label a line"),
@@ -120,3 +128,17 @@ def test_nothing_is_unpickled_and_no_header_is_believed(tmp_path):
     for name in ("objects", "bare", "huge"):
         with pytest.raises(SamplesError, match=r"no \.npy file of plain numbers"):
             read_label_file(tmp_path / f"{name}.npy")
+
+
+@pytest.mark.parametrize("read", [check_label_file, load_labels])
+def test_a_fifo_is_refused_and_never_opened(tmp_path, read):
+    os.mkfifo(tmp_path / "y.csv")
+    with pytest.raises(SamplesError, match="no regular file"):
+        read(tmp_path / "y.csv")
+
+
+def test_python_s_underscores_are_no_part_of_a_number():
+    assert parse_label("10", "label", "a") == 10
+    for key in ("label", "score"):
+        with pytest.raises(SamplesError, match="'1_0', not a number"):
+            parse_label("1_0", key, "a")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whet.data.readers.label_names import LABEL_KEYS, SCORES
+from whet.core.reach import Kind, readable
+from whet.data.readers.label_names import LABEL_KEYS, SCORES, number_in
 from whet.data.readers.npz import Member, list_members
 from whet.errors import SamplesError
 
@@ -22,7 +25,6 @@ KINDS = (
 _ONE_A_LINE = (
     "Write one class index (0, 1, ...) or score a line; the first line may name the column."
 )
-_MOST_FIELD = 1000  # characters; no number is longer
 
 
 def check_label_file(path: Path) -> None:
@@ -31,10 +33,13 @@ def check_label_file(path: Path) -> None:
     Raises:
         SamplesError: with the remedy.
     """
-    if path.is_dir():
+    kind = readable(path, SamplesError)
+    if kind is Kind.FOLDER:
         raise SamplesError(f"The labels in {path} can't be read: it is a folder.", KINDS)
-    if not path.exists():
+    if not kind.there:
         raise SamplesError(f"There is no file {path} to take labels from.", "Check the path.")
+    if kind is not Kind.FILE:  # a FIFO may never give anything
+        raise SamplesError(f"The labels in {path} can't be read: it is no regular file.", KINDS)
     if path.suffix.lower() not in _READERS:
         raise SamplesError(f"{path} is of no kind from which labels are read.", KINDS)
 
@@ -85,11 +90,12 @@ def _npz(path: Path) -> NDArray[np.generic]:
 def _column(path: Path) -> NDArray[np.generic]:
     """One number a line. A first line that is none names the column."""
     scores, values = False, list[int | float]()
-    for number, text in _fields(path):
-        value = _number(text)
+    for number, text, quoted in _fields(path):
+        whole = number_in(text, int)
+        value = number_in(text, float) if whole is None else whole
         if value is not None:
             values.append(value)
-        elif values or number > 1:
+        elif values or number > 1 or not (quoted or _is_name(text)):
             raise SamplesError(f"Line {number} of {path} is {text!r:.60}, no number.", _ONE_A_LINE)
         else:
             scores = text in SCORES
@@ -98,31 +104,32 @@ def _column(path: Path) -> NDArray[np.generic]:
     return np.array(values, np.float64) if scores else np.array(values)
 
 
-def _fields(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines that aren't blank, with their numbers (from 1)."""
+def _is_name(text: str) -> bool:
+    """Whether it may be meant as the name of a column: ``0x1`` and ``1,5`` are wrong numbers."""
+    return text[0].isalpha() or text[0] == "_"
+
+
+def _fields(path: Path) -> Iterator[tuple[int, str, bool]]:
+    """The lines that aren't blank, with their numbers (from 1), and whether they are quoted."""
+    last = deque[str](maxlen=1)  # as it stands there, which a CSV reader doesn't tell
+
+    def lines(stream: TextIO) -> Iterator[str]:
+        for line in stream:
+            last.append(line)
+            yield line
+
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
+            reader = csv.reader(lines(stream), strict=True)
             for row in reader:
                 if len(row) > 1:
                     raise SamplesError(
                         f"Line {reader.line_num} of {path} has {len(row)} columns.", _ONE_A_LINE
                     )
                 if row and row[0].strip():
-                    yield reader.line_num, row[0].strip()
+                    yield reader.line_num, row[0].strip(), last[0].lstrip().startswith('"')
     except (UnicodeDecodeError, csv.Error) as error:
         raise SamplesError(f"{path} is no text of one label a line.", _ONE_A_LINE) from error
-
-
-def _number(text: str) -> int | float | None:
-    if len(text) > _MOST_FIELD:
-        return None
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return None
 
 
 _READERS: Mapping[str, Callable[[Path], NDArray[np.generic]]] = MappingProxyType(

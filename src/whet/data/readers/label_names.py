@@ -1,14 +1,25 @@
-"""How labels are called in a file or among arrays; pure."""
+"""How labels are called in a file or among arrays, and how they are written as text; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from whet.core.note import Note
 from whet.core.spec import TensorSpec
 from whet.errors import SamplesError
 
-__all__ = ["LABEL_KEYS", "SCORES", "UNREAD", "find_label_key", "input_names", "unread_notes"]
+__all__ = [
+    "LABEL_KEYS",
+    "SCORES",
+    "UNREAD",
+    "find_label_key",
+    "input_names",
+    "number_in",
+    "unread_notes",
+]
+
+N = TypeVar("N", int, float)
 
 SCORES = ("scores", "score")  # what is called so always holds floats
 LABEL_KEYS = ("labels", "label", "y", "class_index", *SCORES)
@@ -16,6 +27,7 @@ UNREAD = "labels"
 """Where the note stands that names columns which may be labels and were not read."""
 _LONGEST_NAME = 60  # in characters, of a class
 _SHOWN = 5
+_MOST_CHARACTERS = 1000  # no number is longer
 
 
 def find_label_key(names: Iterable[str], label_key: str | None) -> str | None:
@@ -74,3 +86,18 @@ def _may_be_label(value: object) -> bool:
 def input_names(expect: tuple[TensorSpec, ...] | None) -> set[str]:
     """Names that belong to the network's inputs, and so never to labels."""
     return {spec.name for spec in expect or ()}
+
+
+def number_in(text: str, kind: Callable[[str], N]) -> N | None:
+    """The number that a text is; ``None`` where it is none.
+
+    Args:
+        text: without space around it. What only Python takes for a number (``1_0``) is none.
+        kind: ``int`` or ``float``.
+    """
+    if "_" in text or len(text) > _MOST_CHARACTERS:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        return None

@@ -15,7 +15,7 @@ from whet.core.note import Note
 from whet.core.spec import TensorSpec
 from whet.data.readers.classes import ClassNames
 from whet.data.readers.label_files import read_label_file
-from whet.data.readers.label_names import SCORES, UNREAD
+from whet.data.readers.label_names import SCORES, UNREAD, number_in
 from whet.data.readers.label_shapes import is_one_number, not_one_number
 from whet.data.sample import Label, Reader, Sample
 from whet.data.transform import Transform
@@ -66,27 +66,26 @@ def parse_label(text: str, key: str, name: str, classes: ClassNames | None = Non
     Raises:
         SamplesError: neither a number nor a class of the network; names the sample.
     """
-    try:
-        return float(text) if key in SCORES else int(text)
-    except ValueError:
-        pass
+    number = number_in(text, float if key in SCORES else int)
+    if number is not None:
+        return number
     index = None if classes is None else classes.find(text)
     if index is not None:
         return index
-    try:
-        return float(text)
-    except ValueError as error:
-        message = f"The label of {name} is {_short(text)}, not a number"
-        if classes is None:
-            raise SamplesError(
-                f"{message}.",
-                "Write class indices (0, 1, ...) or scores; names of classes need a network that says"
-                " them (id2label in the config.json of a Hugging Face directory).",
-            ) from error
+    number = number_in(text, float)
+    if number is not None:
+        return number
+    message = f"The label of {name} is {_short(text)}, not a number"
+    if classes is None:
         raise SamplesError(
-            f"{message} and no class of the network.",
-            f"Write class indices (0, 1, ...) or the network's names: {classes.listed()}.",
-        ) from error
+            f"{message}.",
+            "Write class indices (0, 1, ...) or scores; names of classes need a network that says"
+            " them (id2label in the config.json of a Hugging Face directory).",
+        )
+    raise SamplesError(
+        f"{message} and no class of the network.",
+        f"Write class indices (0, 1, ...) or the network's names: {classes.listed()}.",
+    )
 
 
 def label_reader(classes: ClassNames | None) -> ReadLabel:

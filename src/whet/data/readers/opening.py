@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.foreign import ArrayLike, array_of
+from whet.core.reach import Kind, found, is_folder, readable
 from whet.core.spec import TensorSpec
 from whet.data.readers.arrays import open_arrays, open_npy, open_npz
 from whet.data.readers.classes import ClassNames
@@ -95,7 +96,7 @@ def _open(
     untransformed: str,
 ) -> Reader:
     if isinstance(source, str | Path):
-        if not isinstance(source, Path) and is_reference(source) and not Path(source).exists():
+        if not isinstance(source, Path) and _is_function(source):
             function, name = load_function(source), source
             return _from_python(
                 function, name, transform=transform, label_key=label_key, expect=expect
@@ -103,7 +104,7 @@ def _open(
         path, prefix = _with_prefix(source)
         if prefix or path.suffix.lower() == ".npz":
             return open_npz(path, prefix, transform=transform, label_key=label_key, expect=expect)
-        if path.is_dir():
+        if is_folder(path):
             return open_images(
                 path,
                 transform=transform,
@@ -132,17 +133,26 @@ def _open(
     )
 
 
+def _is_function(source: str) -> bool:
+    """Whether a text names a function, and nothing on disk."""
+    return is_reference(source) and not found(Path(source), SamplesError).there
+
+
 def _with_prefix(source: str | Path) -> tuple[Path, str]:
     """The file and, after ``#``, which set of it.
 
     Raises:
-        SamplesError: there is no such file.
+        SamplesError: there is no such file, or it may not be read.
     """
     path, prefix = Path(source), ""
-    if not path.exists() and "#" in str(source):
+    kind = readable(path, SamplesError)
+    if not kind.there and "#" in str(source):
         head, _, prefix = str(source).rpartition("#")
         path = Path(head)
-    if not path.exists():
+        kind = readable(path, SamplesError)
+    if kind is Kind.OTHER:
+        raise SamplesError(f"{path} is neither a file nor a folder.", _KINDS)
+    if not kind.there:
         raise SamplesError(f"There is no file or folder {path}.", "Check the path.")
     if prefix and path.suffix.lower() != ".npz":
         raise SamplesError(

@@ -17,6 +17,7 @@ from typing import TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from whet.core.reach import readable
 from whet.data.image import ImageTransform
 from whet.data.readers.images import SUFFIXES, list_pictures
 from whet.data.readers.labels import ReadLabel, label_reader
@@ -69,7 +70,7 @@ def open_raw(
         SamplesError: missing, unreadable, or of another kind than the transform takes.
         OptionError: columns were named where there are none.
     """
-    if not where.exists():
+    if not readable(where, SamplesError).there:
         raise SamplesError(f"There is no file or folder {where}.", "Check the path.")
     suffix = where.suffix.lower()
     if not isinstance(transform, ImageTransform) and suffix in _RECORDS and where.is_file():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whet._optional import need_installed
+from whet.core.reach import Kind, readable
 from whet.errors import NetworkError
 from whet.optimize.intake.factory import factory_parts, is_factory, load_factory
 from whet.optimize.intake.huggingface import load_directory
@@ -89,11 +90,15 @@ def need_files(source: str | Path | torch.nn.Module, weights: str | Path | None 
             need_weights(Path(weights))
         return
     path = Path(source).expanduser()
-    if not path.exists():
+    stands = readable(path, NetworkError)
+    if not stands.there:
         raise NetworkError(f"There is no file or directory '{path}'.", f"Give {_KINDS}.")
-    kind = "a model directory" if path.is_dir() else _FILES.get(path.suffix.lower())
+    whole = stands is Kind.FOLDER
+    kind = "a model directory" if whole else _FILES.get(path.suffix.lower())
     if kind is None:
         raise _unknown(path)
+    if stands is Kind.OTHER:
+        raise NetworkError(f"'{path}' is neither a file nor a directory.", f"Give {_KINDS}.")
     _need_no_weights(weights, kind)
 
 

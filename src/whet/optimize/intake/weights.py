@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet._optional import require
+from whet.core.reach import Kind, readable
 from whet.errors import NetworkError
 from whet.optimize.intake.checkpoint import need_values, unwrapped, weights_in
 from whet.optimize.quiet import quiet
@@ -102,7 +103,7 @@ def need_weights(path: Path) -> None:
     Raises:
         NetworkError: with the kinds that are.
     """
-    if not path.is_file():
+    if readable(path, NetworkError) is not Kind.FILE:
         raise NetworkError(f"There is no weights file '{path}'.", f"Give {_KINDS}.")
     if path.suffix.lower() not in (".safetensors", ".npz", *_TORCH):
         raise NetworkError(

@@ -10,6 +10,7 @@ from whet.bundle.disk import check_room, place_of
 from whet.bundle.write import check_place
 from whet.core.contract import Contract
 from whet.core.places import cache_home
+from whet.core.reach import is_folder
 from whet.data.readers import check_label_file
 from whet.errors import SEVERAL, InputError, OptionError, WhetError
 from whet.measure.cgroup import allowed_cores
@@ -108,7 +109,7 @@ def _network_bytes(given: Given) -> int:
     if not isinstance(given.network, str):
         return _module_bytes(given.network)
     path = Path(given.weights or given.network)
-    files = path.glob("*.safetensors") if path.is_dir() else (path,)
+    files = path.glob("*.safetensors") if is_folder(path) else (path,)
     try:
         return sum(file.stat().st_size for file in files)
     except (OSError, ValueError):
@@ -125,4 +126,4 @@ def _module_bytes(module: torch.nn.Module) -> int:
 def _standing(folder: Path) -> Path:
     """The folder, or the nearest one above it that exists."""
     place = folder.absolute()
-    return next((part for part in (place, *place.parents) if part.is_dir()), place)
+    return next((part for part in (place, *place.parents) if is_folder(part)), place)

@@ -9,6 +9,8 @@ read anything: a function, an iterator, an object of an unknown kind.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -32,14 +34,20 @@ def identity(value: Any) -> str | None:
         value: a path (also ``file.npz#prefix``), arrays, plain data, or anything else.
     """
     total = hashlib.sha256()
-    return total.hexdigest() if _update(total, value) else None
+    try:
+        return total.hexdigest() if _update(total, value) else None
+    except OSError:  # it may not be read, as its reader says
+        return None
 
 
 def transform_identity(transform: Transform | None) -> str:
     """A digest of a transform and of the tokenizer that it names."""
     total = hashlib.sha256(msgspec.json.encode(transform))
-    if isinstance(transform, TextTransform) and Path(transform.tokenizer).is_file():
-        _update_file(total, Path(transform.tokenizer))
+    if isinstance(transform, TextTransform):
+        # One that may not be read is refused where it is opened.
+        with contextlib.suppress(OSError):
+            if Path(transform.tokenizer).is_file():
+                _update_file(total, Path(transform.tokenizer))
     return total.hexdigest()
 
 
@@ -78,8 +86,10 @@ def _update_text(total: hashlib._Hash, value: str | Path) -> bool:
     if file.is_dir():
         for line in _listing(file):
             total.update(line.encode(errors="surrogateescape"))
-    else:
+    elif file.is_file():
         _update_file(total, file)
+    else:  # a FIFO gives its bytes once, if ever
+        return False
     return True
 
 
@@ -87,10 +97,19 @@ def _named_file(text: str) -> Path | None:
     """The file or folder that a text names, perhaps with a ``#prefix`` after it."""
     if len(text) > 4096 or "\0" in text:
         return None
-    if Path(text).exists():
+    if _stands(Path(text)):
         return Path(text)
     head, found, _ = text.rpartition("#")
-    return Path(head) if found and Path(head).exists() else None
+    return Path(head) if found and _stands(Path(head)) else None
+
+
+def _stands(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # a text, and no path
+            return False
+        raise
 
 
 def _listing(folder: Path) -> Iterator[str]:

@@ -94,3 +94,28 @@ def test_a_tokenizer_counts_by_its_bytes(tmp_path: Path) -> None:
     assert transform_identity(transform) == before != transform_identity(None)
     file.write_text("2")
     assert transform_identity(transform) != before
+
+
+def test_long_texts_are_no_paths() -> None:
+    assert identity(["a" * 300, "b"]) != identity(["a" * 300, "c"])
+
+
+def test_what_may_not_be_read_has_no_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "x.npy"
+    file.write_text("1")
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for call in ("open", "exists"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, call, denied)
+            assert identity(file) is None
+    assert identity(file) is not None
+
+
+def test_a_fifo_is_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.npy")
+    assert identity(tmp_path / "x.npy") is None
