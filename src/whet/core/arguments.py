@@ -110,7 +110,9 @@ def flag_of(name: str, value: object) -> bool:
         OptionError: it is something else.
     """
     if not isinstance(value, bool):
-        raise OptionError(f"{name}={_shown(value)} is neither true nor false.", "Give True or False.")
+        raise OptionError(
+            f"{name}={_shown(value)} is neither true nor false.", "Give True or False."
+        )
     return value
 
 

@@ -43,8 +43,16 @@ def pairs_of(name: str, value: object) -> object:
         (names_of, [("a", ("a",)), (["a", "b"], ("a", "b"))], [3, [3], (), {}, {"a"}, True, None]),
         (flag_of, [(True, True), (False, False)], ["no", 0, None]),
         (whole_of, [(3, 3), (np.int64(-3), -3)], ["3", 0.5, 3.0, True, None, [1]]),
-        (number_of, [(3, 3.0), (np.float32(0.5), 0.5), (-1, -1.0)], ["3", True, NAN, INF, None]),
-        (seconds_of, [(60, 60.0), (np.float32(0.5), 0.5)], ["60", True, -1, 0, NAN, [60], None]),
+        (
+            number_of,
+            [(3, 3.0), (np.float32(0.5), 0.5), (-1, -1.0)],
+            ["3", True, NAN, INF, 10**400, None],
+        ),
+        (
+            seconds_of,
+            [(60, 60.0), (np.float32(0.5), 0.5)],
+            ["60", True, -1, 0, NAN, 10**400, 10**5000, [60], None],
+        ),
         (pairs_of, [("join", "join"), (3, 3)], ["none", True, 3.0, None, []]),
     ],
 )
@@ -76,3 +84,12 @@ def test_functions_events_and_instances() -> None:
     ):
         with pytest.raises(OptionError, match="it"):
             call()
+
+
+def test_what_can_not_be_written_is_named_by_its_kind() -> None:
+    class Silent:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    with pytest.raises(OptionError, match="it=<Silent> is no whole number"):
+        whole_of("it", Silent())
