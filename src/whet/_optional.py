@@ -36,6 +36,7 @@ _EXTRAS = {
     "sklearn": "demo",
 }
 
+_OWN = "whet"  # some of its own modules are imported late as well
 _LONGEST = 300  # of what a foreign error says
 
 # Importing these sends a usage report through this package. Both fall back to a
@@ -45,7 +46,10 @@ _REPORTS_HOME = {"openvino": "openvino_telemetry", "nncf": "openvino_telemetry"}
 
 def installed(package: str) -> bool:
     """Whether a top-level package can be imported, without importing it."""
-    return importlib.util.find_spec(package) is not None
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # imported already, by something that left no specification
+        return True
 
 
 def need_installed(packages: Iterable[str], job: str, extra: str) -> None:
@@ -77,25 +81,25 @@ def require(module: str, why: str) -> ModuleType:
 
     Raises:
         MissingExtraError: the top-level package is not installed.
-        HostError: it is installed, but its own import fails.
+        HostError: it is installed, but its own import or that of the module fails.
     """
     package = module.partition(".")[0]
     if package in _REPORTS_HOME:
         sys.modules.setdefault(_REPORTS_HOME[package], None)  # type: ignore[arg-type]  # "not importable"
     try:
         return importlib.import_module(module)
-    except Exception as error:  # the import of a broken package may raise anything
-        missing = (isinstance(error, ModuleNotFoundError) and error.name) or ""
-        if missing.partition(".")[0] == package:
+    except (Exception, SystemExit) as error:  # a broken package may raise anything
+        if not installed(package):
             extra = _EXTRAS.get(package, "all")
             raise MissingExtraError(
                 f"The package '{package}' is needed to {why} and is not installed.",
                 f"Install it with: pip install 'whet[{extra}]'",
             ) from error
+        # Where the package itself is imported, one of its parts is missing, or what that needs.
         broken = broken_package(error)
-        if broken is None:
+        if broken is None and package == _OWN:
             raise
-        raise broken from error
+        raise (broken or _broken(module, error)) from error
 
 
 def broken_package(error: BaseException) -> HostError | None:
@@ -115,11 +119,18 @@ def broken_package(error: BaseException) -> HostError | None:
         name: object = frame.f_globals.get("__name__")
         if frame.f_code.co_name != "<module>" or name not in _EXTRAS or name in sys.modules:
             continue
-        said = " ".join(str(error).split())[:_LONGEST]
-        return HostError(
-            f"The package '{name}' is installed here but can't be imported:"
-            f" {type(error).__name__}{f': {said}' if said else ''}",
-            f"See what \"python -c 'import {name}'\" says, then install the package again:"
-            f" pip install --force-reinstall 'whet[{_EXTRAS[str(name)]}]'",
-        )
+        return _broken(str(name), error)
     return None
+
+
+def _broken(module: str, error: BaseException) -> HostError:
+    """What to say of an installed package, or of a module of it, that can't be imported."""
+    package = module.partition(".")[0]
+    said = " ".join(str(error).split())[:_LONGEST]
+    part = "" if module == package else f"its module '{module}' "
+    return HostError(
+        f"The package '{package}' is installed here but {part}can't be imported:"
+        f" {type(error).__name__}{f': {said}' if said else ''}",
+        f"See what \"python -c 'import {module}'\" says, then install the package again:"
+        f" pip install --force-reinstall 'whet[{_EXTRAS.get(package, 'all')}]'",
+    )

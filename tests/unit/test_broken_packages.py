@@ -39,6 +39,38 @@ def test_what_is_broken_is_told_from_what_is_missing() -> None:
     assert "--force-reinstall 'whet[demo]'" in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("top", "module", "said"),
+    [
+        (f"import {PACKAGE}._C", PACKAGE, f"but can't be imported: .*'{PACKAGE}._C'"),
+        ("import a_missing_one", PACKAGE, "but can't be imported: .*'a_missing_one'"),
+        ("raise SystemExit(3)", PACKAGE, "but can't be imported: SystemExit: 3"),
+        ("", f"{PACKAGE}.gone", f"but its module '{PACKAGE}.gone' can't be imported"),
+        ("", f"{PACKAGE}.parts", f"but its module '{PACKAGE}.parts' can't be .*: OSError"),
+        ("", f"{PACKAGE}.needy", f"but its module '{PACKAGE}.needy' can't .*'a_missing_one'"),
+    ],
+)
+def test_what_is_there_in_part_is_not_called_missing(
+    broken: Path, top: str, module: str, said: str
+) -> None:
+    (broken / "__init__.py").write_text(top)
+    (broken / "needy.py").write_text("import a_missing_one")
+    with pytest.raises(HostError, match=said) as caught:
+        require(module, "test")
+    assert not isinstance(caught.value, MissingExtraError)
+    assert f"import {module}'" in caught.value.remedy
+    sys.modules.pop(PACKAGE, None)
+
+
+@pytest.mark.parametrize("module", [PACKAGE, f"{PACKAGE}.linear_model"])
+def test_what_is_not_there_is_to_be_installed(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in sys.modules if n.partition(".")[0] == PACKAGE]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, PACKAGE, None)  # type: ignore[arg-type]
+    with pytest.raises(MissingExtraError, match=f"'{PACKAGE}' .* is not installed"):
+        require(module, "test")
+
+
 @pytest.mark.usefixtures("broken")
 @pytest.mark.parametrize(
     "code",
