@@ -15,7 +15,7 @@ from pathlib import Path
 
 from whet.errors import WhetError
 
-__all__ = ["Kind", "found", "is_folder", "readable"]
+__all__ = ["Kind", "expanded", "found", "is_folder", "readable"]
 
 _SHOWN = 200  # characters of a path in a sentence
 _NOTHING = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -88,6 +88,14 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):
         return False
+
+
+def expanded(path: Path) -> Path:
+    """The path with the home that ``~`` stands for; as it is where nobody has such a home."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _refusal(path: Path, error: OSError, refuse: type[WhetError]) -> WhetError:

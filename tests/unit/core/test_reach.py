@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from whet.core.reach import Kind, found, is_folder, readable
+from whet.core.reach import Kind, expanded, found, is_folder, readable
 from whet.errors import NetworkError, SamplesError, WhetError
 
 Ask = Callable[[Path, type[WhetError]], Kind]
@@ -75,3 +75,10 @@ def test_what_may_not_be_read_is_refused(
         assert found(tmp_path / name, SamplesError).there
         with pytest.raises(SamplesError, match="Permission denied"):
             readable(tmp_path / name, SamplesError)
+
+
+def test_the_home_of_nobody_is_no_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded(Path("~/a")) == tmp_path / "a"
+    nobody = Path("~nobody-of-this-name/a")
+    assert expanded(nobody) == nobody

@@ -388,3 +388,9 @@ def test_a_forward_that_is_no_python_function_is_refused() -> None:
     module.forward = dict  # type: ignore[assignment]
     with pytest.raises(NetworkError, match="says nothing about its arguments"):
         load_network(module)
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "net.py:build"])
+def test_a_network_in_the_home_of_nobody_is_not_there(name: str) -> None:
+    with pytest.raises(NetworkError, match="There is no file"):
+        load_network(f"~nobody-of-this-name/{name}")

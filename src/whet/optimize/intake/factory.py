@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from whet._optional import broken_package, require
 from whet.core.note import Note
-from whet.core.reach import Kind, readable
+from whet.core.reach import Kind, expanded, readable
 from whet.errors import NetworkError
 from whet.optimize.intake.live import load_module, need_traceable
 from whet.optimize.intake.network import Network
@@ -54,7 +54,7 @@ def factory_parts(source: str) -> tuple[Path, str]:
     match = _FORM.fullmatch(source)
     if match is None:
         raise NetworkError(f"'{source}' names no factory.", "Write it as 'file.py:function'.")
-    path, name = Path(match["file"]).expanduser(), match["name"]
+    path, name = expanded(Path(match["file"])), match["name"]
     if readable(path, NetworkError) is not Kind.FILE:
         raise NetworkError(
             f"There is no file '{path}'.", "Give the path of a Python file, then ':function'."

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whet._optional import need_installed
-from whet.core.reach import Kind, readable
+from whet.core.reach import Kind, expanded, readable
 from whet.errors import NetworkError
 from whet.optimize.intake.factory import factory_parts, is_factory, load_factory
 from whet.optimize.intake.huggingface import load_directory
@@ -49,7 +49,7 @@ def load_network(
     text = str(source)
     if is_factory(text):
         return load_factory(text, Path(weights) if weights is not None else None)
-    path = Path(text).expanduser()
+    path = expanded(Path(text))
     if path.is_dir():
         return load_directory(path)
     return load_onnx(path) if path.suffix.lower() == ".onnx" else load_program(path)
@@ -89,7 +89,7 @@ def need_files(source: str | Path | torch.nn.Module, weights: str | Path | None 
         if weights is not None:
             need_weights(Path(weights))
         return
-    path = Path(source).expanduser()
+    path = expanded(Path(source))
     stands = readable(path, NetworkError)
     if not stands.there:
         raise NetworkError(f"There is no file or directory '{path}'.", f"Give {_KINDS}.")
