@@ -15,7 +15,7 @@ from types import ModuleType
 
 from whet._optional import require
 
-__all__ = ["NoReports", "import_nncf", "quiet_nncf", "quiet_ort"]
+__all__ = ["NoReports", "import_nncf", "quiet_nncf", "quiet_ort", "replaced"]
 
 
 class NoReports:
@@ -52,9 +52,9 @@ def quiet_nncf() -> Iterator[ModuleType]:
     tracked = require("nncf.telemetry.decorator", "quantise a graph")
     log = logging.getLogger("nncf")
     with (
-        _replaced(tracked, "telemetry", NoReports()),
-        _replaced(bars, "Progress", functools.partial(bars.Progress, disable=True), drop="disable"),
-        _replaced(
+        replaced(tracked, "telemetry", NoReports()),
+        replaced(bars, "Progress", functools.partial(bars.Progress, disable=True), drop="disable"),
+        replaced(
             bars,
             "WeightedProgress",
             functools.partial(bars.WeightedProgress, disable=True),
@@ -77,7 +77,7 @@ def quiet_ort() -> Iterator[ModuleType]:
     calibrate = require("onnxruntime.quantization.calibrate", "quantise a graph")
     with (
         # A name in the module hides the builtin there and nowhere else.
-        _replaced(calibrate, "print", _nothing),
+        replaced(calibrate, "print", _nothing),
         _level(logging.getLogger(), logging.ERROR),
         # It logs a traceback as an error where it then goes on without optimising.
         _level(logging.getLogger("onnxruntime.quantization"), logging.CRITICAL + 1),
@@ -102,7 +102,7 @@ def _level(log: logging.Logger, level: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _replaced(module: ModuleType, name: str, value: object, drop: str = "") -> Iterator[None]:
+def replaced(module: ModuleType, name: str, value: object, drop: str = "") -> Iterator[None]:
     """``module.name`` is ``value`` inside; with ``drop``, callers can't set that keyword."""
     missing = object()
     before = vars(module).get(name, missing)

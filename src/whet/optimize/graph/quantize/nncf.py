@@ -5,7 +5,7 @@ choice differs from network to network: SmoothQuant moves outliers of
 activations into weights (Xiao et al., 2022), ranges are estimated on the
 calibration rows, quantisers are placed where the CPU's integer kernels can use
 them, and bias correction takes the mean shift of each layer's output into its
-bias (Nagel et al., 2019).
+bias (Nagel et al., 2019; what padding does to it is in `borders`).
 
 Both passes calibrate on single rows and write integer weights: an ONNX graph
 stores int8 initialisers with a DequantizeLinear behind them, an IR int8
@@ -29,6 +29,7 @@ from whet.optimize.graph.io import need_onnx, read_onnx, write_onnx
 from whet.optimize.graph.ir import check_ir, need_ir, read_ir, write_ir
 from whet.optimize.graph.quantize import layers
 from whet.optimize.graph.quantize._quiet import quiet_nncf
+from whet.optimize.graph.quantize.borders import borders_cancelled
 from whet.optimize.graph.quantize.calibration import Rows, need_rows
 from whet.optimize.graph.quantize.gemm import plain_gemms
 from whet.optimize.graph.quantize.mend import mend
@@ -49,7 +50,7 @@ class Bias(enum.StrEnum):
     """How the mean shift of each layer is taken into its bias."""
 
     NONE = "none"
-    FAST = "fast"  # from the statistics of each layer alone
+    FAST = "fast"  # from the mean input of each layer alone
     FULL = "full"  # layer after layer with what comes before quantised; slow
 
 
@@ -240,7 +241,7 @@ def _quantised(
     attention = layers.is_transformer(ops) if options.transformer is None else options.transformer
     feed = need_rows(model, ctx, "quantize-nncf")
     rows = Rows(feed, options.subset_size, ctx.seed if options.seed is None else options.seed)
-    with quiet_nncf() as nncf:
+    with quiet_nncf() as nncf, borders_cancelled():
         try:
             quantised = nncf.quantize(
                 graph,
