@@ -42,7 +42,14 @@ from whet.search.ladder.polish import (
 from whet.search.ladder.refine import refine, rescue_rounded
 from whet.search.ladder.rounding import round_with_care
 from whet.search.ladder.trials import Trials
-from whet.search.ladder.waves import enough, good, share_allowed, short_of_room, wave
+from whet.search.ladder.waves import (
+    enough,
+    good,
+    roomier_is_sure,
+    share_allowed,
+    short_of_room,
+    wave,
+)
 from whet.search.setup import Setup
 from whet.search.words.none_ran import none_ran
 from whet.search.words.untried import Untried, untried, untried_notes
@@ -194,10 +201,17 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
 
 
 def _store(setup: Setup, trials: Trials, best: dict[str, Settings], axes: Axes) -> None:
-    """Weights alone, until one is sure to keep the limits on size and memory and the quality."""
+    """Weights alone, until one is sure to keep the limits on size and memory and the quality.
+
+    Where int8 is too large, and nothing smaller is sure of its quality, 8 bits come nearest.
+    """
     stored = int8_rungs.weights_only(best, axes.flags, share=share_allowed(setup, trials))
     needed = takewhile(lambda _: short_of_room(setup, trials, least=SURE), stored)
     wave(trials, 2, needed, stop=setup)
+    if _no_room_for_int8(setup, trials):
+        nearest = int8_rungs.weights_nearest(best, axes.flags)
+        needed = takewhile(lambda _: not roomier_is_sure(setup, trials), nearest)
+        wave(trials, 2, needed, stop=setup)
 
 
 def _no_room_for_int8(setup: Setup, trials: Trials) -> bool:

@@ -26,6 +26,7 @@ __all__ = [
     "int8_probe",
     "int8_rest",
     "int8_soonest",
+    "weights_nearest",
     "weights_only",
 ]
 
@@ -142,8 +143,9 @@ def weights_only(
 ) -> Iterator[Recipe]:
     """Rung 2, where room is short and int8 as a whole isn't sure: the weights alone, 8 bits then 4.
 
-    Where not even the fewest bits leave enough room, they are proposed all the same: how near
-    that comes is the most that a miss can tell.
+    Where 8 bits are too many, the fewest are proposed alone, even if they leave too little room as
+    well: how near that comes is the most that a miss can tell. Where they can't be had or ruin the
+    answers, `weights_nearest` comes after.
 
     First those that move the answers least, rounded in advance; they are asked for one at a time,
     and the first that is sure ends it: so what computes in bf16, which is faster, comes before.
@@ -154,12 +156,30 @@ def weights_only(
         share: of the untouched graph's size that is allowed; 1 where only memory is limited.
     """
     if share >= INT8_SHARE:
-        for runtime in of_graphs(best):
-            for settings in (*_halved(runtime, best[runtime], flags), best[runtime]):
-                yield Recipe((ROUND, STORE), runtime, settings)
-    for bits in [bits for bits in _BITS if share >= bits / FLOAT_BITS] or _BITS[-1:]:
-        for runtime in of_graphs(best):
-            yield Recipe(weights_recipe(runtime, bits=bits), runtime, best[runtime])
+        yield from _rounded(best, flags)
+    for bits in _BITS if share >= INT8_SHARE else _BITS[-1:]:
+        yield from _alone(best, bits)
+
+
+def weights_nearest(best: dict[str, Settings], flags: frozenset[str]) -> Iterator[Recipe]:
+    """After `weights_only`, where 8 bits are too many and no fewer will do: they come nearest.
+
+    Convolutions, for one, have no fewer. The cheapest to make come first. Arguments as there.
+    """
+    yield from _alone(best, _BITS[0])
+    yield from _rounded(best, flags)
+
+
+def _alone(best: dict[str, Settings], bits: int) -> Iterator[Recipe]:
+    for runtime in of_graphs(best):
+        yield Recipe(weights_recipe(runtime, bits=bits), runtime, best[runtime])
+
+
+def _rounded(best: dict[str, Settings], flags: frozenset[str]) -> Iterator[Recipe]:
+    """Weights of 8 bits, rounded so that the answers move least."""
+    for runtime in of_graphs(best):
+        for settings in (*_halved(runtime, best[runtime], flags), best[runtime]):
+            yield Recipe((ROUND, STORE), runtime, settings)
 
 
 def _halved(runtime: str, settings: Settings, flags: frozenset[str]) -> Iterator[Settings]:

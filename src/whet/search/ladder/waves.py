@@ -10,13 +10,14 @@ from collections.abc import Iterable
 
 from whet.core.evidence import Status, Trial
 from whet.core.recipe import Recipe
-from whet.search.decisions.decide import promising
-from whet.search.decisions.outlook import LIKELY
+from whet.search.decisions.decide import chance, promising
+from whet.search.decisions.limits import roomier
+from whet.search.decisions.outlook import LIKELY, SURE
 from whet.search.decisions.worth import keeps_room
 from whet.search.ladder.trials import Trials
 from whet.search.setup import Setup
 
-__all__ = ["enough", "good", "share_allowed", "short_of_room", "wave"]
+__all__ = ["enough", "good", "roomier_is_sure", "share_allowed", "short_of_room", "wave"]
 
 _SLACK = 0.9  # a limit is kept with slack below this share of it
 _WORTH = 0.2  # chance of being certified from which on other settings are tried for it
@@ -93,6 +94,18 @@ def short_of_room(setup: Setup, trials: Trials, *, least: float = LIKELY) -> boo
     n = setup.certify.samples
     return not any(
         promising(t, contract, n, least=least) and keeps_room(t, contract)
+        for t in trials.all.values()
+    )
+
+
+def roomier_is_sure(setup: Setup, trials: Trials) -> bool:
+    """Whether what is sure of its quality comes nearer to the limits than the untouched graph."""
+    contract, n = setup.contract, setup.certify.samples
+    untouched = trials.untouched()
+    return any(
+        t not in untouched
+        and chance(t, n) >= SURE
+        and all(roomier(t, other, contract) for other in untouched)
         for t in trials.all.values()
     )
 

@@ -8,11 +8,11 @@ import pytest
 from trial_factory import quality, trial
 
 from whet.core.contract import Contract, Drop
-from whet.core.evidence import Quality, Trial
+from whet.core.evidence import Quality, Status, Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
 from whet.runtimes.axes import Axes
-from whet.search.ladder.climb import _look, _padded, _settings_by_runtime
+from whet.search.ladder.climb import _look, _padded, _settings_by_runtime, _store
 
 AXES = Axes(cores=2, fixed={}, flags=frozenset(), concurrency=1)
 FIXED, ANY = Settings(threads=2, fixed={"batch": 1}), Settings(threads=2)
@@ -64,14 +64,17 @@ def test_other_algorithms_are_padded_where_that_was_faster_and_did_no_harm(
 
 
 class Tried:
-    """Trials of which every recipe runs; what has passes takes what its bits take."""
+    """Trials that take what their bits take; of 4 bits, with what is given for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, **of_4_bits: Any) -> None:
         self.all: dict[str, Trial] = {}
+        self.of_4_bits = of_4_bits
 
     def attempt(self, recipe: Recipe, rung: int, **_: object) -> Trial:
         bits = recipe.steps[-1].options.get("bits", 8) if recipe.steps else 32
-        made = trial(str(len(self.all)), 1.0, untouched=not recipe.steps, disk=bits * 1000)
+        known: dict[str, Any] = {"select": quality(0.0), "disk": bits * 1000}
+        known |= self.of_4_bits if bits == 4 else {}
+        made = trial(str(len(self.all)), 1.0, untouched=not recipe.steps, **known)
         tried = msgspec.structs.replace(made, recipe=recipe, id=recipe.digest(), rung=rung)
         return self.all.setdefault(tried.id, tried)
 
@@ -105,3 +108,56 @@ def test_what_is_smaller_than_int8_comes_first_where_int8_is_too_large(
     trials: Any = Tried()
     _look(setup, trials, AXES)
     assert [t.footprint.disk_bytes // 1000 for t in trials.all.values()] == bits
+
+
+@pytest.mark.parametrize(
+    "of_4_bits",
+    [{"status": Status.REFUSED, "select": None}, {"select": quality(0.2)}],
+    ids=["refused", "ruined"],
+)
+@pytest.mark.parametrize("most", [6000, 3000])
+def test_where_fewer_bits_will_not_do_8_come_nearest(most: int, of_4_bits: dict[str, Any]) -> None:
+    setup: Any = SimpleNamespace(
+        contract=Contract(max_bytes=most),
+        certify=SimpleNamespace(samples=1000),
+        runtimes=("openvino", "onnxruntime"),
+        kind="cnn",
+    )
+    trials: Any = Tried(**of_4_bits)
+    _look(setup, trials, AXES)
+    steps = [t.recipe.steps[-1] for t in trials.all.values() if t.recipe.steps]
+    # Of 8 bits the cheapest to make, on one runtime: it is sure, and more come no nearer.
+    alone = [s.options.get("bits", 8) for s in steps if s.name.startswith("quantize-weights")]
+    assert alone == [4, 4, 8]
+    assert "store-int8" not in {s.name for s in steps}
+    # A second time nothing is tried.
+    count = len(trials.all)
+    _store(setup, trials, _settings_by_runtime(trials.untouched()), AXES)
+    assert len(trials.all) == count
+
+
+def test_where_plain_weights_of_8_bits_ruin_the_answers_they_are_rounded_with_care() -> None:
+    setup: Any = SimpleNamespace(
+        contract=Contract(max_bytes=3000),
+        certify=SimpleNamespace(samples=1000),
+        runtimes=("onnxruntime",),
+        kind="cnn",
+    )
+    trials: Any = Tried(status=Status.REFUSED)
+    attempt = trials.attempt
+
+    def spoilt(recipe: Recipe, rung: int, **options: object) -> Trial:
+        made = attempt(recipe, rung, **options)
+        if recipe.steps and recipe.steps[-1].name == "quantize-weights":
+            made = msgspec.structs.replace(made, select=quality(0.2))
+            trials.all[made.id] = made
+        return made
+
+    trials.attempt = spoilt
+    trials.attempt(Recipe((), "onnxruntime", FIXED), 1)
+    _store(setup, trials, {"onnxruntime": FIXED}, AXES)
+    assert [t.recipe.steps[0].name for t in trials.all.values() if t.recipe.steps] == [
+        "quantize-weights",
+        "quantize-weights",
+        "round-weights",
+    ]

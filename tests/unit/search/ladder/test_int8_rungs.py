@@ -87,6 +87,16 @@ def test_no_more_bits_than_the_limit_allows_are_tried_or_else_the_fewest(
     assert [r.steps[0].name == "round-weights" for r in found[:2]] == [8 in bits] * len(found[:2])
 
 
+def test_what_comes_nearest_has_8_bits_and_begins_with_the_cheapest() -> None:
+    best = {"openvino": PLAIN, "onnxruntime": PLAIN}
+    found = list(int8_rungs.weights_nearest(best, frozenset()))
+    # The same as where there is room for them, so that none is tried twice.
+    roomy = [*int8_rungs.weights_only(best, frozenset(), share=0.3)]
+    wide = [r for r in roomy if r.steps[-1].options.get("bits", 8) == 8]
+    assert {r.digest() for r in found} == {r.digest() for r in wide}
+    assert [r.steps[0].name == "round-weights" for r in found] == [False, False, True, True]
+
+
 def test_stored_weights_compute_in_bf16_first_where_the_cpu_can() -> None:
     best = {"openvino": PLAIN, "onnxruntime": PLAIN}
     plain, half = (
