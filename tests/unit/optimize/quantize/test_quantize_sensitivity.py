@@ -9,6 +9,7 @@ from whet.optimize.graph.io import read_onnx
 from whet.optimize.graph.ir import read_ir
 from whet.optimize.graph.quantize.bypass import groups_ir, groups_onnx, without_ir, without_onnx
 from whet.optimize.graph.quantize.nncf import (
+    Bias,
     QuantizeNncf,
     QuantizeNncfIr,
     quantised_ir,
@@ -56,7 +57,7 @@ def test_without_any_quantiser_the_graph_is_the_original(
     feed = {"image": digits.images[:50]}
     proto, _ = quantised_onnx(
         named(read_onnx(digits.graph)),
-        QuantizeNncf(subset_size=8, bias="none"),
+        QuantizeNncf(subset_size=8, bias=Bias.NONE),
         digits.graph,
         context(),
         fold=False,
@@ -69,7 +70,7 @@ def test_without_any_quantiser_the_graph_is_the_original(
 
     graph, _ = quantised_ir(
         read_ir(digits_ir),
-        QuantizeNncfIr(subset_size=8, bias="none"),
+        QuantizeNncfIr(subset_size=8, bias=Bias.NONE),
         digits_ir,
         context(),
         fold=False,
