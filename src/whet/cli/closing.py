@@ -13,7 +13,9 @@ from whet.report import format as fmt
 from whet.report.facts import Facts
 from whet.report.headline import headline, word
 from whet.report.percentile_words import why_another
+from whet.search.decisions.judged import deciding
 from whet.search.words.gaps import gap_sentence
+from whet.search.words.outputs import held_words
 
 __all__ = ["closing", "table"]
 
@@ -26,6 +28,7 @@ _ABOUT = "≈ no clear difference, or too noisy to call"
 _SPEED_UP = "× at p50"  # a ratio of medians; see `whet.core.evidence.Ratio`
 _NAME = 36
 _LEAST_NAME = 24
+_NAMES = 20  # of outputs, in the last column
 _BETWEEN = 2
 # Left out one after another on a terminal that is too narrow for all; the report has them.
 _SPARE = ("p50", "size", "lost", "at most")
@@ -67,7 +70,7 @@ def closing(
     verdict, *more = wrap(f"{sign} {word(evidence.kept)}. {plain(headline(facts))}", columns)
     head = f"{sign} {word(evidence.kept)}."
     lines += [verdict.replace(head, paint(head, "bold", colour), 1), *more]
-    if evidence.kept is not Verdict.PASSED or facts.same_as_baseline:
+    if _explains(facts):
         lines += wrap(plain(evidence.sentence), columns)
     elif facts.gaps:
         lines += wrap(plain(gap_sentence(facts.gaps)), columns)
@@ -78,6 +81,11 @@ def closing(
     if bundle is not None:
         lines += ["", f"bundle  {plain(bundle)}", f"report  {plain(bundle)}/report.html"]
     return lines
+
+
+def _explains(facts: Facts) -> bool:
+    """Whether the record's own sentence is told."""
+    return facts.evidence.kept is not Verdict.PASSED or facts.same_as_baseline
 
 
 def _original(facts: Facts) -> list[str]:
@@ -107,6 +115,7 @@ def _contenders(facts: Facts, columns: int, paint: Paint) -> list[str]:
     for number, trial in enumerate(shown, start=1):
         if trial.id == facts.evidence.chosen:
             lines[number] = paint(lines[number], "bold")
+    lines += [paint(line, "dim") for line in _held(facts, shown, columns)]
     if any("≈" in cell for row in rows for cell in row):
         lines.append(paint(clip(f"   {_ABOUT}", columns), "dim"))
     if why := _why_another(facts, shown, asked):
@@ -116,6 +125,19 @@ def _contenders(facts: Facts, columns: int, paint: Paint) -> list[str]:
         more = f"   and {fmt.plural(rest, 'further candidate')}, in the report"
         lines.append(paint(clip(more, columns), "dim"))
     return lines
+
+
+def _held(facts: Facts, shown: Sequence[Trial], columns: int) -> list[str]:
+    """What outputs held back, where the closing sentence doesn't tell it."""
+    said = facts.evidence.sentence if _explains(facts) else ""
+    found = [(t.name, words) for t in shown if (words := held_words(t)) and words not in said]
+    return [
+        line
+        for name, words in found
+        for line in wrap(
+            plain(f"{name}: {words}"), columns, initial_indent=" " * 3, subsequent_indent=" " * 3
+        )
+    ]
 
 
 def _fitted(
@@ -207,9 +229,11 @@ def _role(facts: Facts, trial: Trial) -> str:
     if trial.id == facts.evidence.baseline:
         return "best untouched"
     if trial.certify is not None:
-        return {
+        role = {
             Verdict.PASSED: "certified",
             Verdict.FAILED: "failed",
             Verdict.UNDECIDED: "not proven",
         }[trial.certify.verdict]
+        outputs = [f"'{plain(check.name)}'" for check in deciding(trial.certify)]
+        return f"{role}: {clip(', '.join(outputs), _NAMES)}" if outputs else role
     return "frontier" if trial.frontier else ""

@@ -8,6 +8,7 @@ from whet.core.evidence import Footprint, Latency, Quality, Status, Trial, Verdi
 from whet.report import format as fmt
 from whet.report.facts import Facts
 from whet.report.html import Html, Node, a11y_table, el, join
+from whet.search.decisions.judged import check_words, deciding, settled_by
 
 __all__ = ["render_candidates", "row_ids"]
 
@@ -212,9 +213,10 @@ def _quality_cell(facts: Facts, trial: Trial, quality: Quality | None) -> Html:
         on = f"{quality.method}; {fmt.plural(quality.n, 'sample')}"
         return _num("0", "the original's answers", sort=0.0, title=on)
     sign, kind, says = _VERDICT_SIGNS[quality.verdict]
-    needed = (
-        f" (about {fmt.plural(quality.needed, 'sample')} would settle it)" if quality.needed else ""
-    )
+    held = "; ".join(map(check_words, deciding(quality)))
+    samples = settled_by(quality) if not held else None
+    needed = f" (about {fmt.plural(samples, 'sample')} would settle it)" if samples else ""
+    needed = f"; {held}" if held else needed
     title = (
         f"{fmt.metric_value(quality.metric, quality.reference)} → {fmt.metric_value(quality.metric, quality.candidate)}"
         f" on {fmt.plural(quality.n, 'sample')}; {quality.method}"

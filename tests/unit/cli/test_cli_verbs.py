@@ -20,6 +20,7 @@ from whet.core.contract import Contract
 from whet.core.evidence import Evidence, OutputCheck, Verdict
 from whet.core.note import Note
 from whet.core.standing import Standing
+from whet.search.words.outputs import held_words
 from whet.serve.replay import Check
 
 
@@ -244,6 +245,36 @@ def test_a_percentile_that_nobody_has_gives_way_to_one_that_all_have() -> None:
     assert head.split()[:3] == ["candidate", "p90", "p50"]
     assert "–" not in first
     assert "   p90 is shown: p99 takes 459 queries, 100 were had at most" in lines
+
+
+@pytest.mark.parametrize(
+    ("verdict", "role"),
+    [(Verdict.UNDECIDED, "not proven: 'label'"), (Verdict.FAILED, "failed: 'label'")],
+)
+def test_the_closing_table_names_the_output_that_decided(verdict: Verdict, role: str) -> None:
+    evidence = factory.evidence()
+    check = OutputCheck("label", "equality", 900, 0.0075, 0.0148, 0.01, verdict, "test")
+    trials = tuple(
+        msgspec.structs.replace(
+            t, certify=msgspec.structs.replace(t.certify, verdict=verdict, outputs=(check,))
+        )
+        if t.certify is not None and t.name == "openvino int8"
+        else t
+        for t in evidence.trials
+    )
+    held = msgspec.structs.replace(evidence, trials=trials)
+    lines = closing(held, bundle="b", columns=100, paint=Paint(False))
+    assert any(line.startswith("   openvino int8 ") and line.endswith(role) for line in lines)
+    assert any(line.startswith("   openvino int8: output 'label'") for line in lines)
+    told = msgspec.structs.replace(
+        held, sentence=f"Told: {held_words(next(t for t in trials if t.name == 'openvino int8'))}."
+    )
+    again = closing(told, bundle="b", columns=100, paint=Paint(False))
+    # Only where that sentence is printed it needn't be told twice.
+    assert any(line.startswith("   openvino int8: output 'label'") for line in again)
+    lost = msgspec.structs.replace(told, kept=Verdict.FAILED)
+    last = closing(lost, bundle="b", columns=100, paint=Paint(False))
+    assert not any(line.startswith("   openvino int8: output 'label'") for line in last)
 
 
 def test_an_open_speed_up_is_marked() -> None:

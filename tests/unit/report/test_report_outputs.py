@@ -74,3 +74,12 @@ def test_an_untouched_engine_that_was_judged_is_not_shown_as_lossless() -> None:
     assert Facts(evidence).untouched(base)
     lossy = msgspec.structs.replace(base, certify=factory.quality(0.5, 900))
     assert not Facts(evidence).untouched(lossy)
+
+
+def test_the_tables_tell_which_output_decided_and_what_it_needs() -> None:
+    check = msgspec.structs.replace(second(Verdict.UNDECIDED), bound=0.02, needed=4000)
+    page = render(with_quality(verdict=Verdict.UNDECIDED, outputs=(check,), needed=None))
+    assert "output 'head&lt;2&gt;' is not proven" in page.replace("&#x27;", "'").replace(
+        "&#39;", "'"
+    )
+    assert "about 4,000 samples would settle it" in page

@@ -5,7 +5,16 @@ from __future__ import annotations
 from whet.core.evidence import OutputCheck, Quality, Trial, Verdict
 from whet.core.units import drop_words
 
-__all__ = ["is_stranger", "quality_clause", "quality_words", "within"]
+__all__ = [
+    "check_words",
+    "deciding",
+    "is_stranger",
+    "metric_holds",
+    "quality_clause",
+    "quality_words",
+    "settled_by",
+    "within",
+]
 
 
 def within(quality: Quality) -> bool:
@@ -35,23 +44,70 @@ def quality_words(quality: Quality) -> str:
         words += f"; damage on fewer than {q.unseen:.2%} of the inputs may not show"
     parts = [_stranger(q)] if is_stranger(q) else []
     ordered = sorted(q.outputs, key=lambda c: _RANK[c.verdict])
-    others = [_output_words(c) for c in ordered]
-    if q.outputs and ordered[0].verdict is Verdict.FAILED:
-        return "; ".join((*parts, *others, words))
-    return "; ".join((*parts, words, *others))
+    tells = bool(deciding(q)) or any(c.verdict is Verdict.FAILED for c in q.outputs)
+    first = [c for c in ordered if tells and c.verdict is not Verdict.PASSED]
+    rest = [c for c in ordered if c not in first]
+    return "; ".join((*parts, *map(check_words, first), words, *map(check_words, rest)))
 
 
 _RANK = {Verdict.FAILED: 0, Verdict.UNDECIDED: 1, Verdict.PASSED: 2}
 
 
-def _output_words(check: OutputCheck) -> str:
-    if check.broken:
-        return f"output '{check.name}' isn't finite on {check.broken} rows where the original's is"
-    what = "differs from" if check.rule == "equality" else "is away from"
-    return (
-        f"output '{check.name}' {what} the original's by {drop_words(check.loss)},"
-        f" at most {drop_words(check.bound)}; allowed {drop_words(check.allowed)}"
-    )
+def metric_holds(quality: Quality) -> bool:
+    """Whether the metric by itself is proven, whatever becomes of the checks of outputs.
+
+    A metric that isn't asks for samples even where its bound is low enough.
+    """
+    q = quality
+    return not q.broken and q.bound <= q.allowed and q.needed is None
+
+
+def deciding(quality: Quality) -> tuple[OutputCheck, ...]:
+    """The checks that the verdict is owed to and not to the metric; none where it passed.
+
+    A metric whose drop is allowed hasn't failed; where it isn't allowed, the metric is
+    taken to have failed too.
+    """
+    q = quality
+    if q.same or q.verdict is Verdict.PASSED or q.broken:
+        return ()
+    own = q.drop > q.allowed if q.verdict is Verdict.FAILED else not metric_holds(q)
+    return () if own else tuple(c for c in q.outputs if c.verdict is q.verdict)
+
+
+def settled_by(quality: Quality) -> int | None:
+    """The samples that would probably prove the metric and all outputs; ``None`` if none can say."""
+    if quality.verdict is not Verdict.UNDECIDED:
+        return None
+    asked = [c.needed for c in quality.outputs if c.verdict is Verdict.UNDECIDED]
+    if not asked or not metric_holds(quality):
+        asked.append(quality.needed)
+    known = [n for n in asked if n]
+    return max(known) if len(known) == len(asked) else None
+
+
+def check_words(check: OutputCheck) -> str:
+    """The verdict on an output with its figures, and the samples that would settle it."""
+    c = check
+    itself = " itself" if c.rule == "constant" else ""
+    if c.broken:
+        return f"output '{c.name}'{itself} isn't finite on {c.broken} rows where the original's is"
+    words = drop_words
+    if c.rule == "equality":
+        figures, words = "differs from the original's in {} of its values", _percent
+    else:
+        figures = "is away from the original's by {}"
+    told = f"{figures.format(words(c.loss))}, at most {words(c.bound)}; allowed {words(c.allowed)}"
+    start = f"output '{c.name}'{itself}"
+    if c.verdict is Verdict.PASSED:
+        return f"{start} {told}"
+    ended = "fails" if c.verdict is Verdict.FAILED else "is not proven"
+    more = f" (about {c.needed:,} samples would settle it)" if c.needed else ""
+    return f"{start} {ended}: it {told}{more}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
 
 
 def is_stranger(quality: Quality) -> bool:

@@ -15,10 +15,11 @@ from whet.measure.latency_clause import judging_point, kept_latency
 from whet.measure.latency_words import queries_words
 from whet.search.decisions.decide import NOISE, clauses, clearly_faster
 from whet.search.decisions.feasibility import fitting_width
-from whet.search.decisions.figures import query_ms, speed
-from whet.search.decisions.judged import is_stranger
+from whet.search.decisions.figures import is_untouched, query_ms, speed
+from whet.search.decisions.judged import deciding, is_stranger, settled_by
 from whet.search.decisions.limits import loosened
 from whet.search.words.misses import nearer, noise_decides, proven
+from whet.search.words.outputs import held_back
 from whet.search.words.untried import Untried, Why
 
 __all__ = ["next_step", "outcome_sentence"]
@@ -86,7 +87,9 @@ def next_step(
     untried: Untried | None = None,
     skipped: int = 0,
 ) -> str:
-    """What the user should try next; empty when the contract is kept and noise hid nothing.
+    """What the user should try next; empty when the contract is kept and nothing better is hidden.
+
+    Where it is kept, that is what noise hid, and beside an untouched engine what an output held back.
 
     Args:
         chosen: and whether it keeps the contract.
@@ -98,10 +101,12 @@ def next_step(
         skipped: candidates for which there was no time.
     """
     known = list(trials)
+    held = held_back(chosen, known, contract)
     if verdict is Verdict.PASSED:
-        return _hidden(chosen, known, unrest)
+        hidden = _hidden(chosen, known, unrest)
+        return " ".join(filter(None, (hidden, held if is_untouched(chosen) else "")))
     faster = [t for t in known if t.status is Status.OK and speed(t) > speed(chosen)]
-    return (
+    advice = (
         _more_samples(faster, contract)
         or _other_runtimes(chosen)
         or _quiet(chosen, contract, unrest)
@@ -109,6 +114,7 @@ def next_step(
         # Limits that the nearest would keep: there it is chosen, as the only one that keeps them.
         or _loosen(nearer(chosen, verdict, contract, known) or chosen, faster, contract, skipped)
     )
+    return " ".join(filter(None, (held, advice)))
 
 
 def _hidden(chosen: Trial, trials: list[Trial], unrest: str) -> str:
@@ -130,10 +136,12 @@ def _hidden(chosen: Trial, trials: list[Trial], unrest: str) -> str:
 
 def _more_samples(faster: list[Trial], contract: Contract) -> str:
     needed = [
-        t.certify.needed
+        samples
         for t in faster
-        if t.certify is not None and t.certify.verdict is Verdict.UNDECIDED and t.certify.needed
-        if not loosened(t, contract)  # more samples don't make it smaller
+        if t.certify is not None
+        and (samples := settled_by(t.certify))
+        and not deciding(t.certify)  # told with its output
+        and not loosened(t, contract)  # more samples don't make it smaller
     ]
     if not needed:
         return ""

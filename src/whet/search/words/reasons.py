@@ -13,7 +13,8 @@ from whet.core.units import drop_words
 from whet.search.decisions.decide import NOISE, clauses, clearly_faster, keeps, slower_at
 from whet.search.decisions.endings import reason_of
 from whet.search.decisions.figures import answers_right, damage, speed
-from whet.search.decisions.judged import quality_words
+from whet.search.decisions.judged import check_words, quality_words
+from whet.search.words.outputs import closest_check
 
 __all__ = ["why_lost"]
 
@@ -103,10 +104,12 @@ def _in_speed(trial: Trial, chosen: Trial, contract: Contract, baseline: Trial) 
     faster = "Faster" if _apart(chosen.speedup, trial.speedup) else "Perhaps faster"
     if trial.select is None:
         return f"{faster} ({both}), but its quality was not judged."
-    seen = trial.select
+    seen, start = trial.select, f"{faster} ({both}), but its quality isn't safe enough to certify:"
+    check = closest_check(seen)
+    if check is not None and check.verdict is not Verdict.PASSED:
+        return f"{start} {check_words(check)}, on the select split."
     return (
-        f"{faster} ({both}), but its quality isn't safe enough to certify:"
-        f" {seen.metric} drop {drop_words(seen.drop)} (at most {drop_words(seen.bound)})"
+        f"{start} {seen.metric} drop {drop_words(seen.drop)} (at most {drop_words(seen.bound)})"
         f" on the select split, allowed {drop_words(seen.allowed)}."
     )
 
