@@ -14,7 +14,7 @@ from whet.search.budget.spending import EXCEEDED
 from whet.search.words.gaps import gaps
 from whet.search.words.misses import nearer, noise_decides
 
-__all__ = ["Facts"]
+__all__ = ["Facts", "judged_on"]
 
 # Where notes stand that belong to the verdict: untrained values, a score that isn't above
 # chance, certify samples that were asked before, a budget that wasn't kept.
@@ -177,3 +177,10 @@ class Facts:
         first = 0 if trial.id == self.evidence.chosen else 1
         ran = 0 if trial.status is Status.OK and point is not None else 2
         return (max(first, ran), point.value_ms if point is not None else math.inf, trial.name)
+
+
+def judged_on(trial: Trial) -> str:
+    """What its figures of quality are worth: which samples gave them, and whether they prove it."""
+    if trial.certify is None:
+        return "select only"
+    return "certified" if trial.certify.verdict is Verdict.PASSED else "certify, not passed"

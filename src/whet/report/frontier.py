@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from whet.report import format as fmt
 from whet.report.axes import linear_ticks, log_ticks
-from whet.report.facts import Facts
+from whet.report.facts import Facts, judged_on
 from whet.report.frontier_names import bound_names, corners, render_names
 from whet.report.html import Html, el, join
 from whet.report.marks import legend, mark, whisker
@@ -212,7 +212,7 @@ def _says(plot: Plot, point: Point) -> str:
     trial = point.trial
     quality = plot.facts.quality(trial) if trial is not None else None
     if quality is not None:
-        split = "certified" if trial is not None and trial.certify is not None else "select"
+        split = judged_on(trial) if trial is not None else ""
         words.append(
             f"{fmt.metric_label(quality.metric)} lost {fmt.lost(quality.metric, quality.drop)},"
             f" at most {fmt.lost(quality.metric, quality.bound)} ({split})"

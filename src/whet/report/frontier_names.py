@@ -13,7 +13,7 @@ __all__ = ["bound_names", "corners", "render_names"]
 
 _FONT = 12.0
 # Labelled, most important first; the others are named by hovering and in the table.
-_NAMED = ("chosen", "baseline", "eager", "certified", "frontier", "peer")
+_NAMED = ("chosen", "baseline", "eager", "certified", "unproven", "frontier", "peer")
 _BOLD = frozenset({"chosen", "baseline"})
 
 

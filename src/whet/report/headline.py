@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from whet.core.evidence import Quality, Trial, Verdict
 from whet.report import format as fmt
-from whet.report.facts import Facts
+from whet.report.facts import Facts, judged_on
 from whet.report.html import Html, Node, el, join
 from whet.report.percentile_words import interval_words, why_another
 
@@ -210,7 +210,7 @@ def _quality_tile(facts: Facts, trial: Trial) -> _Tile:
         return _Tile(
             label, "none" if untouched else fmt.DASH, ("untouched" if untouched else "not judged",)
         )
-    split = "certified" if trial.certify is not None else "select only"
+    split = judged_on(trial)
     detail = (
         f"at most {fmt.lost(quality.metric, quality.bound)}",
         f"allowed {fmt.allowed(quality.metric, quality.allowed)}",

@@ -19,7 +19,7 @@ def mark(role: str, x: float, y: float) -> Html:
         return _diamond(x, y, 6.5)
     if role == "over":
         return _cross(x, y, 4.0)
-    radius = {"chosen": 7.5, "certified": 5.0, "frontier": 5.0}.get(role, 3.6)
+    radius = {"chosen": 7.5, "certified": 5.0, "unproven": 5.0, "frontier": 5.0}.get(role, 3.6)
     return el("circle", cx=x, cy=y, r=radius, class_="dot")
 
 
@@ -71,6 +71,7 @@ _ENTRIES = (
     ("peer", "untouched on another runtime"),
     ("eager", "eager PyTorch"),
     ("certified", "certified"),
+    ("unproven", "finalist that is not proven"),
     ("frontier", "on the frontier"),
     ("other", "other candidate"),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from whet.core.evidence import Latency, Percentile, Status, Trial
+from whet.core.evidence import Latency, Percentile, Status, Trial, Verdict
 from whet.report import format as fmt
 from whet.report.axes import Linear, Log
 from whet.report.facts import Facts
@@ -35,8 +35,8 @@ class Point:
         tail_ms: its latency at the contract's percentile, where that is
             another one and was measured.
         loss, bound: quality lost and its upper bound; ``None`` where unknown.
-        role: chosen, baseline, eager, certified, frontier, peer (untouched on
-            another runtime) or other.
+        role: chosen, baseline, eager, certified, unproven (a finalist that didn't pass),
+            frontier, peer (untouched on another runtime) or other.
     """
 
     trial: Trial | None
@@ -205,7 +205,7 @@ def _role(facts: Facts, trial: Trial) -> str:
     if trial.id == facts.evidence.baseline:
         return "baseline"
     if trial.certify is not None:
-        return "certified"
+        return "certified" if trial.certify.verdict is Verdict.PASSED else "unproven"
     if facts.untouched(trial):
         return "peer"
     return "frontier" if trial.frontier else "other"

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from whet.core.contract import Drop
-from whet.core.evidence import Evidence, Percentile, Status
+from whet.core.evidence import Evidence, Percentile, Status, Verdict
 from whet.report.facts import Facts
 from whet.report.frontier import render_frontier
 from whet.report.frontier_names import render_names
@@ -37,6 +37,31 @@ def test_each_contender_has_its_role() -> None:
     assert roles["onnxruntime int8"] == "other"
     assert roles["eager PyTorch"] == "eager"
     assert "inductor int8" not in roles, "what didn't run has no place"
+
+
+def with_verdict(name: str, verdict: Verdict) -> Evidence:
+    evidence = factory.evidence()
+    trials = tuple(
+        msgspec.structs.replace(t, certify=msgspec.structs.replace(t.certify, verdict=verdict))
+        if t.name == name and t.certify is not None
+        else t
+        for t in evidence.trials
+    )
+    return msgspec.structs.replace(evidence, trials=trials)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.UNDECIDED, Verdict.FAILED])
+def test_only_what_passed_is_drawn_as_certified(verdict: Verdict) -> None:
+    evidence = with_verdict("openvino int8", verdict)
+    roles = {p.name: p.role for p in collect(Facts(evidence), {})}
+    assert roles["openvino int8"] == "unproven"
+    assert roles["openvino bf16"] == "certified"
+    drawn = str(render_frontier(Facts(evidence), {}))
+    assert "finalist that is not proven" in drawn
+    assert "(certify, not passed)" in drawn
+    passed = str(render_frontier(Facts(factory.evidence()), {}))
+    assert "not proven" not in passed
+    assert "not passed" not in passed
 
 
 def test_what_loses_far_too_much_stands_in_a_lane_of_its_own() -> None:
