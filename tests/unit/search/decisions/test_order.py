@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from trial_factory import balance, quality, trial
 
 from whet.core.contract import Contract, Drop
-from whet.core.evidence import Changes, Trial
+from whet.core.evidence import Changes, OutputCheck, Trial, Verdict
 from whet.search.decisions.decide import chance
+from whet.search.decisions.figures import speed
 from whet.search.decisions.order import certify_order
 
 FASTEST = Contract(max_drop=Drop(0.01))
@@ -78,6 +79,30 @@ def test_where_all_break_a_limit_the_one_that_breaks_it_by_less_gains_more() -> 
     assert names(certify_order([large, small, whole], tight, 4000, most=1)) == ["small"]
 
 
+TIGHT = Contract(max_drop=Drop(0.01), max_bytes=900)
+WHOLE = trial("whole", 1.0, untouched=True, disk=5000)
+
+
+def test_where_all_break_a_limit_a_safer_larger_one_goes_before_the_smallest() -> None:
+    """The smallest alone is nearer, but where it isn't proven the larger one is the nearest miss."""
+    small = trial("small", 0.4, select=balance(3, 3, 239), disk=1400)
+    large = trial("large", 0.6, select=balance(1, 1, 239), disk=2600)
+    assert chance(small, 798) < chance(large, 798)
+    assert names(certify_order([small, large, WHOLE], TIGHT, 798, most=4)) == ["large", "small"]
+    # By an output beside the metric as well: it is as likely as its worst output.
+    seen = OutputCheck("label", "equality", 239, 0.0042, 0.0197, 0.01, Verdict.UNDECIDED, "test")
+    held = msgspec.structs.replace(balance(1, 1, 239), outputs=(seen,))
+    small = msgspec.structs.replace(small, select=held)
+    assert names(certify_order([small, large, WHOLE], TIGHT, 798, most=4)) == ["large", "small"]
+
+
+def test_a_larger_one_that_is_less_likely_to_pass_does_not_go_first() -> None:
+    small = trial("small", 0.4, select=balance(0, 1, 239), disk=1400)
+    large = trial("large", 0.6, select=balance(1, 1, 239), disk=2600)
+    assert chance(large, 798) < chance(small, 798)
+    assert names(certify_order([small, large, WHOLE], TIGHT, 798, most=4)) == ["small", "large"]
+
+
 def test_with_nothing_promising_the_nearest_miss_is_certified() -> None:
     bad = trial("bad", 9.0, select=quality(0.03))
     worse = trial("worse", 9.0, select=quality(0.05))
@@ -88,6 +113,41 @@ def test_with_nothing_promising_the_nearest_miss_is_certified() -> None:
 candidates = st.lists(
     st.tuples(st.floats(1.05, 8.0), st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=4
 )
+
+
+def gains(known: list[Trial]) -> dict[str, float]:
+    """What the order reckons a proven one to be worth beside the whole, which misses by more."""
+    missed = {t.id: t.footprint.disk_bytes / 900 for t in (*known, WHOLE) if t.footprint}
+    whole = -math.log(100) * (1 + math.log(missed[WHOLE.id]))
+    return {
+        t.id: math.log(t.speedup.value) - math.log(100) * (1 + math.log(missed[t.id])) - whole
+        for t in known
+        if t.speedup
+    }
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0.2, 4.0), st.integers(0, 8), st.integers(0, 8), st.integers(1000, 4500)
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_no_other_order_promises_more_where_all_break_a_limit(
+    given_: list[tuple[float, int, int, int]],
+) -> None:
+    known = [
+        trial(f"t{i}", speed, select=balance(lost, gained, 220), disk=disk)
+        for i, (speed, lost, gained, disk) in enumerate(given_)
+    ]
+    worth = gains(known)
+    order = certify_order([*known, WHOLE], TIGHT, 730, most=4)
+    best = max(
+        promised(some, worth) for n in range(1, len(known) + 1) for some in permutations(known, n)
+    )
+    assert promised(order, worth) >= 0.97 * best - 0.1
 
 
 @given(candidates)
@@ -102,15 +162,16 @@ def test_no_other_order_promises_more(given_: list[tuple[float, int, int]]) -> N
     assert promised(order) >= 0.97 * best - 0.02
 
 
-def promised(order: tuple[Trial, ...]) -> float:
-    """The logarithm of the speed to expect, reckoned once more in another way: case by case.
+def promised(order: tuple[Trial, ...], worth: dict[str, float] | None = None) -> float:
+    """The logarithm of the speed (or the worth) to expect, reckoned once more in another way: case by case.
 
     Half-way between chances that have nothing to do with each other and one draw for all.
     """
     total, reached = 0.0, 1.0
     for place, each in enumerate((*order, None)):
         passes = chance(each, 730) if each is not None else 0.0
-        proven = max((math.log(t.speedup.value) for t in order[:place] if t.speedup), default=0.0)
+        had = (worth[t.id] if worth else math.log(speed(t)) for t in order[:place])
+        proven = max(had, default=0.0)
         then = 0.5 * reached * passes + 0.5 * min(reached, passes)
         total += (reached - then) * proven
         reached = then
