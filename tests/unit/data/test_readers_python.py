@@ -126,6 +126,77 @@ def test_what_is_a_batch():
     assert rows([x[None]], expect=expect) == [(2, 3)]
 
 
+def frames(*lengths, width=20):
+    return [{"frames": np.full((n, width), n, np.float32)} for n in lengths]
+
+
+@pytest.mark.parametrize(
+    "lengths", [(30, 41, 25), (30, 12, 25), (30, 30, 30, 17, 30), (30, 41), (*[8] * 15, 9)]
+)
+def test_unlabelled_sequences_of_several_lengths_are_samples(lengths):
+    reader = open_samples(iter(frames(*lengths)))
+    got = list(reader.read())
+    assert [s.rows[0]["frames"].shape for s in got] == [(n, 20) for n in lengths]
+    assert [s.rows[0]["frames"][0, 0] for s in got] == list(lengths), "in their order, each once"
+    (note,) = reader.notes
+    assert f"of {lengths[0]} and of" in note.reason
+    assert "one sample each" in note.reason
+
+
+def test_signals_without_a_name_may_be_samples_too():
+    got = list(open_samples([np.zeros(n, np.float32) for n in (5, 9, 4)]).read())
+    assert [s.rows[0]["input"].shape for s in got] == [(5,), (9,), (4,)]
+
+
+@pytest.mark.parametrize("lengths", [(4, 4, 3), (4, 2), (4,), (4, 4), (*[4] * 16, 5)])
+def test_batches_of_one_size_and_a_last_smaller_one_stay_batches(lengths):
+    reader = open_samples(frames(*lengths))
+    got = list(reader.read())
+    assert [s.rows[0]["frames"].shape for s in got] == [(20,)] * sum(lengths)
+    assert reader.notes == ()
+
+
+def test_arrays_that_differ_in_other_axes_stay_batches():
+    elements = [np.zeros((2, 3), np.float32), np.zeros((4, 5), np.float32)]
+    got = list(open_samples(elements).read())
+    assert [s.rows[0]["input"].shape for s in got] == [(3,)] * 2 + [(5,)] * 4
+
+
+def test_no_more_is_looked_at_than_tells():
+    asked = []
+
+    def make():
+        for n in (8, 9, 7, 6):
+            asked.append(n)
+            yield np.zeros((n, 3), np.float32)
+
+    open_samples(make())
+    assert asked == [8, 9]
+    asked.clear()
+    # A label, or what the network takes, tells by itself.
+    open_samples((x, 1) for x in make())
+    assert asked == [8]
+    asked.clear()
+    open_samples(make(), expect=(TensorSpec("input", "float32", ("batch", "time", 3)),))
+    assert asked == [8]
+
+
+def test_the_rank_of_a_single_input_tells_whatever_the_array_is_called():
+    expect = (TensorSpec("frames", "float32", ("batch", "time", 20)),)
+    got = list(open_samples([{"x": np.zeros((7, 20), np.float32)}], expect=expect).read())
+    assert [row.shape for s in got for row in s.rows[0].values()] == [(7, 20)]
+
+
+def test_an_error_is_not_lost_by_looking_ahead():
+    def make():
+        yield np.zeros((4, 3), np.float32)
+        yield np.zeros((4, 3), np.float32)
+        raise RuntimeError("the disk was eaten")
+
+    with pytest.raises(SamplesError, match=r"after 2 element.s.: the disk was eaten"):
+        list(open_samples(make()).read())
+
+
 def test_generators_are_read_once():
     reader = open_samples(iter([np.zeros((2, 3), np.float32)]))
     assert len(list(reader.read())) == 2

@@ -8,7 +8,9 @@ a picture, a uint8 array or a list of those.
 
 Whether arrays are one sample or a batch follows from what the network expects
 where that is known, else from the label (one number: a sample; a vector: a
-batch). Unlabelled arrays are batches: their first axis counts samples.
+batch). Unlabelled arrays are batches: their first axis counts samples; but where it alone
+differs from one to the next, and not only in a last one that is smaller, each is a
+sample (`one_by_one`).
 """
 
 from __future__ import annotations
@@ -31,18 +33,26 @@ from whet.data.text import TextTransform
 from whet.data.transform import Transform
 from whet.errors import SamplesError, WhetError
 
-__all__ = ["Rule", "items_of"]
+__all__ = ["Rule", "items_of", "one_by_one"]
+
+_LOOK = 16  # elements looked at before they are taken for batches of one size
+_LOOK_BYTES = 64_000_000  # that are held for it
 
 Payload = Arrays | bytes | tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What tells samples from batches and labels from inputs."""
+    """What tells samples from batches and labels from inputs.
+
+    Attributes:
+        singles: unlabelled arrays are samples, where the network doesn't tell.
+    """
 
     transform: Transform | None
     label_key: str | None
     expect: tuple[TensorSpec, ...] | None
+    singles: bool = False
 
     @property
     def single_name(self) -> str:
@@ -199,6 +209,8 @@ def _as_picture(value: object, name: str) -> Payload:
 def _is_batch(arrays: Arrays, label: object, rule: Rule) -> bool:
     if rule.transform is None and rule.expect is not None:
         ranks = {spec.name: len(spec.shape) for spec in rule.expect}
+        if len(ranks) == len(arrays) == 1:  # a single array goes in whatever it is called
+            ranks = dict(zip(arrays, ranks.values(), strict=True))
         known = [a.ndim == ranks[name] for name, a in arrays.items() if name in ranks]
         if known:
             return all(known)
@@ -207,7 +219,49 @@ def _is_batch(arrays: Arrays, label: object, rule: Rule) -> bool:
     if isinstance(rule.transform, ImageTransform):
         (array,) = arrays.values() if len(arrays) == 1 else (np.empty(0),)
         return array.ndim == 4 or (array.ndim == 3 and array.shape[-1] not in (1, 3))
-    return True
+    return not rule.singles
+
+
+def one_by_one(elements: Iterable[object], rule: Rule) -> tuple[int, int] | None:
+    """Two lengths that show that unlabelled arrays are samples of several lengths, no batches.
+
+    Batches have one size, but for a last one that may be smaller. No more elements are
+    taken than are needed to tell.
+
+    Args:
+        elements: from the first on.
+        rule: with neither transform nor network, which would tell.
+    """
+    first: dict[str, tuple[int, ...]] | None = None
+    smaller, held = 0, 0
+    for number, element in enumerate(elements):
+        shapes, size = _shapes(element, rule)
+        if first is None:
+            first = shapes
+        if not shapes or shapes.keys() != first.keys():
+            return None
+        if any(shapes[name][1:] != first[name][1:] for name in first):
+            return None
+        have, want = (next(iter(known.values()))[0] for known in (shapes, first))
+        if smaller or have > want:
+            return want, smaller or have
+        smaller, held = have if have < want else 0, held + size
+        if not smaller and (number + 1 >= _LOOK or held > _LOOK_BYTES):
+            return None
+    return None
+
+
+def _shapes(element: object, rule: Rule) -> tuple[dict[str, tuple[int, ...]], int]:
+    """Shapes by name, and bytes, of an unlabelled element's arrays; nothing of any other's."""
+    try:
+        inputs, label = _split(element, rule, "element")
+        named = inputs if isinstance(inputs, Mapping) else {rule.single_name: inputs}
+        arrays = {str(name): np.asarray(value) for name, value in named.items()}
+    except Exception:  # noqa: BLE001 - what can't be read is refused by name when it is read
+        return {}, 0
+    if label is not None or any(not a.ndim or a.dtype.kind not in "biuf" for a in arrays.values()):
+        return {}, 0
+    return {name: a.shape for name, a in arrays.items()}, sum(a.nbytes for a in arrays.values())
 
 
 def _rank(value: object) -> int:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from whet.core.note import Note
 from whet.core.spec import TensorSpec
 from whet.data.image import ImageTransform
 from whet.data.readers.decode import Adapter, decode_arrays, decode_pictures
-from whet.data.readers.elements import Rule, items_of
+from whet.data.readers.elements import Rule, items_of, one_by_one
 from whet.data.readers.pairing import only_classes, settled
 from whet.data.readers.stream import Damaged, Item, StreamReader, pool_size
 from whet.data.readers.text import encode_texts
@@ -47,17 +49,18 @@ def open_iterable(
     elements = _Elements(make, source)
     if expect is not None and _is_ready(elements.first(), expect):
         transform = None
-    rule = Rule(transform, label_key, expect)
+    rule, told = _told(elements, Rule(transform, label_key, expect), source)
     first = next(iter(items_of([elements.first()], rule)), None)
     if first is None:
         raise SamplesError(f"The first batch of {source} is empty.", "Give at least one sample.")
-    notes: tuple[Note, ...] = ()
+    notes = told
     guessed = False  # from the first label alone: what comes may be read only once
     if isinstance(transform, TextTransform):
         pair = isinstance(first.payload, tuple) and len(first.payload) == 2
         guessed = pair and transform.pairs is None
         labels = () if first.label is None else (first.label,)
-        transform, notes = settled(transform, 2 if pair else 1, labels, source)
+        transform, found = settled(transform, 2 if pair else 1, labels, source)
+        notes += found
         guessed = guessed and transform.pairs == "join"
     inputs, decode, rows, adapted = _decoder(first, transform, expect, source)
 
@@ -80,8 +83,22 @@ def open_iterable(
     )
 
 
+def _told(elements: _Elements, rule: Rule, source: str) -> tuple[Rule, tuple[Note, ...]]:
+    """The rule with whether elements are samples, where only several of them tell."""
+    if rule.transform is not None or rule.expect is not None:
+        return rule, ()
+    lengths = one_by_one(elements.ahead(), rule)
+    if lengths is None:
+        return rule, ()
+    said = (
+        f"Unlabelled arrays of {lengths[0]} and of {lengths[1]} were taken for one sample each, since"
+        " batches are of one size. If theirs are batches, give all one size."
+    )
+    return replace(rule, singles=True), (Note(source, said),)
+
+
 class _Elements:
-    """Elements of the user's iterable; the first was looked at and is given again."""
+    """Elements of the user's iterable; those that were looked at are given again."""
 
     def __init__(self, make: Callable[[], Iterable[object]], source: str) -> None:
         self._make, self._source = make, source
@@ -90,12 +107,20 @@ class _Elements:
         self._used = False
 
     def first(self) -> object:
-        if self._held:
-            return self._held[0]
-        for element in self._guarded(self._iterator, 0):
-            self._held = [element]
+        for element in self.ahead():
             return element
         raise SamplesError(f"{self._source} yields nothing.", "It must yield samples or batches.")
+
+    def ahead(self) -> Iterator[object]:
+        """Elements from the first on, before any are read; they are held."""
+        position = 0
+        while True:
+            if position == len(self._held):
+                self._held += islice(self._guarded(self._iterator, position), 1)
+            if position == len(self._held):
+                return
+            yield self._held[position]
+            position += 1
 
     def read(self) -> Iterator[object]:
         if self._used:
@@ -108,9 +133,9 @@ class _Elements:
             yield from self._guarded(again, 0)
             return
         self._used = True
-        yield from self._held
-        self._held = []
-        yield from self._guarded(self._iterator, 1)
+        held, self._held = self._held, []
+        yield from held
+        yield from self._guarded(self._iterator, len(held))
 
     def _started(self) -> Iterator[object]:
         try:
