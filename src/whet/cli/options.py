@@ -37,7 +37,8 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--labels",
         metavar="FILE",
-        help="labels, if they lie apart: a .npy file, an .npz file with one array, or a .csv or .txt"
+        help="labels, if they lie apart, in the order of the samples (pictures: of their names,"
+        " sorted as text): a .npy file, an .npz file with one array, or a .csv or .txt"
         " file with one label a line (the first may name the column)",
     )
     group.add_argument("--label-key", metavar="NAME", help="column or array that holds the labels")

@@ -31,6 +31,24 @@ def test_class_folders_in_sorted_order(tmp_path, picture, small):
     assert got[0].rows[0]["input"].shape == (32, 32, 3)
 
 
+def test_labels_apart_follow_the_sorted_names_and_that_is_told(tmp_path, picture, small):
+    fill(tmp_path, ["img_0.jpg", "img_1.jpg", "img_2.jpg", "img_10.jpg"], picture)
+    reader = open_samples(tmp_path, transform=small, labels=[5, 6, 7, 8])
+    assert {s.name: s.label for s in reader.read()} == {
+        "img_0.jpg": 5,
+        "img_1.jpg": 6,
+        "img_10.jpg": 7,
+        "img_2.jpg": 8,
+    }
+    (note,) = reader.notes
+    assert "names, sorted as text: img_0.jpg, img_1.jpg, img_10.jpg, ..." in note.reason
+    assert open_samples(tmp_path, transform=small).notes == ()
+    (tmp_path / "labels.csv").write_text("file\nimg_2.jpg\nimg_0.jpg\n")
+    table = open_samples(tmp_path, transform=small, labels=[5, 6])
+    assert [(s.name, s.label) for s in table.read()] == [("img_2.jpg", 5), ("img_0.jpg", 6)]
+    assert "of the table labels.csv: img_2.jpg, img_0.jpg." in table.notes[-1].reason
+
+
 def test_folders_named_by_numbers_are_the_class_indices(tmp_path, picture, small):
     fill(tmp_path, ["2/a.jpg", "10/b.jpg"], picture)
     reader = open_samples(tmp_path, transform=small)

@@ -139,7 +139,7 @@ def test_unlabelled_sequences_of_several_lengths_are_samples(lengths):
     assert [s.rows[0]["frames"].shape for s in got] == [(n, 20) for n in lengths]
     assert [s.rows[0]["frames"][0, 0] for s in got] == list(lengths), "in their order, each once"
     (note,) = reader.notes
-    assert f"of {lengths[0]} and of" in note.reason
+    assert f"of lengths {lengths[0]} and " in note.reason
     assert "one sample each" in note.reason
 
 

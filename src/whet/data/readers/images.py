@@ -31,6 +31,8 @@ from whet.errors import SamplesError
 __all__ = ["SUFFIXES", "list_pictures", "open_images"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm"})
+_TABLE = "labels.csv"
+_TOLD = 3  # names that show the order
 _FILE_COLUMNS = ("file", "filename", "path", "image")
 Listing = tuple[list[str], list[Label] | None, tuple[Note, ...]]
 
@@ -42,8 +44,17 @@ def open_images(
     label_key: str | None,
     classes: ClassNames | None = None,
     untransformed: str = "",
+    apart: bool = False,
 ) -> Reader:
     """Pictures of a folder, decoded ahead by a pool of threads.
+
+    Args:
+        folder: the folder.
+        transform: how pictures are decoded.
+        label_key: column of its `labels.csv` that holds the labels.
+        classes: the network's, where it names them; for class folders.
+        untransformed: why the network comes without a transform, where that is known.
+        apart: labels are given apart, so that it matters which picture is the first.
 
     Raises:
         SamplesError: no transform, no picture, a wrong `labels.csv`.
@@ -54,6 +65,8 @@ def open_images(
             f"{folder} holds pictures, and nothing says how to decode them. {untransformed}".rstrip(),
             "Give an image transform (--image-size, --mean, --std).",
         )
+    if apart:
+        notes += (_order(folder, files),)
 
     def items(chosen: NDArray[np.int64] | None) -> Iterator[Item]:
         for i in range(len(files)) if chosen is None else map(int, chosen):
@@ -70,6 +83,16 @@ def open_images(
         notes=notes,
         chunk=4,
         workers=pool_size(),
+    )
+
+
+def _order(folder: Path, files: list[str]) -> Note:
+    """Which picture each label given apart belongs to."""
+    by = "the table labels.csv" if (folder / _TABLE).is_file() else "the names, sorted as text"
+    more = ", ..." if len(files) > _TOLD else ""
+    return Note(
+        str(folder),
+        f"Labels given apart are taken in the order of {by}: {', '.join(files[:_TOLD])}{more}.",
     )
 
 
@@ -103,7 +126,7 @@ def list_pictures(
 def _list(
     folder: Path, label_key: str | None, read_label: ReadLabel, known: ClassNames | None
 ) -> Listing:
-    table = folder / "labels.csv"
+    table = folder / _TABLE
     if table.is_file():
         return _from_table(folder, table, label_key, read_label)
     with os.scandir(folder) as entries:

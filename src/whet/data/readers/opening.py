@@ -79,6 +79,7 @@ def open_samples(
         expect=expect,
         classes=ClassNames.of(class_names, label_offset) if named else None,
         untransformed=untransformed,
+        apart=labels is not None,
     )
     if labels is None and label_offset == 0:
         return reader
@@ -94,6 +95,7 @@ def _open(
     expect: tuple[TensorSpec, ...] | None,
     classes: ClassNames | None,
     untransformed: str,
+    apart: bool,
 ) -> Reader:
     if isinstance(source, str | Path):
         if not isinstance(source, Path) and _is_function(source):
@@ -111,6 +113,7 @@ def _open(
                 label_key=label_key,
                 classes=classes,
                 untransformed=untransformed,
+                apart=apart,
             )
         if path.suffix.lower() == ".npy":
             return open_npy(path, transform=transform, expect=expect)

@@ -91,8 +91,8 @@ def _told(elements: _Elements, rule: Rule, source: str) -> tuple[Rule, tuple[Not
     if lengths is None:
         return rule, ()
     said = (
-        f"Unlabelled arrays of {lengths[0]} and of {lengths[1]} were taken for one sample each, since"
-        " batches are of one size. If theirs are batches, give all one size."
+        f"Unlabelled arrays of lengths {lengths[0]} and {lengths[1]} were taken for one sample each,"
+        " since batches are of one size. If they are batches, give all the same size."
     )
     return replace(rule, singles=True), (Note(source, said),)
 
