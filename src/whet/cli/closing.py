@@ -28,7 +28,7 @@ _ABOUT = "≈ no clear difference, or too noisy to call"
 _SPEED_UP = "× at p50"  # a ratio of medians; see `whet.core.evidence.Ratio`
 _NAME = 36
 _LEAST_NAME = 24
-_NAMES = 20  # of outputs, in the last column
+_NAMES = 14  # of outputs, in the last column
 _BETWEEN = 2
 # Left out one after another on a terminal that is too narrow for all; the report has them.
 _SPARE = ("p50", "size", "lost", "at most")

@@ -92,12 +92,11 @@ def check_words(check: OutputCheck) -> str:
     itself = " itself" if c.rule == "constant" else ""
     if c.broken:
         return f"output '{c.name}'{itself} isn't finite on {c.broken} rows where the original's is"
-    words = drop_words
-    if c.rule == "equality":
-        figures, words = "differs from the original's in {} of its values", _percent
-    else:
-        figures = "is away from the original's by {}"
-    told = f"{figures.format(words(c.loss))}, at most {words(c.bound)}; allowed {words(c.allowed)}"
+    share = c.rule == "equality"
+    lost, most, allowed = map(_percent if share else drop_words, (c.loss, c.bound, c.allowed))
+    figures = f"in {lost} of its values" if share else f"by {lost}"
+    verb = "differs from" if share else "is away from"
+    told = f"{verb} the original's {figures}, at most {most}; allowed {allowed}"
     start = f"output '{c.name}'{itself}"
     if c.verdict is Verdict.PASSED:
         return f"{start} {told}"
