@@ -43,17 +43,18 @@ def why_lost(trial: Trial, chosen: Trial, contract: Contract, baseline: Trial) -
 def _breaks_or_unproven(trial: Trial, contract: Contract) -> str:
     rows = clauses(trial, contract)
     failed = [(name, words) for name, verdict, words in rows if verdict is Verdict.FAILED]
+    open_ = ""
+    if trial.certify is not None and trial.certify.verdict is Verdict.UNDECIDED:
+        open_ = _unproven(next(text for name, _, text in rows if name == "quality"))
     if failed:
         name, words = failed[0]
-        return f"Breaks the {name} clause: {words}."
+        # The chosen one may break the same limit by more, and be taken since it is proven.
+        return f"Breaks the {name} clause: {words}. {open_}".rstrip()
     q = trial.select
     # What the certify part proved goes before what a few select samples showed.
     if trial.certify is None and q is not None and q.verdict is Verdict.FAILED:
         return f"Loses too much quality: {_loss(q)}."
-    if trial.certify is not None and trial.certify.verdict is Verdict.UNDECIDED:
-        words = next(text for name, _, text in rows if name == "quality")
-        return f"Not proven: {words}."
-    return ""
+    return open_
 
 
 def _loss(q: Quality) -> str:
@@ -124,7 +125,12 @@ def _unproven_beside(trial: Trial, chosen: Trial, contract: Contract) -> str:
         for name, verdict, words in clauses(trial, contract)
         if verdict is not Verdict.PASSED and not (name == "quality" and answers_right(trial))
     ]
-    return f"Not proven: {open_[0]}." if open_ else ""
+    return _unproven(open_[0]) if open_ else ""
+
+
+def _unproven(words: str) -> str:
+    """What isn't proven; an output that decides says so itself."""
+    return f"Output{words[6:]}." if words.startswith("output ") else f"Not proven: {words}."
 
 
 def _level(trial: Trial, chosen: Trial, baseline: Trial) -> str:

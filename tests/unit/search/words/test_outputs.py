@@ -62,11 +62,19 @@ def test_a_metric_that_is_not_proven_is_no_affair_of_outputs() -> None:
 
 
 def test_why_it_lost_names_the_output() -> None:
-    assert why_lost(FAST, BASE, CONTRACT, BASE).startswith("Not proven: output 'label' is not")
+    assert why_lost(FAST, BASE, CONTRACT, BASE).startswith("Output 'label' is not proven")
     failed = msgspec.structs.replace(OPEN, verdict=Verdict.FAILED, loss=0.032, needed=None)
     wrong = trial("wrong", 3.0, certify=held(failed, verdict=Verdict.FAILED))
     assert why_lost(wrong, BASE, CONTRACT, BASE).startswith(
         "Breaks the quality clause: output 'label' fails: it differs from the original's in 3.2%"
+    )
+
+
+def test_a_broken_limit_does_not_hide_that_an_output_is_not_proven() -> None:
+    """The chosen one breaks it by more: it was taken since it is proven."""
+    limited = msgspec.structs.replace(CONTRACT, max_bytes=500)
+    assert why_lost(FAST, BASE, limited, BASE).startswith(
+        "Breaks the size clause: size 1 kB, limit 500 B. Output 'label' is not proven: it differs"
     )
 
 
