@@ -16,8 +16,9 @@ estimate from the same samples; its error is heeded (`RatioMoments`).
 
 A number that hardly varies is measured against its own size, one that is always zero against the
 mean yardstick of the others. No yardstick is below a ten-thousandth of the usual one: what is left
-in a number that is next to nothing among the others is the rounding of these. Of whole numbers the
-share of the samples in which each differs is the loss.
+in a number that is next to nothing among the others is the rounding of these. Of whole numbers
+the share that differs is the loss; that it isn't a constant's is seen to by
+`whet.measure.constant`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 from whet.errors import SamplesError
 from whet.measure.chunks import row_chunks
 from whet.measure.masks import Masks, masks_of
-from whet.measure.statistics import Bounds, RatioMoments
+from whet.measure.statistics import Bounds, RatioMoments, mean_bounds
 
 __all__ = ["closeness_bounds"]
 
@@ -66,24 +67,28 @@ def closeness_bounds(
             "Judge an output that both models give in the same shape.",
         )
     parts = row_chunks(want, rows)
+    if want.dtype.kind not in "fc":
+        differ = [
+            (want[p] != have[p]).reshape(len(want[p]) // rows, -1).mean(axis=1) for p in parts
+        ]
+        losses = np.concatenate(differ).astype(np.float64)
+        return mean_bounds(losses, confidence) if len(losses) > 1 else _single(losses[0])
     numbers = want[:1].size
-    moments = RatioMoments(numbers, allowed)
-    compare = _unequal if want.dtype.kind not in "fc" else _Apart(want, parts).see
+    moments, apart = RatioMoments(numbers, allowed), _Apart(want, parts)
     for part in parts:
-        found = compare(want[part], have[part])
+        found = apart.see(want[part], have[part])
         moments.see(*(_by_sample(each, rows) for each in found))
     bounds, _ = moments.limits(confidence).deciding(allowed)
     several = f"{bounds.method}; of {numbers} numbers the one that decides"
     return replace(bounds, method=several) if numbers > 1 else bounds
 
 
+def _single(loss: float) -> Bounds:
+    return Bounds(float(loss), float(loss), float(loss), 0.0, "a single sample")
+
+
 def _by_sample(losses: Floats, rows: int) -> Floats:
     return losses if rows == 1 else losses.reshape(-1, rows, losses.shape[1]).mean(axis=1)
-
-
-def _unequal(want: Array, have: Array) -> tuple[Floats, Floats]:
-    losses = (_columns(want) != _columns(have)).astype(np.float64)
-    return losses, np.zeros_like(losses)
 
 
 def _columns(rows: Array) -> Array:

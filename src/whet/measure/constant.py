@@ -14,6 +14,9 @@ it loses less, the output is also held to the original's by the distance of
 vectors of one length both rules meet: with D the constant's loss of cosine, the variance is
 about 2D, and a cosine lost of D/m is a distance of D/m / 2D.
 
+Whole numbers and booleans under `closeness` are always held: of a flag that is rarely set, "never" is
+right nearly always.
+
 A cosine of something else than a row (boxes and scores by anchor, a map) is one figure for several
 units, and what it sees are the largest: such an output is always held, each number by its own
 variation.
@@ -45,14 +48,15 @@ _UNLABELLED = 10.0
 _LABELLED = 2.0
 _MARGINS = {
     "cosine": _UNLABELLED,
+    "closeness": _UNLABELLED,
     "agreement": _UNLABELLED,
     "top1": _LABELLED,
     "top5": _LABELLED,
     "f1": _LABELLED,
     "mae": _LABELLED,
 }
-# A constant has no rank correlation, and costs all of the closeness; what a user's function sees
-# is the user's affair.
+# A constant has no rank correlation, and costs all of the closeness of real numbers; what a user's
+# function sees is the user's affair.
 
 
 def guard_judged(
@@ -71,19 +75,22 @@ def guard_judged(
         The check, or ``None`` where the floor by itself tells enough.
     """
     margin = _MARGINS.get(metric)
-    if margin is None or answers.reference.dtype.kind == "b":
+    whole = answers.reference.dtype.kind in "iub"
+    if margin is None or (metric == "closeness" and not whole):
         return None
-    mixed = metric == "cosine" and answers.reference.ndim > _ROWS
-    if not mixed and constant_loss(metric, answers, reference) > margin * allowed:
+    # A class that is nearly always the same is mostly right as a constant: its share tells little.
+    held = metric == "closeness" or (metric == "cosine" and answers.reference.ndim > _ROWS)
+    if not held and constant_loss(metric, answers, reference) > margin * allowed:
         return None
     return hold(
         name,
         answers.reference,
         answers.candidate,
         rows=answers.rows_per_sample,
-        allowed=1 / (2 * margin),
+        allowed=allowed if metric == "closeness" else 1 / (2 * margin),
         confidence=answers.confidence,
         rule="constant",
+        classes=metric == "closeness",
     )
 
 

@@ -1,35 +1,37 @@
-"""How far an output's real numbers are from the original's; pure.
+"""How far an output is from the original's, as a share of how much the original's varies; pure.
 
-Theory of operation. The loss of a sample is half the squared distance of each number from the
-original's, as a share of how much that number varies from sample to sample, averaged over those
-that vary,
+Theory of operation. The loss of sample i in a group of numbers is half the squared distance of the
+group from the original's, as a share of how much the group varies from sample to sample,
 
-    loss_i = mean over j of (c_ij - r_ij)^2 / (2 V_j),    V_j = mean over i of (r_ij - mean(r_j))^2.
+    loss_i = sum over j of (c_ij - r_ij)^2 / (2 T),  T = mean over i of sum over j of (r_ij - m_j)^2,
 
-It is half of 1 - R^2 where the original is what shall be explained. For centred vectors of
-one length whose numbers vary alike it is exactly 1 - cosine; unlike the cosine it also sees a
-wrong scale, works for a single number, and isn't blinded by what all answers have in common.
-A share of the *total* variance would see only the numbers in the largest unit: scores could
-be random beside boxes in pixels. What a number that hardly varies is measured against, and
-which numbers share a unit, is said in `whet.measure.variation`. Masks, infinite or not
-(`whet.measure.masks`), have no distance; they must stay masks.
+with m_j the mean of r_ij. Its mean is half of 1 - R^2 where the original is what shall be
+explained; for centred vectors of one length it is exactly 1 - cosine. Unlike the cosine it also
+sees a wrong scale, works for a single number, and isn't blinded by what all answers have in common.
+The mean answer costs 1/2, one that has nothing to do with the original's costs 1. Masks, infinite
+or not (`whet.measure.masks`), have no distance; they must stay masks.
 
-A mean over a thousand numbers doesn't see one that is destroyed. So two things are held:
+Of whole numbers and booleans, which are the same or not, the square is 1 where they differ, and m_j
+is the value that is taken by more than half of the samples: the best constant costs 1/2 again.
 
-* **each unit** by itself, to the loss that is allowed: a confidence beside 136 landmarks in pixels;
-* **each slice** along each axis (each number of a vector, each channel of a map), more laxly: to five
-  times that loss, and at least a quarter, where one that stays at its mean costs a half. No
-  yardstick is below a fifth of its unit's mean here, since even noise that costs a unit all that
-  is allowed costs a number with a fifth of its variance five times as much.
+Two kinds of groups are held:
 
-V_j is an estimate from the same samples, whose error a bound of the mean of loss_i doesn't know: at
-the edge it let 10 to 22 of 100 pass, instead of 5. So each sample's share of the variation is told as
+* **units**: numbers of a vector that vary about alike (`whet.measure.variation`), so that landmarks in
+  pixels don't hide a confidence; of a map or of answers by anchor, whose numbers mostly show
+  nothing of what a channel holds, the slices that vary about alike. What doesn't vary is no part of
+  T; what it loses, by its own size, is added.
+* **slices** along each axis: each number of a vector, each channel of a map. A mean over a thousand
+  numbers doesn't see one that is destroyed, nor a sum over eighty classes one of them. They are
+  pooled, not averaged over their numbers: most places of a rare class show nothing of it.
+
+T is an estimate from the same samples, whose error a bound of the mean of loss_i doesn't know: at
+the edge it let 10 to 22 of 100 pass, instead of 5. So each sample's share of T is told as
 well (`whet.measure.statistics.RatioMoments`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -38,8 +40,8 @@ from numpy.typing import NDArray
 
 from whet.measure.chunks import row_chunks
 from whet.measure.masks import Masks, masks_of
-from whet.measure.statistics import Moments
-from whet.measure.variation import Variation, Yardsticks
+from whet.measure.statistics import RatioMoments
+from whet.measure.variation import ZERO, Spread, Variation, yardsticks
 
 __all__ = ["Distances", "distances", "inequalities"]
 
@@ -47,148 +49,203 @@ Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-_ZERO = 1e-30  # a yardstick for an output of zeros
-_QUIET = 0.2  # share of its unit's mean variance that no yardstick of a slice is below
-
 
 @dataclass(frozen=True)
 class Distances:
-    """What each sample loses.
+    """What the samples lose.
 
     Attributes:
-        units: of each unit, (samples, units); whole numbers are one.
-        shares: what each sample adds to the yardsticks of each unit, less 1 (its mean is 0).
-        slices: moments of the losses of each slice, by axis.
+        units: moments of the losses of each unit: of a vector's numbers; of a map as a whole, and of the
+            slices along each axis that has several.
+        slices: the same of each slice, by axis (counted from 1, as rows are axis 0).
         broken: rows with a value that isn't finite where the original's is, or a lost mask.
     """
 
-    units: Floats
-    shares: Floats
-    slices: tuple[tuple[int, Moments], ...]
+    units: tuple[RatioMoments, ...]
+    slices: tuple[tuple[int, RatioMoments], ...]
     broken: int
 
 
-def distances(want: Array, have: Array, rows: int) -> Distances:
-    """Compare real numbers with the original's.
+def distances(want: Array, have: Array, rows: int, allowed: float) -> Distances:
+    """Compare numbers with the original's.
 
     Args:
-        want: the original's, (rows, ...).
+        want: the original's, (rows, ...), not empty.
         have: the candidate's, of the same shape.
         rows: that belong to one sample.
+        allowed: the loss at which the bounds are exact.
     """
     parts = row_chunks(want, rows)
     masks, variation = masks_of([want[part] for part in parts]), Variation(want[:1].size)
     for part in parts:
         variation.see(*_flat(want[part], masks))
-    found = variation.yardsticks()
-    by_unit = _ByUnit(found)
-    lax = _weights(_lifted(found))
-    slices = [_Slices(axis, want.shape[1:]) for axis in _axes(want)]
-    units, shares, broken = [], [], 0
+    spread, broken = variation.spread(), 0
+    units, slices = _groups(want.shape[1:], spread, rows, allowed)
     for part in parts:
         a, known = _flat(want[part], masks)
         b = have[part].reshape(a.shape).astype(np.float64)
         wrong = (known & ~np.isfinite(b)) | _unmasked(want[part], have[part], masks)
         broken += int(wrong.any(axis=1).sum())
         # Where the original itself says nothing there is no distance.
-        square = np.where(known & ~wrong, a - b, 0.0) ** 2
-        apart = by_unit.losses(square, known)
-        own = by_unit.losses(np.where(known & found.varying, a - found.means, 0.0) ** 2, known)
-        units.append(_by_sample(apart, rows))
-        shares.append(_by_sample(own, rows))
-        counted = known & found.counted
-        square *= lax
-        for each in slices:
-            each.see(square, counted, rows)
-    added = np.concatenate(shares)
-    usual = added.mean(axis=0)
-    added = np.divide(added, usual, out=np.ones_like(added), where=usual > 0) - 1
+        apart = np.where(known & ~wrong, a - b, 0.0) ** 2
+        own = np.where(known & spread.told, a - spread.means, 0.0) ** 2
+        for group in (*units, *(each for _, each in slices)):
+            group.see(apart, own)
+    return _found(units, slices, broken)
+
+
+def inequalities(want: Array, have: Array, rows: int, allowed: float) -> Distances:
+    """Compare whole numbers or booleans with the original's.
+
+    Args:
+        want: the original's, (rows, ...), not empty.
+        have: the candidate's, of the same shape.
+        rows: that belong to one sample.
+        allowed: the loss at which the bounds are exact.
+    """
+    parts = row_chunks(want, rows)
+    usual, away = _majority(want, parts), np.zeros(want[:1].size)
+    for part in parts:
+        away += (_columns(want[part]) != usual).sum(axis=0)
+    # What is always the same is measured against one row that isn't.
+    spread = Spread(away, away / len(want), np.full_like(away, 1 / len(want)), away > 0)
+    units, slices = _groups(want.shape[1:], spread, rows, allowed)
+    for part in parts:
+        a = _columns(want[part])
+        apart = (a != _columns(have[part])).astype(np.float64)
+        own = (a != usual).astype(np.float64)
+        for group in (*units, *(each for _, each in slices)):
+            group.see(apart, own)
+    return _found(units, slices, 0)
+
+
+def _found(
+    units: Sequence[_Groups], slices: Sequence[tuple[int, _Groups]], broken: int
+) -> Distances:
     return Distances(
-        np.concatenate(units), added, tuple((each.axis, each.moments) for each in slices), broken
+        tuple(each.moments for each in units),
+        tuple((axis, each.moments) for axis, each in slices),
+        broken,
     )
 
 
-def inequalities(want: Array, have: Array, rows: int) -> Distances:
-    """Compare whole numbers or booleans, of which the share that differs is the loss.
+@final
+class _Groups:
+    """Moments of the losses of several groups of numbers.
 
     Args:
-        want: the original's, (rows, ...).
-        have: the candidate's, of the same shape.
+        yardsticks: mean square that each group's sum is measured against, (groups,).
+        told: groups of which it is their own variation, an estimate, (groups,).
+        add: sums (n, numbers) to (n, groups).
         rows: that belong to one sample.
+        allowed: the loss at which the bounds are exact.
+        weights: what the square of each number counts for in its sum; ``None`` for 1.
     """
-    axes = _axes(want)
-    moments = [Moments(want.shape[1 + axis]) for axis in axes]
-    shares = []
-    for part in row_chunks(want, rows):
-        differ = (want[part] != have[part]).reshape(-1, rows, *want.shape[1:])
-        shares.append(differ.mean(axis=tuple(range(1, differ.ndim)))[:, None])
-        for axis, each in zip(axes, moments, strict=True):
-            others = tuple(k for k in range(1, differ.ndim) if k != axis + 2)
-            each.see(differ.mean(axis=others))
-    losses = np.concatenate(shares)
-    return Distances(losses, np.zeros_like(losses), tuple(zip(axes, moments, strict=True)), 0)
+
+    def __init__(
+        self,
+        yardsticks: Floats,
+        told: Flags,
+        add: Callable[[Floats], Floats],
+        rows: int,
+        allowed: float,
+        weights: Floats | None = None,
+    ) -> None:
+        self._yardsticks, self._told, self._add = yardsticks, told, add
+        self._rows, self._weights = rows, weights
+        self.moments = RatioMoments(len(told), allowed)
+
+    def see(self, apart: Floats, own: Floats) -> None:
+        """Take in squared distances of more rows from the original's, and of its own from its mean.
+
+        Both are (n, numbers), and 0 where a number says nothing.
+        """
+        weighted = apart if self._weights is None else apart * self._weights
+        losses = self._by_sample(self._add(weighted)) / (2 * self._yardsticks)
+        shares = self._by_sample(self._add(own)) / self._yardsticks
+        self.moments.see(losses, np.where(self._told, shares - 1, 0.0))
+
+    def _by_sample(self, sums: Floats) -> Floats:
+        rows = self._rows
+        return sums if rows == 1 else sums.reshape(-1, rows, sums.shape[1]).mean(axis=1)
 
 
-def _by_sample(losses: Floats, rows: int) -> Floats:
-    return losses if rows == 1 else losses.reshape(-1, rows, losses.shape[1]).mean(axis=1)
+def _groups(
+    shape: Sequence[int], spread: Spread, rows: int, allowed: float
+) -> tuple[list[_Groups], list[tuple[int, _Groups]]]:
+    """The units, and the slices by axis."""
+    units = [_of_numbers(spread, rows, allowed)] if len(shape) < 2 else []
+    slices = []
+    if len(shape) > 1:
+        total = spread.squares[spread.told].sum()
+        yardstick = np.array([total if total > 0 else max(float(spread.sizes.sum()), ZERO)])
+        told = np.array([bool(total > 0)])
+        units.append(
+            _Groups(yardstick, told, lambda x: x.sum(axis=1, keepdims=True), rows, allowed)
+        )
+    for axis in _axes(shape):
+        add = _along(axis, shape)
+        squares = add(np.where(spread.told, spread.squares, 0.0)[None])[0]
+        found, of = yardsticks(squares, add(spread.sizes[None])[0], squares > 0)
+        slices.append((axis + 1, _Groups(found, found == squares, add, rows, allowed)))
+        if len(shape) > 1 and of.max() > 0:
+            units.append(_of_slices(squares, of, add, rows, allowed))
+    return units, slices
 
 
-@final
-class _ByUnit:
-    """Means over the numbers of each unit."""
+def _of_numbers(spread: Spread, rows: int, allowed: float) -> _Groups:
+    """The units of a vector."""
+    alone, units = yardsticks(spread.squares, spread.sizes, spread.told)
+    inside = [units == unit for unit in np.unique(units)]
+    sums = np.array([float(spread.squares[each & spread.told].sum()) for each in inside])
+    counts = np.array([int((each & spread.told).sum()) for each in inside])
+    told = sums > 0
+    # Where nothing varies: as many as there are, each by its own size.
+    counts = np.where(told, counts, [int(each.sum()) for each in inside])
+    sums = np.where(told, sums, 1.0)
+    weights = np.ones(len(alone))
+    for each, total, count in zip(inside, sums, counts, strict=True):
+        # What doesn't vary counts as one of those that do, by its own yardstick.
+        weights[each & ~spread.told] = (total / count / alone)[each & ~spread.told]
 
-    def __init__(self, found: Yardsticks) -> None:
-        weights = _weights(found.squares)
-        present = np.unique(found.units)
-        # Of one unit, the usual case, no copies are made.
-        inside = [slice(None)] if len(present) == 1 else [found.units == unit for unit in present]
-        self._parts = [(each, weights[each], found.counted[each]) for each in inside]
+    def add(squares: Floats) -> Floats:
+        return np.stack([squares[:, each].sum(axis=1) for each in inside], axis=1)
 
-    def losses(self, square: Floats, known: Flags) -> Floats:
-        """Of squared distances (n, numbers), by unit (n, units)."""
-        columns = [
-            square[:, inside] @ weights / np.maximum(1, (known[:, inside] & counted).sum(axis=1))
-            for inside, weights, counted in self._parts
-        ]
-        return np.stack(columns, axis=1)
-
-
-@final
-class _Slices:
-    """Moments of the losses of each slice along one axis, over the samples."""
-
-    def __init__(self, axis: int, shape: Sequence[int]) -> None:
-        self.axis = axis
-        self._form = (-1, *shape)
-        self._others = tuple(1 + k for k in range(len(shape)) if k != axis)
-        self.moments = Moments(shape[axis])
-
-    def see(self, losses: Floats, counted: Flags, rows: int) -> None:
-        """Take in what the numbers of more rows lose, (n, numbers), and which of them count."""
-        total = losses.reshape(self._form).sum(axis=self._others)
-        count = counted.reshape(self._form).sum(axis=self._others)
-        self.moments.see(_by_sample(total / np.maximum(1, count), rows))
+    return _Groups(sums, told, add, rows, allowed, weights)
 
 
-def _axes(want: Array) -> list[int]:
+def _of_slices(
+    squares: Floats,
+    units: NDArray[np.int16],
+    add: Callable[[Floats], Floats],
+    rows: int,
+    allowed: float,
+) -> _Groups:
+    """The units of the slices along an axis."""
+    inside = [units == unit for unit in np.unique(units)]
+    sums = np.array([float(squares[each].sum()) for each in inside])
+
+    def pooled(values: Floats) -> Floats:
+        of_slices = add(values)
+        return np.stack([of_slices[:, each].sum(axis=1) for each in inside], axis=1)
+
+    return _Groups(sums, sums > 0, pooled, rows, allowed)
+
+
+def _along(axis: int, shape: Sequence[int]) -> Callable[[Floats], Floats]:
+    """Sums (n, numbers) to (n, slices)."""
+    others = tuple(1 + k for k in range(len(shape)) if k != axis)
+
+    def add(values: Floats) -> Floats:
+        summed: Floats = values.reshape(-1, *shape).sum(axis=others)
+        return summed
+
+    return add
+
+
+def _axes(shape: Sequence[int]) -> list[int]:
     """The axes of a row along which there are slices to tell apart."""
-    return [k for k, size in enumerate(want.shape[1:]) if size > 1]
-
-
-def _lifted(found: Yardsticks) -> Floats:
-    squares = found.squares.copy()
-    for unit in np.unique(found.units):
-        inside = found.units == unit
-        told = inside & found.varying
-        if told.any():
-            squares[inside] = np.maximum(squares[inside], _QUIET * squares[told].mean())
-    return squares
-
-
-def _weights(yardsticks: Floats) -> Floats:
-    """What a squared distance costs; where all is zero any costs more than is allowed."""
-    weights: Floats = 1 / (2 * np.where(yardsticks > 0, yardsticks, _ZERO))
-    return weights
+    return [k for k, size in enumerate(shape) if size > 1]
 
 
 def _unmasked(want: Array, have: Array, masks: Masks) -> Flags:
@@ -196,7 +253,7 @@ def _unmasked(want: Array, have: Array, masks: Masks) -> Flags:
 
     A large number does for an infinity, as long as it stays beyond all that is known there.
     """
-    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (want, have))
+    a, b = (_columns(x).astype(np.float64) for x in (want, have))
     known = masks.known(a)
     if known.all():
         return np.zeros_like(known)
@@ -208,6 +265,25 @@ def _unmasked(want: Array, have: Array, masks: Masks) -> Flags:
 
 def _flat(rows: Array, masks: Masks) -> tuple[Floats, Flags]:
     """Rows as vectors with zeros for what says nothing, and where they say something."""
-    flat = rows.reshape(len(rows), -1).astype(np.float64)
+    flat = _columns(rows).astype(np.float64)
     known = masks.known(flat)
     return np.where(known, flat, 0.0), known
+
+
+def _columns(rows: Array) -> Array:
+    return rows.reshape(len(rows), -1)
+
+
+def _majority(want: Array, parts: Sequence[slice]) -> Array:
+    """What more than half of the rows hold at each place, if there is such a value.
+
+    By one pass (Boyer and Moore 1981). Where no value has a majority it is any of them, and
+    what isn't that one is at least half.
+    """
+    held, votes = _columns(want[:1])[0].copy(), np.zeros(want[:1].size, np.int64)
+    for part in parts:
+        for row in _columns(want[part]):
+            held = np.where(votes > 0, held, row)
+            votes += np.where(row == held, 1, -1)
+    usual: Array = held
+    return usual

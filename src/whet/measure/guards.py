@@ -5,7 +5,8 @@ original's own, by a rule that needs no labels and fits any meaning:
 
 * **real numbers**: by their distance from the original's, each unit and each slice of the output
   for itself (`whet.measure.distance`);
-* **whole numbers and booleans**: the loss is the share of values that differ.
+* **whole numbers and booleans**: the loss is the share of values that differ; what a constant
+  would get right by itself is no merit, so they are held by that distance too, more laxly.
 
 The mean loss is bounded like any drop, and an answer that has nothing to do with the original's
 costs 1, so that as many samples are asked for as would show a hundredth of them. At most 0.01 is allowed, or the contract's own drop
@@ -17,7 +18,7 @@ Berger 1982): each further one can only make passing harder.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +26,14 @@ from numpy.typing import NDArray
 
 from whet.core.contract import Drop, DropKind
 from whet.core.evidence import OutputCheck, Verdict
+from whet.measure.chunks import row_chunks
 from whet.measure.distance import Distances, distances, inequalities
 from whet.measure.statistics import (
     SMALLEST,
     Bounds,
-    RatioMoments,
     binomial_lower,
     binomial_upper,
+    mean_bounds,
 )
 from whet.measure.verdicts import settle, worst
 
@@ -42,7 +44,8 @@ Floats = NDArray[np.float64]
 
 _LEAST_ALLOWED = 0.01
 _LAX = 5.0  # times the loss allowed, for a slice by itself
-_LAX_LEAST = 0.25
+_LAX_LEAST, _LAX_MOST = 0.25, 0.4  # a slice that stays at its mean costs a half
+_RELATIVE = 0.05  # of classes: a tenth of what the best constant loses
 _SHARES = frozenset({"top1", "top5", "f1", "cosine", "closeness", "spearman", "agreement"})
 
 
@@ -102,6 +105,7 @@ def hold(
     allowed: float,
     confidence: float,
     rule: str | None = None,
+    classes: bool | None = None,
 ) -> OutputCheck:
     """Compare one output with the original's.
 
@@ -112,21 +116,27 @@ def hold(
         rows: that belong to one sample.
         allowed: the mean loss allowed.
         confidence: of the one-sided bound.
-        rule: how the record calls it; by default "distance" for real numbers and "equality" for
-            others. Whatever isn't "equality" is taken for numbers.
+        rule: how the record calls it; by default "equality" of classes, "distance" of numbers.
+        classes: whether values are the same or not, with nothing between; by default whole
+            numbers and booleans are.
     """
     n = len(want) // rows
-    rule = rule or ("distance" if want.dtype.kind in "fc" else "equality")
+    classes = want.dtype.kind in "iub" if classes is None else classes
+    rule = rule or ("equality" if classes else "distance")
     if have is None or have.shape != want.shape:
         found = "is missing" if have is None else f"has shape {have.shape}, not {want.shape}"
         method = f"the output {found}"
         return OutputCheck(name, rule, n, 1.0, 1.0, allowed, Verdict.FAILED, method)
-    compare = inequalities if rule == "equality" else distances
-    losses = compare(want, have, rows)
-    single = rule == "equality" and want.size == n
-    held = _held_units(losses, n, allowed, confidence, single=single)
-    if n > 1:  # of a single sample the unit says as much
-        held += _held_slices(losses, n, max(_LAX_LEAST, _LAX * allowed), confidence)
+    if not want.size:
+        return OutputCheck(name, rule, n, 0.0, 0.0, allowed, Verdict.PASSED, "it holds no values")
+    want, have = _parts(want), _parts(have)
+    limit = _RELATIVE if classes else allowed
+    losses = (inequalities if classes else distances)(want, have, rows, limit)
+    held = [_held_share(want, have, rows, allowed, confidence)] if classes else []
+    held += [
+        *_held_units(losses, n, limit, confidence),
+        *_held_slices(losses, n, limit, confidence),
+    ]
     verdict = worst(each.verdict for each in held)
     told = next(each for each in held if each.verdict is verdict)
     needed, method = told.needed, told.method
@@ -158,32 +168,49 @@ class _Held:
     method: str
 
 
-def _held_units(
-    losses: Distances, n: int, allowed: float, confidence: float, *, single: bool
-) -> list[_Held]:
-    """Each unit against the loss allowed; ``single``: one value a sample, that is right or wrong."""
-    if single:
-        bounds = _counted(losses.units[:, 0], confidence)
-        return [_Held(bounds, allowed, *settle(bounds, n, allowed, confidence, 1, 1.0))]
-    units = losses.units.shape[1]
-    moments = RatioMoments(units, allowed)
-    moments.see(losses.units.copy(), losses.shares)
-    bounds, _ = moments.limits(confidence).deciding(allowed)
-    verdict, needed, method = settle(bounds, n, allowed, confidence, SMALLEST, 1.0)
-    if units > 1:
-        method = f"{method}; of {units} units the one that decides"
-    return [_Held(bounds, allowed, verdict, needed, method)]
+def _held_share(want: Array, have: Array, rows: int, allowed: float, confidence: float) -> _Held:
+    """The share of values that differ; of one value a sample it is a count."""
+    shares = [
+        (want[p] != have[p]).reshape(len(want[p]) // rows, -1).mean(axis=1)
+        for p in row_chunks(want, rows)
+    ]
+    losses = np.concatenate(shares).astype(np.float64)
+    n, single = len(losses), want.size == len(losses)
+    bounds = _counted(losses, confidence) if single else _mean(losses, confidence)
+    smallest = 1 if single else SMALLEST
+    return _Held(bounds, allowed, *settle(bounds, n, allowed, confidence, smallest, 1.0))
 
 
-def _held_slices(losses: Distances, n: int, allowed: float, confidence: float) -> list[_Held]:
-    """The worst slice along each axis against the laxer limit."""
-    held = []
+def _held_units(losses: Distances, n: int, allowed: float, confidence: float) -> Iterator[_Held]:
+    """The units against the loss allowed."""
+    for moments in losses.units:
+        limits = moments.limits(confidence)
+        bounds, _ = limits.deciding(allowed)
+        verdict, needed, method = settle(bounds, n, allowed, confidence, SMALLEST, 1.0)
+        if len(limits.mean) > 1:
+            method = f"{method}; of {len(limits.mean)} units the one that decides"
+        yield _Held(bounds, allowed, verdict, needed, method)
+
+
+def _held_slices(losses: Distances, n: int, allowed: float, confidence: float) -> Iterator[_Held]:
+    """Each axis whose worst slice certainly lost more than the laxer limit.
+
+    That the samples don't tell much of a slice (a class that they show once) is no reason to
+    doubt the rest.
+    """
+    lax = min(max(_LAX_LEAST, _LAX * allowed), _LAX_MOST)
     for axis, moments in losses.slices:
-        bounds, place = moments.limits(confidence).deciding(allowed)
-        verdict, needed, method = settle(bounds, n, allowed, confidence, SMALLEST)
-        method = f"{method}; number {place} along axis {axis + 1} by itself"
-        held.append(_Held(bounds, allowed, verdict, needed, method))
-    return held
+        bounds, place = moments.limits(confidence).deciding(lax)
+        if n >= SMALLEST and bounds.lower > lax:
+            method = f"{bounds.method}; number {place} along axis {axis} by itself"
+            yield _Held(bounds, lax, Verdict.FAILED, None, method)
+
+
+def _parts(values: Array) -> Array:
+    """Complex numbers as their two parts, along a last axis of their own."""
+    if values.dtype.kind != "c":
+        return values
+    return np.stack([values.real, values.imag], axis=-1)
 
 
 def _counted(losses: Floats, confidence: float) -> Bounds:
@@ -196,3 +223,10 @@ def _counted(losses: Floats, confidence: float) -> Bounds:
         sd=math.sqrt(share * (1 - share)),
         method=f"Clopper-Pearson bound of the share that differs ({differ} of {n})",
     )
+
+
+def _mean(losses: Floats, confidence: float) -> Bounds:
+    if len(losses) < 2:
+        only = float(losses[0])
+        return Bounds(only, only, only, 0.0, "a single sample")
+    return mean_bounds(losses, confidence)

@@ -5,10 +5,8 @@ differ from the original's by rounding, and by nothing else. The line is a thous
 values around (`whet.measure.scales`). Whole numbers have no rounding, but those that come from
 comparing real ones (a class map) flip where two are level; so a thousandth of them may differ.
 
-It can settle what the samples were too few for. It never overrules a metric about choices or
-labels that failed. What failed number by number (closeness, cosine, another output's check) it
-overrules only up to a hundredth of that line: there sums of float32 in another order end, and what is
-made of it is the fault of a yardstick next to nothing, not the engine's.
+It can settle what the samples were too few for; it never overrules a metric or another
+output's check that failed.
 """
 
 from __future__ import annotations
@@ -32,8 +30,6 @@ Array = NDArray[np.generic]
 SAME_WITHIN = 1e-3
 """Share of the values around (of an output's numbers, if they are whole) that may differ."""
 
-_ROUNDED = 1e-5
-_BY_NUMBER = frozenset({"closeness", "cosine"})
 _NO_LOSS = 1e-6
 
 
@@ -83,8 +79,8 @@ def untouched_quality(
 ) -> Quality:
     """The quality of an untouched engine: passed where its answers are the original's.
 
-    Where they aren't, or the metric failed, or something failed number by number on more than the
-    rounding of float32, the verdict stands, as for any other candidate.
+    Where they aren't, or the metric or another output's check failed, the verdict
+    stands, as for any other candidate.
 
     Args:
         quality: by the contract's metric.
@@ -94,7 +90,7 @@ def untouched_quality(
     """
     found = difference(reference, candidate, ignore)
     shown = found if math.isfinite(found) else None
-    if found > _line(quality):
+    if found > SAME_WITHIN or _failed(quality):
         return msgspec.structs.replace(quality, same=False, difference=shown)
     return msgspec.structs.replace(
         quality,
@@ -107,15 +103,13 @@ def untouched_quality(
     )
 
 
-def _line(quality: Quality) -> float:
-    """The difference up to which the answers count as the same."""
-    # A loss that is itself rounding is none (of a floor of 0).
-    beyond = quality.drop - quality.allowed > _NO_LOSS * max(1.0, abs(quality.reference))
-    failed = quality.verdict is Verdict.FAILED and beyond
-    if failed and quality.metric not in _BY_NUMBER:
-        return -math.inf
-    beside = any(check.verdict is Verdict.FAILED for check in quality.outputs)
-    return _ROUNDED if failed or beside else SAME_WITHIN
+def _failed(quality: Quality) -> bool:
+    """Whether anything failed; a loss that is itself rounding is none (of a floor of 0)."""
+    if any(check.verdict is Verdict.FAILED for check in quality.outputs):
+        return True
+    beyond = quality.drop - quality.allowed
+    lost = beyond > _NO_LOSS * max(1.0, abs(quality.reference))
+    return quality.verdict is Verdict.FAILED and lost
 
 
 def _apart(want: Array, have: Array) -> float:

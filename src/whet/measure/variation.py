@@ -1,4 +1,4 @@
-"""How much each number of an output varies from row to row, in one pass; pure.
+"""How much each number of an output varies from row to row, and which share a unit; pure.
 
 Seen from its first value the squares are about as large as the variance, so that taking the
 mean's off loses no digits to what all rows have in common (the shifted-data algorithm; Chan,
@@ -13,53 +13,43 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Variation", "Yardsticks"]
+__all__ = ["ZERO", "Spread", "Variation", "yardsticks"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Numbers = NDArray[np.int16]
 
+ZERO = 1e-30
+"""A yardstick where all is zero: any difference costs more than is allowed."""
+
 _CONSTANT = 1e-12  # variance below this share of the squared size is float32's rounding
 _ENOUGH = 30  # values that tell how much a number varies
-_QUIET = 0.05
 _GAP = 100.0  # of variances; those of the networks tried that share a unit leave gaps below 20
 _NOTHING = 1e-8  # share of the median variance below which the rounding of others is what is left
+_MANY = 20  # members from which a unit tells what is little in it
+_QUIET = 0.2
 
 
 @dataclass(frozen=True)
-class Yardsticks:
-    """What squared distances are measured against.
+class Spread:
+    """How far the numbers of an output are from their means, each (numbers,).
 
     Attributes:
-        squares: (numbers,), mean squares; 0 only where the whole output is zero.
-        counted: (numbers,), those that a mean is taken over. Numbers that never vary aren't: what
-            they lose is added, but by staying what they are they make no other's loss smaller.
-        units: (numbers,), which numbers are of one unit, counted from 0, the smallest first.
-        means: (numbers,).
-        varying: (numbers,), those whose yardstick is their own variance, or that of their unit.
+        means: where they are known.
+        squares: squared distances from them, per row that was seen, known there or not.
+        sizes: squares of the numbers themselves, likewise.
+        told: numbers that vary, and are known often enough to tell how much.
     """
 
-    squares: Floats
-    counted: Flags
-    units: Numbers
     means: Floats
-    varying: Flags
+    squares: Floats
+    sizes: Floats
+    told: Flags
 
 
 @final
 class Variation:
-    """Variance of each number over the rows that it was shown, as a yardstick.
-
-    A number that doesn't vary, or is known on too few rows to tell, has its own mean square instead.
-
-    Numbers in pixels and numbers between 0 and 1 may lie side by side. The variances of those that
-    share a unit lie close together; where a gap of two powers of ten parts them, they are taken for
-    two units (a thousand features of a real network leave none of a twentieth of that).
-
-    No yardstick is below the variance that all but a twentieth of its unit's numbers reach. A few
-    channels of an embedding hardly ever leave zero; their variance is no measure of anything,
-    and by it the rounding of int8, which goes by what the others need, would cost all there
-    is. In a unit of less than twenty numbers each counts by itself.
+    """Gathers the `Spread` of the numbers of an output over the rows that it is shown.
 
     Args:
         numbers: of one row.
@@ -84,37 +74,54 @@ class Variation:
         self._square += np.einsum("ij,ij->j", away, away)
         self._size += np.einsum("ij,ij,ij->j", rows, rows, known)
 
-    def yardsticks(self) -> Yardsticks:
-        """The yardstick of each number, after all rows."""
-        seen = np.maximum(1, self._seen)
+    def spread(self) -> Spread:
+        """Of all rows seen."""
+        seen, rows = np.maximum(1, self._seen), max(1, self._rows)
         middle = self._total / seen
-        centred, size = self._square / seen - middle**2, self._size / seen
-        moves, enough = centred > _CONSTANT * size, self._seen >= min(_ENOUGH, self._rows)
-        own: Floats = np.where(moves & enough, centred, size)
-        told = moves & enough if (moves & enough).any() else own > 0
-        units = _units(own, told)
-        squares = own.copy()
-        for unit in range(int(units.max(initial=0)) + 1):
-            inside = units == unit
-            if (inside & told).any():
-                least = np.quantile(own[inside & told], _QUIET, method="lower")
-                squares[inside] = np.maximum(own[inside], least)
-        counted = moves | ~enough
-        return Yardsticks(
-            squares=squares,
-            counted=counted if counted.any() else ~counted,
-            units=units,
+        squares = np.maximum(0.0, self._square - seen * middle**2)
+        moves = squares > _CONSTANT * self._size
+        return Spread(
             means=self._first + middle,
-            varying=moves & enough,
+            squares=squares / rows,
+            sizes=self._size / rows,
+            told=moves & (self._seen >= min(_ENOUGH, self._rows)),
         )
 
 
-def _units(own: Floats, told: Flags) -> Numbers:
-    """The unit of each number: split where the variances that are told leave a wide gap."""
-    if not told.any():
-        return np.zeros(len(own), np.int16)
-    known = np.sort(own[told])
-    known = known[known >= _NOTHING * known[len(known) // 2]]
+def yardsticks(squares: Floats, sizes: Floats, told: Flags) -> tuple[Floats, Numbers]:
+    """What squared distances of each member of an output are measured against, and its unit.
+
+    Members are numbers, or slices with the sums of their numbers. Those in pixels and those between
+    0 and 1 may lie side by side. The variances of those that share a unit lie close together; where
+    a gap of two powers of ten parts them, they are taken for two units (a thousand features of a
+    real network leave none of a twentieth of that).
+
+    A member's yardstick is its own variance. In a unit of twenty members and more none is below a
+    fifth of their mean: even noise that costs a unit all that is allowed costs a member with a fifth
+    of its variance five times as much. What doesn't vary is measured against its own size, and,
+    like what varies next to nothing, at least against the least variance of its unit.
+
+    Args:
+        squares: (members,), from `Spread`.
+        sizes: (members,).
+        told: (members,), those whose variance means anything.
+
+    Returns:
+        Yardsticks, never 0, and units, counted from the smallest.
+    """
+    usual = float(np.median(squares[told])) if told.any() else 0.0
+    varying = told & (squares > 0) & (squares >= _NOTHING * usual)
+    known = np.sort(squares[varying])
     starts = known[1:][known[1:] > _GAP * known[:-1]]
-    units: Numbers = np.searchsorted(starts, own, side="right").astype(np.int16)
-    return units
+    units: Numbers = np.searchsorted(starts, squares, side="right").astype(np.int16)
+    found = np.where(varying, squares, np.maximum(squares, sizes))
+    for unit in range(len(starts) + 1):
+        inside = units == unit
+        own = squares[inside & varying]
+        if not own.size:
+            continue
+        least = max(float(own.min()), _QUIET * float(own.mean()) if own.size >= _MANY else 0.0)
+        found[inside] = np.maximum(found[inside], least)
+    if not known.size and (found > 0).any():  # nothing varies: what is 0 goes by the others
+        found = np.maximum(found, found[found > 0].min())
+    return np.maximum(found, ZERO), units

@@ -112,6 +112,37 @@ def test_a_detector_that_lost_one_class_of_many_is_none(lost: str) -> None:
     assert check("cosine", want, rounded.astype(np.float32)).verdict is Verdict.PASSED
 
 
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("lost", ["mean", "zero"])
+def test_a_class_that_most_anchors_never_show_may_not_be_lost(lost: str, beside: bool) -> None:
+    """Each anchor shows a class in one input of hundreds, and most of them not at all."""
+    rng = np.random.default_rng(3)
+    fires = rng.random((600, 60, 40)) < 0.001
+    scores = np.where(fires, rng.uniform(0.3, 1, fires.shape), 1e-4 * rng.random(fires.shape))
+    boxes = rng.uniform(0, 640, (600, 60, 4))
+    want = np.concatenate([boxes, scores], axis=2).astype(np.float32)
+    have = want.copy()
+    have[:, :, 20] = 0 if lost == "zero" else want[:, :, 20].mean(axis=0)
+    rounded = want.copy()
+    rounded[:, :, 4:] = np.round(255 * want[:, :, 4:]) / 255
+    for answer, verdict in ((have, Verdict.FAILED), (rounded, Verdict.PASSED)):
+        if beside:
+            same = np.eye(4)[np.arange(600) % 4]
+            found = judge(
+                "agreement",
+                {"out": same, "boxes": want},
+                {"out": same, "boxes": answer},
+                None,
+                rows_per_sample=1,
+                max_drop=Drop(0.01),
+                confidence=0.95,
+                per_class=False,
+            )
+        else:
+            found = check("cosine", want, answer)
+        assert found.verdict is verdict
+
+
 def test_an_embedding_in_whole_numbers_is_guarded_as_numbers() -> None:
     rng = np.random.default_rng(3)
     want = np.round(100 + 5 * rng.normal(size=(N, 64))).astype(np.int8)

@@ -206,7 +206,8 @@ def test_what_is_allowed_follows_the_contract_where_it_is_a_share(
 def test_samples_in_chunks_are_added_up_rightly() -> None:
     want, noise = RNG.normal(size=(1001, 3)), RNG.normal(scale=0.1, size=(1001, 3))
     found = check(want, want + noise)
-    assert found.loss == pytest.approx((noise**2 / (2 * want.var(axis=0))).mean())
+    shares = (noise**2).sum(axis=1) / (2 * want.var(axis=0).sum())
+    assert found.loss == pytest.approx(shares.mean())
 
 
 def test_what_the_original_masks_must_stay_masked() -> None:
@@ -313,6 +314,51 @@ def test_what_loses_just_too_much_passes_five_times_in_a_hundred(numbers: int) -
         noise = np.sqrt(2 * 0.01) * rng.normal(size=want.shape)
         passed += check(want, want + noise).verdict is Verdict.PASSED
     assert passed <= 0.075 * 400
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_complex_numbers_are_two(lost: bool) -> None:
+    rng = np.random.default_rng(12)
+    want = rng.normal(size=(400, 6)) + 1j * rng.normal(size=(400, 6))
+    have = want.real + 1j * (rng.permutation(want.imag) if lost else want.imag + 0.01)
+    assert check(want, have).verdict is (Verdict.FAILED if lost else Verdict.PASSED)
+
+
+def test_an_output_without_values_has_none_to_lose() -> None:
+    empty = np.zeros((400, 0, 5), np.float32)
+    assert check(empty, empty).verdict is Verdict.PASSED
+    assert check(empty, np.zeros((400, 1, 5), np.float32)).verdict is Verdict.FAILED
+
+
+def test_what_few_inputs_make_out_is_right_where_it_is_the_same() -> None:
+    """One long text among four hundred: its last places say nothing for all others."""
+    rng = np.random.default_rng(13)
+    states = np.zeros((400, 30, 8))
+    states[:, :10] = rng.normal(size=(400, 10, 8))
+    states[7] = rng.normal(size=(30, 8))
+    assert check(states, states).bound == 0.0
+    assert check(states, states + 0.02 * (states != 0)).verdict is Verdict.PASSED
+    assert check(states, rng.permutation(states)).verdict is Verdict.FAILED
+
+
+def test_a_map_with_quiet_borders_goes_by_what_varies() -> None:
+    rng = np.random.default_rng(14)
+    away = np.abs(np.arange(28) - 13.5)
+    loud = np.exp(-((away[:, None] ** 2 + away**2) / 60))
+    assert (loud**2).min() < 1e-4
+    want = rng.normal(size=(400, 4, 28, 28)) * loud
+    noisy = want + 0.03 * rng.normal(size=want.shape)
+    found = check(want, noisy)
+    assert (found.verdict, found.allowed) == (Verdict.PASSED, 0.01)
+
+
+@pytest.mark.parametrize("allowed", [0.01, 0.11, 0.5])
+def test_however_much_the_whole_may_lose_no_slice_stays_at_its_mean(allowed: float) -> None:
+    rng = np.random.default_rng(15)
+    want = rng.normal(size=(400, 30))
+    lost = want.copy()
+    lost[:, 3] = want[:, 3].mean()
+    assert check(want, lost, allowed=allowed).verdict is Verdict.FAILED
 
 
 def test_a_large_number_that_varies_is_no_mask() -> None:

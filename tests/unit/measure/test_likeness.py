@@ -129,30 +129,6 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return found
 
 
-def test_what_failed_by_number_where_all_is_rounding_is_overruled() -> None:
-    """A channel next to nothing, in which two right engines differ by all there is."""
-    beside = RNG.normal(size=(600, 8)).astype(np.float32)
-    beside[:, 3] = 1e-9 * RNG.normal(size=600)
-    other = beside.copy()
-    other[:, 3] = 1e-9 * RNG.normal(size=600)
-    want = {"out": ANSWERS, "beside": beside}
-    quality = judge(
-        "agreement",
-        want,
-        {"out": ANSWERS, "beside": other},
-        None,
-        rows_per_sample=1,
-        max_drop=Drop(0.01),
-        confidence=0.95,
-        per_class=False,
-    )
-    assert quality.verdict is Verdict.FAILED
-    found = untouched_quality(quality, want, {"out": ANSWERS, "beside": other})
-    assert (found.verdict, found.same) == (Verdict.PASSED, True)
-    less = {"out": ANSWERS, "beside": other + np.float32(1e-4) * beside}
-    assert untouched_quality(quality, want, less).verdict is Verdict.FAILED
-
-
 def test_a_metric_or_output_that_failed_is_never_overruled() -> None:
     scores = np.zeros((600, 2), np.float32)
     tied = scores.copy()

@@ -76,7 +76,8 @@ class RatioMoments:
     The bound of the ratio is the u at which a bound of the mean of x_i - u (y_i - 1), in units in
     which y is 1, is u itself (Fieller 1954). That bound is convex in u, so between 0 and what is
     allowed it isn't above the straight line between its two ends, and the line meets
-    u on the same side of what is allowed. The two ends are all that is kept.
+    u on the same side of what is allowed. The two ends are all that is kept. Heeded is
+    at most half of what is allowed: so what loses nothing is bounded by nothing.
 
     Args:
         numbers: whose losses each sample has.
@@ -110,11 +111,14 @@ class RatioMoments:
         return _in_blocks(self._numbers, of)
 
     def _met(self, alone: Floats, edge: Floats) -> Floats:
+        """The bounds, from those at 0 and at what is allowed."""
+        # What a few samples alone make out has no sure yardstick, and Fieller's bound no end.
+        edge = np.clip(edge, alone - self._allowed / 2, alone + self._allowed / 2)
         inside = (edge <= self._allowed) & (alone > 0)
         line = np.where(inside, self._allowed - edge + alone, 1.0)
         met = np.where(inside, self._allowed * alone / line, np.minimum(alone, edge))
-        bound: Floats = np.where(edge > self._allowed, edge, met)
-        return bound
+        met = np.where(edge > self._allowed, edge, met)
+        return np.where(alone == 0, 0.0, met)
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,9 @@ def test_a_number_in_a_large_unit_hides_no_other() -> None:
     rng = np.random.default_rng(2)
     reference = np.concatenate([rng.uniform(0, 640, (50, 4)), rng.random((50, 2))], axis=1)
     got = np.concatenate([reference[:, :4], rng.random((50, 2))], axis=1)
-    assert squared_error(reference, got) == pytest.approx(2 / 3, rel=0.3)
+    assert squared_error(reference, got) == pytest.approx(1, rel=0.3), (
+        "2 of one unit, 0 of the other"
+    )
 
 
 def test_rows_that_are_masked_as_a_whole_cost_nothing() -> None:

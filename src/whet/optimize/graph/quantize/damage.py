@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from whet.core.spec import Arrays
 from whet.measure.masks import masks_of
-from whet.measure.variation import Variation
+from whet.measure.variation import Variation, yardsticks
 
 __all__ = ["MOST", "Damage", "measure"]
 
@@ -81,11 +81,10 @@ def _comparison(kind: Damage, rows: Sequence[Array]) -> _Comparison:
 
 @final
 class _SquaredError:
-    """Squared error of each number over its variance around its mean, averaged over the numbers.
+    """Squared error over the variance around the mean, summed within each unit and averaged over them.
 
     Centred, because a constant part that all rows share (a bias, a prior) would hide any error; by
-    number, because those in a large unit would hide the others. Which yardstick one that
-    hardly varies has is said in `whet.measure.variation`.
+    unit (`whet.measure.variation`), because one in large numbers would hide the others.
 
     Args:
         reference: all rows of it.
@@ -97,7 +96,7 @@ class _SquaredError:
         self._form = form
         self._masks = masks_of(rows)
         self._variation = Variation(rows[0].shape[1])
-        self._squares, self._known = np.zeros((2, rows[0].shape[1]))
+        self._squares, self._known, self._rows = np.zeros(rows[0].shape[1]), 0, 0
 
     def see(self, want: Array, have: Array) -> None:
         rows, others = (x.reshape(self._form).astype(np.float64) for x in (want, have))
@@ -105,16 +104,24 @@ class _SquaredError:
         self._variation.see(np.where(known, rows, 0.0), known)
         away = np.where(known, others, 0.0) - np.where(known, rows, 0.0)
         self._squares += (away**2).sum(axis=0)
-        self._known += known.sum(axis=0)
+        self._known += int(known.sum())
+        self._rows += len(rows)
 
     def damage(self) -> float | None:
-        found = self._variation.yardsticks()
-        if not found.squares.any():
+        spread = self._variation.spread()
+        if not spread.sizes.any():
             return None
-        return float((self._squares / found.squares).sum() / self._known[found.counted].sum())
+        alone, units = yardsticks(spread.squares, spread.sizes, spread.told)
+        squares, found = self._squares / max(1, self._rows), []
+        for unit in np.unique(units):
+            inside = units == unit
+            told = inside & spread.told
+            own = spread.squares[told].sum() if told.any() else alone[inside].sum()
+            found.append(squares[inside].sum() / own)
+        return float(np.mean(found))
 
     def error(self) -> float:
-        return float(self._squares.sum() / max(1, self._known.sum()))
+        return float(self._squares.sum() / max(1, self._known))
 
 
 @final
