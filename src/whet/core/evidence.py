@@ -164,9 +164,10 @@ class OutputCheck(_Record, frozen=True):
     """An output that is held to the original's; see `whet.measure.guards`.
 
     Attributes:
-        rule: ``"distance"`` (real numbers) or ``"equality"`` (whole numbers) of an output
-            beside the judged one; ``"constant"`` of the judged one itself, by its distance,
-            where a constant would nearly keep the metric's floor (`whet.measure.constant`).
+        rule: ``"distance"`` (of real numbers, and of whole ones where that decides) or
+            ``"equality"`` (whole numbers) of an output beside the judged one; ``"constant"`` of
+            the judged one itself, by its distance, where a constant would nearly keep the
+            metric's floor (`whet.measure.constant`).
         loss, bound, allowed: mean loss, its one-sided upper bound, and what is allowed.
         broken: rows with a value that isn't finite where the original's is.
     """

@@ -132,13 +132,16 @@ def hold(
     want, have = _parts(want), _parts(have)
     limit = _RELATIVE if classes else allowed
     losses = (inequalities if classes else distances)(want, have, rows, limit)
-    held = [_held_share(want, have, rows, allowed, confidence)] if classes else []
+    # Of the judged output the metric tells the share.
+    held = [_held_share(want, have, rows, allowed, confidence)] if rule == "equality" else []
     held += [
         *_held_units(losses, n, limit, confidence),
         *_held_slices(losses, n, limit, confidence),
     ]
     verdict = worst(each.verdict for each in held)
     told = next(each for each in held if each.verdict is verdict)
+    if rule == "equality" and told is not held[0]:
+        rule = "distance"  # as which the figures are to be read
     needed, method = told.needed, told.method
     if losses.broken:
         verdict, needed = Verdict.FAILED, None
