@@ -40,7 +40,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
-    "SEVERAL",
     "BundleCorruptError",
     "BundleError",
     "BundlePathError",
@@ -73,10 +72,6 @@ __all__ = [
 ]
 
 
-SEVERAL = "Several things are wrong:"
-"""How an error with `WhetError.parts` begins."""
-
-
 class WhetError(Exception):
     """Root of the tree.
 
@@ -86,7 +81,8 @@ class WhetError(Exception):
             where nothing can be done.
 
     Attributes:
-        parts: the errors that this one tells of together; none where it tells of one thing.
+        parts: the errors that this one tells of together, each on a line below the first of
+            ``message``; none where it tells of one thing.
     """
 
     exit_code = 1

@@ -18,7 +18,7 @@ from whet.cli.ports import GetApi, the_api
 from whet.cli.stdout import owned
 from whet.cli.streams import reopen_closed
 from whet.cli.words import attached, refusal
-from whet.errors import SEVERAL, ContractError, WhetError
+from whet.errors import ContractError, WhetError
 
 __all__ = ["main", "parser"]
 
@@ -106,9 +106,8 @@ def _refused(error: WhetError, console: Console) -> int:
     if isinstance(error, ContractError):
         console.tell(paint("The contract can't be used:", "red"), *_items(error))
     elif error.parts:
-        console.tell(
-            paint(SEVERAL, "red"), *(line for part in error.parts for line in _items(part))
-        )
+        head = plain(error.message.partition("\n")[0])
+        console.tell(paint(head, "red"), *(line for part in error.parts for line in _items(part)))
     else:
         console.tell(paint(plain(error.message), "red"))
         if error.remedy:

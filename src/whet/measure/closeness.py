@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.errors import SamplesError
-from whet.measure.chunks import row_chunks
+from whet.measure.chunks import by_sample, differing, row_chunks
 from whet.measure.masks import Masks, masks_of
 from whet.measure.statistics import Bounds, RatioMoments, mean_bounds
 
@@ -68,27 +68,15 @@ def closeness_bounds(
         )
     parts = row_chunks(want, rows)
     if want.dtype.kind not in "fc":
-        differ = [
-            (want[p] != have[p]).reshape(len(want[p]) // rows, -1).mean(axis=1) for p in parts
-        ]
-        losses = np.concatenate(differ).astype(np.float64)
-        return mean_bounds(losses, confidence) if len(losses) > 1 else _single(losses[0])
+        return mean_bounds(differing(want, have, rows), confidence)
     numbers = want[:1].size
     moments, apart = RatioMoments(numbers, allowed), _Apart(want, parts)
     for part in parts:
         found = apart.see(want[part], have[part])
-        moments.see(*(_by_sample(each, rows) for each in found))
+        moments.see(*(by_sample(each, rows) for each in found))
     bounds, _ = moments.limits(confidence).deciding(allowed)
     several = f"{bounds.method}; of {numbers} numbers the one that decides"
     return replace(bounds, method=several) if numbers > 1 else bounds
-
-
-def _single(loss: float) -> Bounds:
-    return Bounds(float(loss), float(loss), float(loss), 0.0, "a single sample")
-
-
-def _by_sample(losses: Floats, rows: int) -> Floats:
-    return losses if rows == 1 else losses.reshape(-1, rows, losses.shape[1]).mean(axis=1)
 
 
 def _columns(rows: Array) -> Array:
@@ -125,7 +113,7 @@ class _Apart:
     def see(self, want: Array, have: Array) -> tuple[Floats, Floats]:
         """The losses of some rows, (n, numbers), and what each adds to its yardstick, less 1."""
         found, masks = self._found, self._masks
-        a, known = _known(want, masks)
+        a, known = masks.told(want)
         b = _columns(have).astype(np.float64)
         losses = np.abs(a - np.where(np.isfinite(b), b, 0.0))
         losses /= found.scales
@@ -145,14 +133,14 @@ class _Apart:
 def _yardsticks(want: Array, parts: list[slice], masks: Masks) -> _Yardsticks:
     count, total, size, spread = np.zeros((4, want[:1].size))
     for part in parts:
-        values, known = _known(want[part], masks)
+        values, known = masks.told(want[part])
         count += known.sum(axis=0)
         total += values.sum(axis=0)
         size += np.abs(values).sum(axis=0)
     count = np.maximum(1, count)
     middle = total / count
     for part in parts:
-        values, known = _known(want[part], masks)
+        values, known = masks.told(want[part])
         spread += np.where(known, np.abs(values - middle), 0).sum(axis=0)
     size, spread = size / count, spread / count
     scale: Floats = np.where(spread > _CONSTANT * size, spread, size)
@@ -162,9 +150,3 @@ def _yardsticks(want: Array, parts: list[slice], masks: Masks) -> _Yardsticks:
     scale = np.where(scale > 0, scale, positive.mean())
     scale = np.maximum(scale, _LEAST * float(np.median(positive)))
     return _Yardsticks(scale, middle, np.where(scale == spread, spread, np.inf))
-
-
-def _known(rows: Array, masks: Masks) -> tuple[Floats, NDArray[np.bool_]]:
-    flat = _columns(rows).astype(np.float64)
-    known = masks.known(flat)
-    return np.where(known, flat, 0.0), known

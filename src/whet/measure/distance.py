@@ -33,12 +33,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whet.measure.chunks import row_chunks
+from whet.measure.chunks import by_sample, row_chunks
 from whet.measure.masks import Masks, masks_of
 from whet.measure.statistics import RatioMoments
 from whet.measure.variation import ZERO, Spread, Variation, yardsticks
@@ -48,6 +49,10 @@ __all__ = ["Distances", "distances", "inequalities"]
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+_Add = Callable[[Floats], Floats]
+"""Sums (n, numbers) to (n, groups)."""
+
+_UNIT = 0  # in place of an axis, which count from 1, as rows are axis 0
 
 
 @dataclass(frozen=True)
@@ -78,20 +83,20 @@ def distances(want: Array, have: Array, rows: int, allowed: float) -> Distances:
     parts = row_chunks(want, rows)
     masks, variation = masks_of([want[part] for part in parts]), Variation(want[:1].size)
     for part in parts:
-        variation.see(*_flat(want[part], masks))
+        variation.see(*masks.told(want[part]))
     spread, broken = variation.spread(), 0
-    units, slices = _groups(want.shape[1:], spread, rows, allowed)
+    groups = _groups(want.shape[1:], spread, partial(_Groups, rows=rows, allowed=allowed))
     for part in parts:
-        a, known = _flat(want[part], masks)
+        a, known = masks.told(want[part])
         b = have[part].reshape(a.shape).astype(np.float64)
         wrong = (known & ~np.isfinite(b)) | _unmasked(want[part], have[part], masks)
         broken += int(wrong.any(axis=1).sum())
         # Where the original itself says nothing there is no distance.
         apart = np.where(known & ~wrong, a - b, 0.0) ** 2
         own = np.where(known & spread.told, a - spread.means, 0.0) ** 2
-        for group in (*units, *(each for _, each in slices)):
+        for _, group in groups:
             group.see(apart, own)
-    return _found(units, slices, broken)
+    return _found(groups, broken)
 
 
 def inequalities(want: Array, have: Array, rows: int, allowed: float) -> Distances:
@@ -109,22 +114,20 @@ def inequalities(want: Array, have: Array, rows: int, allowed: float) -> Distanc
         away += (_columns(want[part]) != usual).sum(axis=0)
     # What is always the same is measured against one row that isn't.
     spread = Spread(away, away / len(want), np.full_like(away, 1 / len(want)), away > 0)
-    units, slices = _groups(want.shape[1:], spread, rows, allowed)
+    groups = _groups(want.shape[1:], spread, partial(_Groups, rows=rows, allowed=allowed))
     for part in parts:
         a = _columns(want[part])
         apart = (a != _columns(have[part])).astype(np.float64)
         own = (a != usual).astype(np.float64)
-        for group in (*units, *(each for _, each in slices)):
+        for _, group in groups:
             group.see(apart, own)
-    return _found(units, slices, 0)
+    return _found(groups, 0)
 
 
-def _found(
-    units: Sequence[_Groups], slices: Sequence[tuple[int, _Groups]], broken: int
-) -> Distances:
+def _found(groups: Sequence[tuple[int, _Groups]], broken: int) -> Distances:
     return Distances(
-        tuple(each.moments for each in units),
-        tuple((axis, each.moments) for axis, each in slices),
+        tuple(each.moments for axis, each in groups if axis == _UNIT),
+        tuple((axis, each.moments) for axis, each in groups if axis != _UNIT),
         broken,
     )
 
@@ -137,19 +140,20 @@ class _Groups:
         yardsticks: mean square that each group's sum is measured against, (groups,).
         told: groups of which it is their own variation, an estimate, (groups,).
         add: sums (n, numbers) to (n, groups).
+        weights: what the square of each number counts for in its sum; ``None`` for 1.
         rows: that belong to one sample.
         allowed: the loss at which the bounds are exact.
-        weights: what the square of each number counts for in its sum; ``None`` for 1.
     """
 
     def __init__(
         self,
         yardsticks: Floats,
         told: Flags,
-        add: Callable[[Floats], Floats],
+        add: _Add,
+        weights: Floats | None = None,
+        *,
         rows: int,
         allowed: float,
-        weights: Floats | None = None,
     ) -> None:
         self._yardsticks, self._told, self._add = yardsticks, told, add
         self._rows, self._weights = rows, weights
@@ -161,42 +165,41 @@ class _Groups:
         Both are (n, numbers), and 0 where a number says nothing.
         """
         weighted = apart if self._weights is None else apart * self._weights
-        losses = self._by_sample(self._add(weighted)) / (2 * self._yardsticks)
-        shares = self._by_sample(self._add(own)) / self._yardsticks
+        losses = by_sample(self._add(weighted), self._rows) / (2 * self._yardsticks)
+        shares = by_sample(self._add(own), self._rows) / self._yardsticks
         self.moments.see(losses, np.where(self._told, shares - 1, 0.0))
-
-    def _by_sample(self, sums: Floats) -> Floats:
-        rows = self._rows
-        return sums if rows == 1 else sums.reshape(-1, rows, sums.shape[1]).mean(axis=1)
 
 
 def _groups(
-    shape: Sequence[int], spread: Spread, rows: int, allowed: float
-) -> tuple[list[_Groups], list[tuple[int, _Groups]]]:
-    """The units, and the slices by axis."""
-    units = [_of_numbers(spread, rows, allowed)] if len(shape) < 2 else []
-    slices = []
-    if len(shape) > 1:
-        total = spread.squares[spread.told].sum()
-        yardstick = np.array([total if total > 0 else max(float(spread.sizes.sum()), ZERO)])
-        told = np.array([bool(total > 0)])
-        units.append(
-            _Groups(yardstick, told, lambda x: x.sum(axis=1, keepdims=True), rows, allowed)
-        )
+    shape: Sequence[int], spread: Spread, make: Callable[..., _Groups]
+) -> list[tuple[int, _Groups]]:
+    """The units, under `_UNIT`, and the slices under their axis."""
+    groups = [(_UNIT, _whole(spread, make) if len(shape) > 1 else _of_numbers(spread, make))]
     for axis in _axes(shape):
         add = _along(axis, shape)
         squares = add(np.where(spread.told, spread.squares, 0.0)[None])[0]
-        found, of = yardsticks(squares, add(spread.sizes[None])[0], squares > 0)
-        slices.append((axis + 1, _Groups(found, found == squares, add, rows, allowed)))
-        if len(shape) > 1 and of.max() > 0:
-            units.append(_of_slices(squares, of, add, rows, allowed))
-    return units, slices
+        found, units = yardsticks(squares, add(spread.sizes[None])[0], squares > 0)
+        groups.append((axis + 1, make(found, found == squares, add)))
+        if len(shape) > 1 and units.max() > 0:
+            inside = _inside(units)
+            sums = np.array([float(squares[each].sum()) for each in inside])
+            groups.append((_UNIT, make(sums, sums > 0, _pooled(add, inside))))
+    return groups
 
 
-def _of_numbers(spread: Spread, rows: int, allowed: float) -> _Groups:
+def _whole(spread: Spread, make: Callable[..., _Groups]) -> _Groups:
+    """All numbers of a map as one unit."""
+    varies = np.array([float(spread.squares[spread.told].sum())])
+    size = max(float(spread.sizes.sum()), ZERO)
+    return make(
+        np.where(varies > 0, varies, size), varies > 0, lambda x: x.sum(axis=1, keepdims=True)
+    )
+
+
+def _of_numbers(spread: Spread, make: Callable[..., _Groups]) -> _Groups:
     """The units of a vector."""
     alone, units = yardsticks(spread.squares, spread.sizes, spread.told)
-    inside = [units == unit for unit in np.unique(units)]
+    inside = _inside(units)
     sums = np.array([float(spread.squares[each & spread.told].sum()) for each in inside])
     counts = np.array([int((each & spread.told).sum()) for each in inside])
     told = sums > 0
@@ -207,32 +210,25 @@ def _of_numbers(spread: Spread, rows: int, allowed: float) -> _Groups:
     for each, total, count in zip(inside, sums, counts, strict=True):
         # What doesn't vary counts as one of those that do, by its own yardstick.
         weights[each & ~spread.told] = (total / count / alone)[each & ~spread.told]
-
-    def add(squares: Floats) -> Floats:
-        return np.stack([squares[:, each].sum(axis=1) for each in inside], axis=1)
-
-    return _Groups(sums, told, add, rows, allowed, weights)
+    return make(sums, told, _pooled(lambda squares: squares, inside), weights)
 
 
-def _of_slices(
-    squares: Floats,
-    units: NDArray[np.int16],
-    add: Callable[[Floats], Floats],
-    rows: int,
-    allowed: float,
-) -> _Groups:
-    """The units of the slices along an axis."""
-    inside = [units == unit for unit in np.unique(units)]
-    sums = np.array([float(squares[each].sum()) for each in inside])
+def _inside(units: NDArray[np.int16]) -> list[Flags]:
+    """Which members are of each unit."""
+    return [units == unit for unit in np.unique(units)]
+
+
+def _pooled(add: _Add, inside: Sequence[Flags]) -> _Add:
+    """Sums of the members that ``add`` gives, by unit."""
 
     def pooled(values: Floats) -> Floats:
-        of_slices = add(values)
-        return np.stack([of_slices[:, each].sum(axis=1) for each in inside], axis=1)
+        members = add(values)
+        return np.stack([members[:, each].sum(axis=1) for each in inside], axis=1)
 
-    return _Groups(sums, sums > 0, pooled, rows, allowed)
+    return pooled
 
 
-def _along(axis: int, shape: Sequence[int]) -> Callable[[Floats], Floats]:
+def _along(axis: int, shape: Sequence[int]) -> _Add:
     """Sums (n, numbers) to (n, slices)."""
     others = tuple(1 + k for k in range(len(shape)) if k != axis)
 
@@ -261,13 +257,6 @@ def _unmasked(want: Array, have: Array, masks: Masks) -> Flags:
     highest = np.where(known, a, -np.inf).max(axis=1, keepdims=True)
     wrong: Flags = (np.isneginf(a) & ~(b <= lowest)) | (np.isposinf(a) & ~(b >= highest))
     return wrong | masks.lost(a, b)
-
-
-def _flat(rows: Array, masks: Masks) -> tuple[Floats, Flags]:
-    """Rows as vectors with zeros for what says nothing, and where they say something."""
-    flat = _columns(rows).astype(np.float64)
-    known = masks.known(flat)
-    return np.where(known, flat, 0.0), known
 
 
 def _columns(rows: Array) -> Array:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from whet.core.contract import Drop, DropKind
 from whet.core.evidence import OutputCheck, Verdict
-from whet.measure.chunks import row_chunks
+from whet.measure.chunks import differing
 from whet.measure.distance import Distances, distances, inequalities
 from whet.measure.statistics import (
     SMALLEST,
@@ -173,13 +173,9 @@ class _Held:
 
 def _held_share(want: Array, have: Array, rows: int, allowed: float, confidence: float) -> _Held:
     """The share of values that differ; of one value a sample it is a count."""
-    shares = [
-        (want[p] != have[p]).reshape(len(want[p]) // rows, -1).mean(axis=1)
-        for p in row_chunks(want, rows)
-    ]
-    losses = np.concatenate(shares).astype(np.float64)
+    losses = differing(want, have, rows)
     n, single = len(losses), want.size == len(losses)
-    bounds = _counted(losses, confidence) if single else _mean(losses, confidence)
+    bounds = _counted(losses, confidence) if single else mean_bounds(losses, confidence)
     smallest = 1 if single else SMALLEST
     return _Held(bounds, allowed, *settle(bounds, n, allowed, confidence, smallest, 1.0))
 
@@ -226,10 +222,3 @@ def _counted(losses: Floats, confidence: float) -> Bounds:
         sd=math.sqrt(share * (1 - share)),
         method=f"Clopper-Pearson bound of the share that differs ({differ} of {n})",
     )
-
-
-def _mean(losses: Floats, confidence: float) -> Bounds:
-    if len(losses) < 2:
-        only = float(losses[0])
-        return Bounds(only, only, only, 0.0, "a single sample")
-    return mean_bounds(losses, confidence)

@@ -71,6 +71,12 @@ class Masks:
         known[beyond] = ~np.isin(_level(rows[beyond]), self.levels)
         return known
 
+    def told(self, rows: Array) -> tuple[Floats, Flags]:
+        """Rows as vectors (n, numbers), with zeros for what says nothing, and where they say something."""
+        flat = rows.reshape(len(rows), -1).astype(np.float64)
+        known = self.known(flat)
+        return np.where(known, flat, 0.0), known
+
     def lost(self, want: Array, have: Array) -> Flags:
         """Where the original has a finite mask and the candidate has none.
 

@@ -178,7 +178,7 @@ def _f1(a: Answers) -> Scored:
 def _cosine(a: Answers) -> Scored:
     rows = _cosines(a.reference, a.candidate)
     drops = 1 - rows.reshape(a.samples, a.rows_per_sample).mean(axis=1)
-    bounds = _mean(drops, a.confidence, None)
+    bounds = mean_bounds(drops, a.confidence)
     # Answers that have nothing in common have a cosine of 0.
     return Scored(1.0, float(1 - drops.mean()), bounds, SMALLEST, blind=True, destroyed=1.0)
 
@@ -260,20 +260,13 @@ def _spearman(a: Answers) -> Scored:
     return Scored(first, second, bounds, SMALLEST, blind=True, destroyed=abs(first))
 
 
-def _mean(drops: Floats, confidence: float, spread: float | None) -> Bounds:
-    if len(drops) < 2:
-        only = float(drops[0])
-        return Bounds(only, only, only, 0.0, "a single sample")
-    return mean_bounds(drops, confidence, spread=spread)
-
-
 def _mean_against(drops: Floats, before: Floats, a: Answers, spread: float | None) -> Bounds:
     """Bounds of the mean drop, to be held against a floor that may be relative."""
     share = a.share_allowed(float(before.mean()))
-    bounds = _mean(drops, a.confidence, spread)
+    bounds = mean_bounds(drops, a.confidence, spread=spread)
     if share == 0 or len(drops) < 2:
         return bounds
-    found = _together(_mean(drops - share * before, a.confidence, None), share, before.mean())
+    found = _together(mean_bounds(drops - share * before, a.confidence), share, before.mean())
     if spread is None:
         return found
     # The exact bound of graded scores counts what differs, which is told by the drops alone.

@@ -176,7 +176,7 @@ class Loaded:
         """
         if isinstance(inputs, Mapping):
             return {name: _array(array, f"Input '{name}'") for name, array in inputs.items()}
-        if isinstance(inputs, ArrayLike):
+        if isinstance(inputs, (np.ndarray, ArrayLike)):
             return {self._only_input(): _array(inputs, "The input")}
         if not _is_batch(inputs):
             raise InputError(

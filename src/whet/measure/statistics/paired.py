@@ -114,13 +114,16 @@ def mean_bounds(
     """Bounds of the mean of per-sample drops.
 
     Args:
-        drops: (n,) original's score minus candidate's, n >= 2.
+        drops: (n,) original's score minus candidate's; of a single one the bounds are what it lost.
         confidence: of each one-sided bound.
         spread: largest difference that two scores can have, where scores come in
             grades (0, 1/2, 1 ...). Where only a few samples differ at all, the bound is then
             not below (exact bound of the share that differs) * spread, as for
             proportions.
     """
+    if len(drops) < 2:
+        only = float(drops[0])
+        return Bounds(only, only, only, 0.0, "a single sample")
     n, mean, sd = len(drops), float(np.mean(drops)), float(np.std(drops, ddof=1))
     steady = sd <= _STEADY * abs(mean) or sd == 0
     skew = 0.0 if steady else float(np.mean(((drops - mean) / float(np.std(drops))) ** 3))

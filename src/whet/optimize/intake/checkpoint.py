@@ -12,13 +12,14 @@ from whet.errors import NetworkError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["need_values", "unwrapped", "weights_in"]
+__all__ = ["UNUSED", "need_values", "unwrapped", "weights_in"]
 
 # Keys under which training loops nest the weights in a checkpoint.
 _NESTED = ("state_dict", "model_state_dict", "model")
 _WRAPPED = "module."  # put before every name by DataParallel
 _HELD = "model."  # put there by a LightningModule that holds the network as ``model``
-_UNUSED = "num_batches_tracked"  # has no use after training, and may be missing
+UNUSED = "num_batches_tracked"
+"""How names end of what has no use after training, and may be missing."""
 
 
 def weights_in(loaded: object, path: Path) -> dict[str, torch.Tensor]:
@@ -50,7 +51,7 @@ def unwrapped(tensors: dict[str, torch.Tensor], own: Collection[str]) -> dict[st
     bare = _without(tensors, _WRAPPED)
     inner = _without(bare, _HELD)
     # A network may well have a part ``model``: that is taken off only where all names then fit.
-    needed = {name for name in own if not name.endswith(_UNUSED)}
+    needed = {name for name in own if not name.endswith(UNUSED)}
     return inner if needed <= set(inner) <= set(own) else bare
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from whet._optional import require
 from whet.core.reach import Kind, readable
 from whet.errors import NetworkError
-from whet.optimize.intake.checkpoint import need_values, unwrapped, weights_in
+from whet.optimize.intake.checkpoint import UNUSED, need_values, unwrapped, weights_in
 from whet.optimize.quiet import quiet
 from whet.optimize.said import first_line
 
@@ -55,7 +55,7 @@ def fill(module: torch.nn.Module, path: Path) -> None:
     """
     own = module.state_dict()
     found = unwrapped(read_weights(path), own)
-    missing = [n for n in own if n not in found and not n.endswith("num_batches_tracked")]
+    missing = [n for n in own if n not in found and not n.endswith(UNUSED)]
     unexpected = [n for n in found if n not in own]
     if missing or unexpected:
         raise NetworkError(

@@ -12,7 +12,7 @@ from whet.core.contract import Contract
 from whet.core.places import cache_home
 from whet.core.reach import is_folder
 from whet.data.readers import check_label_file
-from whet.errors import SEVERAL, InputError, OptionError, WhetError
+from whet.errors import InputError, OptionError, WhetError
 from whet.measure.cgroup import allowed_cores
 from whet.measure.custom import load_metric
 from whet.optimize.intake.load import need_files, need_packages
@@ -99,7 +99,7 @@ def all_of(*checks: Callable[[], object]) -> None:
         given = any(isinstance(error, InputError) for error in found)
         lines = "\n".join(f"  - {error}" for error in found)
         kind = InputError if given else type(found[0])
-        whole = kind(f"{SEVERAL}\n{lines}")
+        whole = kind(f"Several things are wrong:\n{lines}")
         whole.parts = tuple(found)
         raise whole
 

@@ -48,18 +48,10 @@ def check_shapes(
     _check_dtypes(signature)
     check_outputs(contract, (spec.name for spec in signature.outputs), dropped)
     _check_batch(contract, signature)
-    blank = _blank(signature, store)
-    judged = contract.output if contract.output is not None else signature.outputs[0].name
+    blank, judged = _blank(contract, signature, store)
     if judged not in blank or store.labels is None:
         return
-    metric = resolve_metric(
-        contract.metric,
-        labels=store.labels,
-        rows_per_sample=store.rows_per_sample,
-        outputs=blank,
-        task=task,
-        output=judged,
-    )
+    metric = _resolved(contract.metric, store, blank, judged, task)
     check_drop(metric, contract.max_drop)
     if metric in CLASS_METRICS:
         store.check_labels(logits_of(pick(blank, judged)).shape[-1])
@@ -90,30 +82,35 @@ def in_classes(
     if contract.metric != "auto":
         return store
     contract, _ = with_scores(contract, signature)
-    blank = _blank(signature, store)
-    judged = contract.output if contract.output is not None else signature.outputs[0].name
+    blank, judged = _blank(contract, signature, store)
     if judged not in blank:  # of unknown width: a class of each row, most likely
         return classes if store.rows_per_sample == 1 else store
-    metric = resolve_metric(
-        "auto",
+    metric = _resolved("auto", store, blank, judged, task)
+    return classes if metric in CLASS_METRICS else store
+
+
+def _resolved(metric: str, store: SampleStore, blank: Arrays, judged: str, task: str | None) -> str:
+    return resolve_metric(
+        metric,
         labels=store.labels,
         rows_per_sample=store.rows_per_sample,
         outputs=blank,
         task=task,
         output=judged,
     )
-    return classes if metric in CLASS_METRICS else store
 
 
-def _blank(signature: Signature, store: SampleStore) -> Arrays:
-    """Two samples' answers of each output whose shape is known, all zero."""
+def _blank(contract: Contract, signature: Signature, store: SampleStore) -> tuple[Arrays, str]:
+    """Two samples' answers of each output whose shape is known, all zero; and the judged one's name."""
     rows = 2 * store.rows_per_sample
-    return {
+    judged = contract.output if contract.output is not None else signature.outputs[0].name
+    blank: Arrays = {
         spec.name: np.zeros((rows, *sizes))
         for spec in signature.outputs
         if spec.shape
         and len(sizes := [d for d in spec.shape[1:] if isinstance(d, int)]) == len(spec.shape) - 1
     }
+    return blank, judged
 
 
 def with_scores(contract: Contract, signature: Signature) -> tuple[Contract, tuple[Note, ...]]:

@@ -99,11 +99,10 @@ class _SquaredError:
         self._squares, self._known, self._rows = np.zeros(rows[0].shape[1]), 0, 0
 
     def see(self, want: Array, have: Array) -> None:
-        rows, others = (x.reshape(self._form).astype(np.float64) for x in (want, have))
-        known = self._masks.known(rows)
-        self._variation.see(np.where(known, rows, 0.0), known)
-        away = np.where(known, others, 0.0) - np.where(known, rows, 0.0)
-        self._squares += (away**2).sum(axis=0)
+        rows, known = self._masks.told(want.reshape(self._form))
+        self._variation.see(rows, known)
+        others = have.reshape(self._form).astype(np.float64)
+        self._squares += (np.where(known, others - rows, 0.0) ** 2).sum(axis=0)
         self._known += int(known.sum())
         self._rows += len(rows)
 
