@@ -353,13 +353,13 @@ def _busy_threads(process: psutil.Process) -> set[int]:
 def workers(session: Session, inputs: Arrays, expected: int) -> int:
     """Threads of this process that did a real share of the work of many requests.
 
-    On a busy machine a thread may get little of the work for a while, so fewer
-    than ``expected`` are believed only after some patience.
+    On a busy machine a thread may get little of the work for a while, and others of this process
+    may wake, so another number than ``expected`` is believed only after some patience.
     """
     process, deadline, found = psutil.Process(), time.monotonic() + _PATIENCE_S, 0
-    session.run(inputs)
-    others = _busy_threads(process)
-    while found < expected and time.monotonic() < deadline:
+    while found != expected and time.monotonic() < deadline:
+        session.run(inputs)
+        others = _busy_threads(process)
         before = {t.id: t.user_time for t in process.threads()}
         start = time.process_time()
         while time.process_time() - start < _CPU_SECONDS:

@@ -105,10 +105,10 @@ def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
     found = untried(
         trials.all.values(),
         () if _no_room_for_int8(setup, trials) else proposed,
-        trials.skipped,
+        trials.skipped.values(),
         stopped=trials.stop.asked.is_set(),
     )
-    for note in untried_notes(found, trials.skipped):
+    for note in untried_notes(found, trials.skipped.values()):
         trials.tell.remark(note.where, note.reason)
     return found
 

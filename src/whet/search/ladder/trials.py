@@ -44,6 +44,7 @@ from whet.search.ledger.reuse import Kept, carried, origin
 from whet.search.setup import Setup
 from whet.search.stop import Stop
 from whet.search.teller import Teller
+from whet.search.words.untried import Skipped
 from whet.search.workers.jobs import Made
 
 __all__ = ["Trials"]
@@ -66,8 +67,7 @@ class Trials:
         made: the engine of each trial that was made in this run.
         errors: why a trial of this run ended badly, by id. Those whose figures can't be believed
             are tried again by the next search, so the ledger doesn't keep them.
-        skipped: candidates for which there was no time, by recipe digest, with the seconds of a
-            budget that would have held them.
+        skipped: candidates for which there was no time, by recipe digest.
         looks: at ceilings that a result passed, by precision.
         aside_s: seconds spent on what all trials share, which none of them is charged for.
     """
@@ -83,7 +83,7 @@ class Trials:
     made: dict[str, Made] = field(default_factory=dict)
     errors: dict[str, WhetError] = field(default_factory=dict)
     aside_s: float = 0.0
-    skipped: dict[str, float] = field(default_factory=dict)
+    skipped: dict[str, Skipped] = field(default_factory=dict)
     looks: dict[str, list[Look]] = field(default_factory=dict)
 
     def attempt(
@@ -124,7 +124,7 @@ class Trials:
         time_left = now + usual <= until_s and self.budget.affords(now, usual)
         if not (remembered or reused or must or time_left):
             need_s = self.budget.elapsed_s(now) + usual + self._closing_s()
-            self.skipped.setdefault(recipe.digest(), need_s)
+            self.skipped.setdefault(recipe.digest(), Skipped(recipe, need_s))
             return None
         self.skipped.pop(recipe.digest(), None)
         self.tell.rung(rung)  # only now: a rung that there is no time for isn't begun

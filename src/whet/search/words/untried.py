@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from whet.core.evidence import Trial
@@ -12,7 +12,7 @@ from whet.core.note import Note
 from whet.core.recipe import Recipe
 from whet.search.decisions.footing import arithmetic_of
 
-__all__ = ["Untried", "Why", "untried", "untried_notes"]
+__all__ = ["Skipped", "Untried", "Why", "untried", "untried_notes"]
 
 _MARGIN = 1.2  # of a budget that is advised
 _STEP_S = 10
@@ -24,6 +24,19 @@ class Why(enum.StrEnum):
     TIME = "for lack of time"
     STOPPED = "because the search was stopped"
     ENOUGH = "because the limit is kept already"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A candidate for which there was no time.
+
+    Attributes:
+        recipe: of it.
+        need_s: seconds of a budget that would have held it.
+    """
+
+    recipe: Recipe
+    need_s: float
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,7 @@ class Untried:
 def untried(
     trials: Iterable[Trial],
     proposed: Collection[Recipe],
-    skipped: Mapping[str, float],
+    skipped: Collection[Skipped],
     *,
     stopped: bool,
 ) -> Untried | None:
@@ -60,14 +73,15 @@ def untried(
     Args:
         trials: all of the search.
         proposed: the int8 candidates that come first.
-        skipped: by recipe digest, the seconds of a budget that would have held a candidate for
-            which there was no time.
+        skipped: the candidates for which there was no time.
         stopped: the user ended the climb.
     """
     integer = [t for t in trials if arithmetic_of(t.recipe) == "int8"]
     if not proposed or any(t.rung != 0 for t in integer):
         return None
-    needs = [skipped[r.digest()] for r in proposed if r.digest() in skipped]
+    # Their settings follow the best untouched trial, which may have changed since.
+    meant = {(r.runtime, r.build_digest()) for r in proposed}
+    needs = [s.need_s for s in skipped if (s.recipe.runtime, s.recipe.build_digest()) in meant]
     if needs:
         budget_s = _STEP_S * math.ceil(_MARGIN * min(needs) / _STEP_S)
         return Untried(Why.TIME, probed=bool(integer), budget_s=budget_s)
@@ -75,12 +89,12 @@ def untried(
     return Untried(why, probed=bool(integer))
 
 
-def untried_notes(found: Untried | None, skipped: Collection[str]) -> tuple[Note, ...]:
+def untried_notes(found: Untried | None, skipped: Collection[Skipped]) -> tuple[Note, ...]:
     """What the reader should know of candidates for which there was no time.
 
     Args:
         found: from `untried`.
-        skipped: digests of all of them that weren't tried later either.
+        skipped: all of them that weren't tried later either.
     """
     short = found is not None and found.why is Why.TIME
     if not skipped and not short:

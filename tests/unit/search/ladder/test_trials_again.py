@@ -154,7 +154,7 @@ def test_a_rung_without_time_is_not_begun_and_says_what_budget_it_needs(ledger: 
     trials.budget = Budget(time.monotonic(), 9.0)
     assert wave(trials, 2, [QUANTISED]) == []
     assert trials.tell.entered == set()
-    assert trials.skipped[QUANTISED.digest()] >= 10.0  # what a first trial is taken to need
+    assert trials.skipped[QUANTISED.digest()].need_s >= 10.0  # what a first trial is taken to need
     trials.budget = Budget(time.monotonic(), 600.0)
     (tried,) = wave(trials, 2, [QUANTISED])
     assert tried.status is Status.OK
