@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 
 from whet.cli.console import Console, Unread
-from whet.errors import ContractError, StorageError, WhetError
+from whet.errors import ContractError, Issue, StorageError, WhetError
 
 __all__ = ["error_document", "stopped_document"]
 
 
 def error_document(console: Console, error: BaseException, code: int) -> None:
     """An error, where JSON is wanted."""
-    issues = error.issues if isinstance(error, ContractError) else ()
     _write(
         console,
         {
@@ -20,7 +19,7 @@ def error_document(console: Console, error: BaseException, code: int) -> None:
             "message": error.message if isinstance(error, WhetError) else str(error),
             "remedy": error.remedy if isinstance(error, WhetError) else "",
             "issues": [
-                {"where": i.where, "message": i.message, "remedy": i.remedy} for i in issues
+                {"where": i.where, "message": i.message, "remedy": i.remedy} for i in _issues(error)
             ],
         },
         code,
@@ -36,6 +35,16 @@ def stopped_document(console: Console, remedy: str, code: int) -> None:
         "issues": [],
     }
     _write(console, error, code)
+
+
+def _issues(error: BaseException) -> tuple[Issue, ...]:
+    """What an error tells of together: a contract's clauses, or errors of several things."""
+    if isinstance(error, ContractError):
+        return error.issues
+    if not isinstance(error, WhetError):
+        return ()
+    alone = (_issues(part) or (Issue("", part.message, part.remedy),) for part in error.parts)
+    return tuple(issue for part in alone for issue in part)
 
 
 def _write(console: Console, error: dict[str, object], code: int) -> None:

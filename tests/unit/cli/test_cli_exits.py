@@ -145,6 +145,12 @@ def test_several_errors_stand_on_a_line_each_and_names_break_none() -> None:
         "  - batch: is wrong. Give 1.",
         "  - output: no. Yes.",
     ]
+    _, out, _ = call("inspect", "b", "--json", api=FakeApi(fails=caught.value))
+    assert [(i["where"], i["remedy"]) for i in json.loads(out)["error"]["issues"]] == [
+        ("", "Look."),
+        ("batch", "Give 1."),
+        ("output", "Yes."),
+    ]
 
 
 def test_errors_are_documents_too_where_json_is_wanted() -> None:

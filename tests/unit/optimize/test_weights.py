@@ -14,6 +14,7 @@ import torch
 
 from whet.errors import NetworkError
 from whet.optimize.intake.checkpoint import weights_in
+from whet.optimize.intake.load import load_network
 from whet.optimize.intake.weights import fill, read_weights
 
 STATE = {"a.weight": torch.ones(2), "a.bias": torch.zeros(2)}
@@ -141,12 +142,28 @@ def test_a_usual_key_without_weights_does_not_hide_another(
     assert filled_as(tmp_path / "w.pt", state)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "model.", "module.model."])
+@pytest.mark.parametrize(
+    "prefix",
+    ["module.", "model.", "module.model.", "_orig_mod.", "module._orig_mod.", "model._orig_mod."],
+)
 def test_what_a_wrapper_put_before_all_names_is_taken_off(tmp_path: Path, prefix: str) -> None:
     state = network().state_dict()
     named = {prefix + n: t for n, t in state.items() if not n.endswith("num_batches_tracked")}
     torch.save({"state_dict": named}, tmp_path / "w.ckpt")
     assert filled_as(tmp_path / "w.ckpt", state)
+
+
+def test_parts_compiled_each_alone_are_taken_for_what_they_are(tmp_path: Path) -> None:
+    whole, again, plain = (network() for _ in range(3))
+    for net in (whole, again):
+        net.head = torch.nn.Module()
+        net.head._orig_mod = torch.nn.Linear(3, 2)  # as torch.compile holds what it wraps
+    plain.head = torch.nn.Linear(3, 2)
+    torch.save(whole.state_dict(), tmp_path / "w.pt")
+    fill(plain, tmp_path / "w.pt")
+    assert torch.equal(plain.head.weight, whole.head._orig_mod.weight)
+    fill(again, tmp_path / "w.pt")
+    assert torch.equal(again.head._orig_mod.weight, whole.head._orig_mod.weight)
 
 
 def test_a_part_called_model_keeps_its_name(tmp_path: Path) -> None:
@@ -190,3 +207,6 @@ def test_a_torchscript_program_is_named(tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="TorchScript") as caught:
         read_weights(tmp_path / "w.pt")
     assert "torch.jit.load('w.pt').state_dict()" in caught.value.remedy
+    with pytest.raises(NetworkError, match="is a TorchScript program") as caught:
+        load_network(tmp_path / "w.pt")
+    assert "file.py:factory" in caught.value.remedy

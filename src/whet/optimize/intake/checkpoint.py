@@ -17,6 +17,7 @@ __all__ = ["UNUSED", "need_values", "unwrapped", "weights_in"]
 # Keys under which training loops nest the weights in a checkpoint.
 _NESTED = ("state_dict", "model_state_dict", "model")
 _WRAPPED = "module."  # put before every name by DataParallel
+_COMPILED = "_orig_mod."  # put before the names of whatever torch.compile wrapped
 _HELD = "model."  # put there by a LightningModule that holds the network as ``model``
 UNUSED = "num_batches_tracked"
 """How names end of what has no use after training, and may be missing."""
@@ -42,13 +43,14 @@ def weights_in(loaded: object, path: Path) -> dict[str, torch.Tensor]:
 
 
 def unwrapped(tensors: dict[str, torch.Tensor], own: Collection[str]) -> dict[str, torch.Tensor]:
-    """The tensors without what a wrapper put before all their names.
+    """The tensors without what wrappers put before their names.
 
     Args:
         tensors: by name.
         own: the names of the network's own.
     """
-    bare = _without(tensors, _WRAPPED)
+    plain = tensors if any(_COMPILED in name for name in own) else _uncompiled(tensors)
+    bare = _without(plain, _WRAPPED)
     inner = _without(bare, _HELD)
     # A network may well have a part ``model``: that is taken off only where all names then fit.
     needed = {name for name in own if not name.endswith(UNUSED)}
@@ -72,6 +74,11 @@ def need_values(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
         else:
             continue
         raise NetworkError(f"The tensor '{name}' in '{path.name}' is {kind}.", remedy)
+
+
+def _uncompiled(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    named = {name.replace(_COMPILED, ""): tensor for name, tensor in tensors.items()}
+    return named if len(named) == len(tensors) else tensors
 
 
 def _without(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

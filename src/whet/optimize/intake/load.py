@@ -15,7 +15,7 @@ from whet.optimize.intake.live import load_module
 from whet.optimize.intake.network import Network
 from whet.optimize.intake.onnx_file import load_onnx
 from whet.optimize.intake.program import load_program
-from whet.optimize.intake.weights import need_weights
+from whet.optimize.intake.weights import is_torchscript, need_weights
 
 if TYPE_CHECKING:
     import torch
@@ -123,6 +123,12 @@ def _unknown(path: Path) -> NetworkError:
         return NetworkError(
             f"'{path}' names no function.",
             f"Name the function that builds the network: '{path}:build'.",
+        )
+    if is_torchscript(path):
+        return NetworkError(
+            f"'{path.name}' is a TorchScript program, which can't be read as a network.",
+            "Export the network with torch.onnx.export or torch.export.save, or give it as"
+            " 'file.py:factory' with its weights.",
         )
     if suffix in {".pt", ".pth", ".bin", ".ckpt", ".tar", ".safetensors", ".npz"}:
         return NetworkError(

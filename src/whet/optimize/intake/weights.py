@@ -28,7 +28,7 @@ from whet.optimize.said import first_line
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["fill", "need_weights", "read_weights"]
+__all__ = ["fill", "is_torchscript", "need_weights", "read_weights"]
 
 _TORCH = (".pt", ".pth", ".bin", ".ckpt", ".tar")  # torch.save writes the same under each of them
 _KINDS = "a .safetensors, .npz, .pt, .pth, .pth.tar, .bin or .ckpt file"
@@ -165,7 +165,7 @@ def _read_torch(path: Path) -> dict[str, torch.Tensor]:
             f"'{path.name}' is an archive of files, not a file of weights.",
             "Unpack it and give the file in it.",
         )
-    if _is_torchscript(path):
+    if is_torchscript(path):
         raise NetworkError(
             f"'{path.name}' is a TorchScript program, not a file of weights.",
             "Save its weights alone:"
@@ -186,7 +186,8 @@ def _read_torch(path: Path) -> dict[str, torch.Tensor]:
     return weights_in(loaded, path)
 
 
-def _is_torchscript(path: Path) -> bool:
+def is_torchscript(path: Path) -> bool:
+    """Whether a file is one of `torch.jit.save`, which is never run."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
