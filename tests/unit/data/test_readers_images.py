@@ -126,6 +126,14 @@ def test_bad_folders(tmp_path, picture, small):
         open_samples(tmp_path, transform=small)
 
 
+@pytest.mark.parametrize(("parts", "best"), [(["train", "val"], "val"), (["fold1"], "fold1")])
+def test_the_root_of_a_data_set_is_told_to_give_a_part_of_it(tmp_path, picture, small, parts, best):
+    fill(tmp_path, [f"{part}/{name}/a.jpg" for part in parts for name in ("cat", "dog")], picture)
+    with pytest.raises(SamplesError, match=f"in the folders of {', '.join(parts)}") as caught:
+        open_samples(tmp_path, transform=small)
+    assert caught.value.remedy.endswith(f"{tmp_path / best}.")
+
+
 def test_corrupt_pictures_are_counted_and_the_first_is_named(tmp_path, picture, small):
     fill(tmp_path, [f"{i:02}.jpg" for i in range(20)], picture)
     (tmp_path / "03.jpg").write_bytes(picture()[:200])

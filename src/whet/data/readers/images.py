@@ -33,6 +33,7 @@ __all__ = ["SUFFIXES", "list_pictures", "open_images"]
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm"})
 _TABLE = "labels.csv"
 _TOLD = 3  # names that show the order
+_UNSEEN = ("val", "valid", "validation", "test")  # parts of a data set not trained on
 _FILE_COLUMNS = ("file", "filename", "path", "image")
 Listing = tuple[list[str], list[Label] | None, tuple[Note, ...]]
 
@@ -112,10 +113,17 @@ def list_pictures(
     """
     try:
         found = _list(folder, label_key, read_label, classes)
+        parts = [] if found[0] else _parts(folder)
     except OSError as error:
         raise SamplesError(
             f"{folder} can't be listed ({error.strerror}).", "Check its permissions."
         ) from error
+    if parts:
+        raise SamplesError(
+            f"There is no picture in {folder}, but in the folders of {', '.join(parts[:_TOLD])}.",
+            "Give one of those, best one that the network wasn't trained on:"
+            f" {folder / next((p for p in parts if p.lower() in _UNSEEN), parts[0])}.",
+        )
     if not found[0]:
         raise SamplesError(
             f"There is no picture in {folder}.", f"Pictures end in {', '.join(sorted(SUFFIXES))}."
@@ -129,10 +137,7 @@ def _list(
     table = folder / _TABLE
     if table.is_file():
         return _from_table(folder, table, label_key, read_label)
-    with os.scandir(folder) as entries:
-        names = sorted(
-            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
-        )
+    names = _folders(folder)
     classes = {name: _pictures(folder, name) for name in names}
     classes = {name: files for name, files in classes.items() if files}
     flat = _pictures(folder, "")
@@ -150,6 +155,21 @@ def _list(
     files = [file for name in classes for file in classes[name]]
     labels: list[Label] = [indices[name] for name in classes for _ in classes[name]]
     return files, labels, notes
+
+
+def _parts(folder: Path) -> list[str]:
+    """The folders in it that hold class folders themselves, as ``train`` and ``val`` do."""
+    found: list[str] = []
+    for part in _folders(folder):
+        names = _folders(folder / part)
+        if any(_pictures(folder, f"{part}/{name}") for name in names):
+            found.append(part)
+    return found
+
+
+def _folders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
 
 
 def _pictures(folder: Path, name: str) -> list[str]:
