@@ -9,10 +9,10 @@ original's own, by a rule that needs no labels and fits any meaning:
   would get right by itself is no merit, so they are held by that distance too, more laxly.
 
 The mean loss is bounded like any drop, and an answer that has nothing to do with the original's
-costs 1, so that as many samples are asked for as would show a hundredth of them. At most 0.01 is allowed, or the contract's own drop
-where that is a larger share. A value that isn't finite where the original's is fails at once.
-That all outputs must pass needs no correction for their number (intersection-union test;
-Berger 1982): each further one can only make passing harder.
+costs 1, so that as many samples are asked for as would show a hundredth of them. At most 0.01 is
+allowed, or the contract's own drop where that is a larger share. A value that isn't finite where
+the original's is fails at once. That all outputs must pass needs no correction for their number
+(intersection-union test; Berger 1982): each further one can only make passing harder.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
 Passed only where the one-sided upper bound of the drop keeps the contract; failed only where
 the lower bound breaks it; else there is "not enough data", with the samples that would
 probably settle it. A relative limit is turned into an absolute one with the original's value
-on these samples, whose own error the bounds heed (`whet.measure.scoring`). The metric is about one output; every other is held to the original's own
-(`whet.measure.guards`), the judged one too where a constant would nearly keep the floor
-(`whet.measure.constant`), and the verdict is the worst of all.
+on these samples, whose own error the bounds heed (`whet.measure.scoring`). The metric is about
+one output; every other is held to the original's own (`whet.measure.guards`), the judged one too
+where a constant would nearly keep the floor (`whet.measure.constant`), and the verdict is the
+worst of all.
 """
 
 from __future__ import annotations
