@@ -47,7 +47,7 @@ def repo_root() -> Path:
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The real data (`WHET_DATA`, default ``../shared/data``); skips where it is absent."""
-    where = Path(os.environ.get("WHET_DATA", ROOT.parent / "shared" / "data"))
+    where = Path(os.environ.get("WHET_DATA") or ROOT.parent / "shared" / "data")
     if not (where / "README.md").is_file():
         pytest.skip(f"no real data at {where}; set WHET_DATA to the folder")
     return where

@@ -41,7 +41,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 def data_dir() -> Path:
     """The folder with real data: ``WHET_DATA``, else ``../shared/data`` beside the checkout."""
-    found = Path(os.environ.get("WHET_DATA", ROOT.parent / "shared" / "data"))
+    found = Path(os.environ.get("WHET_DATA") or ROOT.parent / "shared" / "data")
     if not found.is_dir():
         sys.exit(f"There is no data folder at {found}; set WHET_DATA.")
     return found

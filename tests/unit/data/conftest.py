@@ -70,7 +70,7 @@ def words(tmp_path: Path) -> TextTransform:
 def real() -> Path:
     """The folder of real data, or a skip."""
     default = Path(__file__).parents[4] / "shared" / "data"
-    folder = Path(os.environ.get("WHET_DATA", default))
+    folder = Path(os.environ.get("WHET_DATA") or default)
     if not (folder / "cifar10_jpeg.npz").is_file():
         pytest.skip(f"no real data in {folder} (set WHET_DATA)")
     return folder
