@@ -102,13 +102,15 @@ def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
     """Whether int8 was left out; what there was no time for is told."""
     settings = _settings_by_runtime(trials.untouched())
     proposed = int8_rungs.int8_first(setup.kind, setup.runtimes, settings, axes.flags)
+    # Where the limit is kept with slack no longer budget would try them.
+    skipped = () if enough(setup, trials) else tuple(trials.skipped.values())
     found = untried(
         trials.all.values(),
         () if _no_room_for_int8(setup, trials) else proposed,
-        trials.skipped.values(),
+        skipped,
         stopped=trials.stop.asked.is_set(),
     )
-    for note in untried_notes(found, trials.skipped.values()):
+    for note in untried_notes(found, skipped):
         trials.tell.remark(note.where, note.reason)
     return found
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,15 @@ from whet.core.evidence import Quality, Status, Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
 from whet.runtimes.axes import Axes
-from whet.search.ladder.climb import _look, _padded, _settings_by_runtime, _store
+from whet.search.ladder.climb import (
+    _look,
+    _padded,
+    _settings_by_runtime,
+    _store,
+    _untried,
+)
+from whet.search.ladder.int8_rungs import int8_first
+from whet.search.words.untried import Skipped, Why
 
 AXES = Axes(cores=2, fixed={}, flags=frozenset(), concurrency=1)
 FIXED, ANY = Settings(threads=2, fixed={"batch": 1}), Settings(threads=2)
@@ -161,3 +170,28 @@ def test_where_plain_weights_of_8_bits_ruin_the_answers_they_are_rounded_with_ca
         "quantize-weights",
         "round-weights",
     ]
+
+
+@pytest.mark.parametrize(
+    ("limit_ms", "why", "notes"), [(1000.0, Why.ENOUGH, 0), (None, Why.TIME, 1), (1.0, Why.TIME, 1)]
+)
+def test_what_would_not_be_tried_in_a_longer_time_either_is_not_put_down_to_time(
+    limit_ms: float | None, why: Why, notes: int
+) -> None:
+    setup: Any = SimpleNamespace(
+        contract=Contract(limit_ms=limit_ms),
+        certify=SimpleNamespace(samples=1000),
+        runtimes=("onnxruntime",),
+        kind="cnn",
+    )
+    trials: Any = Tried()
+    trials.attempt(Recipe((), "onnxruntime", FIXED), 1)
+    left_out = int8_first("cnn", ("onnxruntime",), {"onnxruntime": ANY}, frozenset())[0]
+    trials.skipped = {left_out.digest(): Skipped(left_out, 61.0)}
+    trials.stop = SimpleNamespace(asked=Event())
+    said: list[str] = []
+    trials.tell = SimpleNamespace(remark=lambda where, reason: said.append(f"{where} {reason}"))
+    found = _untried(setup, trials, AXES)
+    assert found is not None
+    assert found.why is why
+    assert len(said) == notes
