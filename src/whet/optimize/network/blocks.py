@@ -1,0 +1,195 @@
+"""A network in blocks that can be taken out, and others put in their place.
+
+Built on `whet.optimize.network.segment`, which knows no torch. What depends on the network's
+inputs alone (masks, positions, sizes) is no part of any block: blocks take it beside the one value
+that flows through them, so that a mask which all layers read doesn't tie them together.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from whet.core.note import Note
+from whet.optimize.network.segment import Flow, Span, segment
+
+__all__ = ["Block", "Blocks", "blocks_of", "extracted", "replaced"]
+
+_NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
+_Shape = tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a network with one way in and one way out.
+
+    Attributes:
+        name: of the module that its layers lie in, or of its first layer.
+        span: which values it makes.
+        aside: values made from the network's inputs alone that it takes, after its entry.
+        takes: shape of its entry, with the names of sizes that are free; ``None`` where it has
+            none.
+        gives: shape of its answer.
+    """
+
+    name: str
+    span: Span
+    aside: tuple[str, ...]
+    takes: _Shape | None
+    gives: _Shape
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What it takes, in order."""
+        return self.aside if self.span.entry is None else (self.span.entry, *self.aside)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks of a network in order, and what of it is in none."""
+
+    blocks: tuple[Block, ...]
+    notes: tuple[Note, ...]
+
+
+def blocks_of(module: fx.GraphModule) -> Blocks:
+    """Cut a network into blocks.
+
+    Args:
+        module: from `whet.optimize.network.layers.with_layers`.
+    """
+    nodes = {node.name: node for node in module.graph.nodes}
+    cut = segment(_flow(module))
+    taken: set[str] = set()
+    blocks: list[Block] = []
+    for span in cut.spans:
+        name = _name([nodes[n] for n in span.members], taken)
+        taken.add(name)
+        aside = dict.fromkeys(n.name for n in _aside([nodes[m] for m in span.members], span))
+        takes = None if span.entry is None else _shape(nodes[span.entry])
+        blocks.append(Block(name, span, tuple(aside), takes, _shape(nodes[span.exit])))
+    notes = tuple(
+        Note(
+            f"{part[0]} to {part[-1]}",
+            "It is left whole: no single value leads out of it.",
+        )
+        for part in cut.uncut
+    )
+    return Blocks(tuple(blocks), notes)
+
+
+def extracted(module: fx.GraphModule, block: Block) -> fx.GraphModule:
+    """One block as a module over the same layers; it takes `Block.inputs` in order."""
+    nodes = {node.name: node for node in module.graph.nodes}
+    graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
+    for name in block.inputs:
+        copies[nodes[name]] = graph.placeholder(name)
+    for name in block.span.members:
+        for before in nodes[name].all_input_nodes:
+            if before.op == "get_attr" and before not in copies:
+                copies[before] = graph.node_copy(before)
+        copies[nodes[name]] = graph.node_copy(nodes[name], copies.__getitem__)
+    graph.output(copies[nodes[block.span.exit]])
+    return fx.GraphModule(module, graph)
+
+
+def replaced(module: fx.GraphModule, block: Block, other: nn.Module) -> fx.GraphModule:
+    """The network with another module in the place of a block; the rest is shared with the first.
+
+    Args:
+        module: the network, which stays as it is.
+        block: of it.
+        other: takes `Block.inputs` in order and gives one tensor.
+    """
+    graph, copies = fx.Graph(), dict[str, fx.Node]()
+    name, members = _free(module, block.name.replace(".", "_")), set(block.span.members)
+    for node in module.graph.nodes:
+        if node.name == block.span.exit:
+            new = graph.call_module(name, tuple(copies[each] for each in block.inputs))
+            new.meta = dict(node.meta)
+            copies[node.name] = new
+        elif node.name not in members:
+            copies[node.name] = graph.node_copy(node, lambda before: copies[before.name])
+    graph.set_codegen(module.graph._codegen)  # noqa: SLF001 - how the inputs are given
+    parts = {str(n.target) for n in graph.nodes if n.op in ("call_module", "get_attr")} - {name}
+    found = fx.GraphModule({**{part: _at(module, part) for part in parts}, name: other}, graph)
+    # What only the block took from the inputs has no use any more.
+    found.graph.eliminate_dead_code()
+    found.delete_all_unused_submodules()
+    found.recompile()
+    return found
+
+
+def _at(module: nn.Module, path: str) -> object:
+    return operator.attrgetter(path)(module)
+
+
+def _flow(module: fx.GraphModule) -> Flow:
+    """What is made from layers; what is made from the network's inputs alone is left out."""
+    layers, turns = set[str](), set[str]()
+    before: dict[str, tuple[str, ...]] = {}
+    answers: set[str] = set()
+    for node in module.graph.nodes:
+        came = tuple(n.name for n in node.all_input_nodes if n.name in before)
+        if node.op == "output":
+            answers.update(came)
+        elif came or _has_weights(module, node):
+            before[node.name] = came
+            if _has_weights(module, node) and not _is_norm(module, node):
+                layers.add(node.name)
+            elif came and _turns(node, next(n for n in node.all_input_nodes if n.name in before)):
+                turns.add(node.name)
+    nodes = {n.name: n for n in module.graph.nodes}
+    single = (n for n in before if isinstance(nodes[n].meta.get("val"), torch.Tensor))
+    return Flow(before, frozenset(answers), frozenset(layers), frozenset(turns), frozenset(single))
+
+
+def _has_weights(module: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether it is a layer, or an operator over matrices of the network's own."""
+    given = [_at(module, str(n.target)) for n in node.all_input_nodes if n.op == "get_attr"]
+    own = (w for w in given if isinstance(w, nn.Parameter) and w.dim() > 1)
+    return node.op == "call_module" or (node.op == "call_function" and any(True for _ in own))
+
+
+def _is_norm(module: fx.GraphModule, node: fx.Node) -> bool:
+    return node.op == "call_module" and isinstance(module.get_submodule(str(node.target)), _NORMS)
+
+
+def _turns(node: fx.Node, came: fx.Node) -> bool:
+    """Whether one value has another shape than one that it is made from."""
+    shapes = [getattr(n.meta.get("val"), "shape", None) for n in (node, came)]
+    return shapes[0] != shapes[1]
+
+
+def _aside(members: Sequence[fx.Node], span: Span) -> Iterator[fx.Node]:
+    inside = set(span.members) | {span.entry}
+    for node in members:
+        for before in node.all_input_nodes:
+            if before.name not in inside and before.op != "get_attr":
+                yield before
+
+
+def _shape(node: fx.Node) -> _Shape:
+    return tuple(d if isinstance(d, int) else str(d) for d in node.meta["val"].shape)
+
+
+def _name(members: Sequence[fx.Node], taken: set[str]) -> str:
+    """What the paths of its layers have in common, or the first of them, or its first operator."""
+    paths = [str(n.target).split(".") for n in members if n.op == "call_module"]
+    common: list[str] = []
+    for parts in zip(*paths, strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    choices: list[str] = [".".join(common), ".".join(paths[0]) if paths else "", members[0].name]
+    return next(name for name in choices if name and name not in taken)
+
+
+def _free(module: nn.Module, name: str) -> str:
+    taken = {n for n, _ in module.named_modules()}
+    return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 1 << 20))) if n not in taken)
