@@ -12,7 +12,9 @@ so that no small one hides behind a large one; then no correction for their coun
 (intersection-union test; Berger 1982). That takes every number's own bound: the one with the
 largest mean on these samples may be steady while another, rarely and badly wrong, is worse in
 truth. The bounds come from sums of powers, so that one pass in chunks finds them all. S_j is an
-estimate from the same samples; its error is heeded (`RatioMoments`).
+estimate from the same samples; its error is heeded (`RatioMoments`), that of the mean in it too:
+to first order S_j moves with the mean by P(r_j < mean) - P(r_j > mean), which is much for a number
+that is mostly zero.
 
 A number that hardly varies is measured against its own size, one that is always zero against the
 mean yardstick of the others. No yardstick is below a ten-thousandth of the usual one: what is left
@@ -59,8 +61,12 @@ def closeness_bounds(
         Bounds of a mean loss, which is 0 where equal, 1 for an answer that ignores its input.
 
     Raises:
-        SamplesError: the shapes differ.
+        SamplesError: the shapes differ, or hold no values.
     """
+    if not want.size:
+        raise SamplesError(
+            f"An output of shape {want.shape} holds no values to judge.", "Judge another output."
+        )
     if want.shape != have.shape:
         raise SamplesError(
             f"Outputs of shapes {want.shape} and {have.shape} can't be compared number by number.",
@@ -74,6 +80,7 @@ def closeness_bounds(
     for part in parts:
         found = apart.see(want[part], have[part])
         moments.see(*(by_sample(each, rows) for each in found))
+    del apart  # a map's yardsticks are as large as a row of it each
     bounds, _ = moments.limits(confidence).deciding(allowed)
     several = f"{bounds.method}; of {numbers} numbers the one that decides"
     return replace(bounds, method=several) if numbers > 1 else bounds
@@ -91,11 +98,13 @@ class _Yardsticks:
         scales: what a difference is divided by.
         means: of the original's.
         spreads: mean distance from them, where that is the scale, else infinite.
+        slopes: how the mean distance moves with the mean.
     """
 
     scales: Floats
     means: Floats
     spreads: Floats
+    slopes: Floats
 
 
 class _Apart:
@@ -115,23 +124,37 @@ class _Apart:
         found, masks = self._found, self._masks
         a, known = masks.told(want)
         b = _columns(have).astype(np.float64)
-        losses = np.abs(a - np.where(np.isfinite(b), b, 0.0))
+        unlike = np.zeros_like(known) if known.all() else self._unlike(want, b)
+        losses = np.where(np.isfinite(b), b, 0.0)
+        losses -= a
+        np.abs(losses, out=losses)
         losses /= found.scales
-        # The original's values are used up, so that few large arrays live at once.
-        share = a
-        share -= found.means
-        np.abs(share, out=share)
-        share /= found.spreads
-        share -= np.isfinite(found.spreads)
-        if not known.all():
-            raw = _columns(want).astype(np.float64)
-            unlike = np.where(np.isfinite(raw), masks.lost(raw, b), raw != b)
-            losses[~known], share[~known] = unlike[~known], 0.0
+        share = self._shares(a)
+        losses[~known], share[~known] = unlike[~known], 0.0
         return losses, share
+
+    def _unlike(self, want: NDArray[np.generic], have: Floats) -> NDArray[np.bool_]:
+        """Where an answer differs from what has no distance."""
+        raw = _columns(want).astype(np.float64)
+        found: NDArray[np.bool_] = np.where(
+            np.isfinite(raw), self._masks.lost(raw, have), raw != have
+        )
+        return found
+
+    def _shares(self, values: Floats) -> Floats:
+        """What each row adds to the yardsticks, less 1; in place, so few large arrays live at once."""
+        found = self._found
+        values -= found.means
+        tilt = values * found.slopes
+        np.abs(values, out=values)
+        values += tilt
+        values /= found.spreads
+        values -= np.isfinite(found.spreads)
+        return values
 
 
 def _yardsticks(want: Array, parts: list[slice], masks: Masks) -> _Yardsticks:
-    count, total, size, spread = np.zeros((4, want[:1].size))
+    count, total, size, spread, slope = np.zeros((5, want[:1].size))
     for part in parts:
         values, known = masks.told(want[part])
         count += known.sum(axis=0)
@@ -141,12 +164,16 @@ def _yardsticks(want: Array, parts: list[slice], masks: Masks) -> _Yardsticks:
     middle = total / count
     for part in parts:
         values, known = masks.told(want[part])
-        spread += np.where(known, np.abs(values - middle), 0).sum(axis=0)
-    size, spread = size / count, spread / count
+        away = np.where(known, values - middle, 0.0)
+        spread += np.abs(away).sum(axis=0)
+        slope -= np.sign(away, out=away).sum(axis=0)
+        del away, values  # before the next are made
+    # Not in place: a row of the array would keep all of it.
+    size, spread, slope = size / count, spread / count, slope / count
     scale: Floats = np.where(spread > _CONSTANT * size, spread, size)
     positive = scale[scale > 0]
     if not positive.size:
-        return _Yardsticks(np.ones_like(scale), middle, np.full_like(scale, np.inf))
+        return _Yardsticks(np.ones_like(scale), middle, np.full_like(scale, np.inf), slope)
     scale = np.where(scale > 0, scale, positive.mean())
     scale = np.maximum(scale, _LEAST * float(np.median(positive)))
-    return _Yardsticks(scale, middle, np.where(scale == spread, spread, np.inf))
+    return _Yardsticks(scale, middle, np.where(scale == spread, spread, np.inf), slope)

@@ -9,7 +9,7 @@ import msgspec
 from whet.core.evidence import Ceilings
 from whet.errors import MeasurementError
 
-__all__ = ["beyond_theory", "ceiling_share", "peak_of", "without_peak"]
+__all__ = ["beyond_theory", "ceiling_share", "peak_of", "top_precision", "without_peak"]
 
 _ALLOWANCE = 0.10
 
@@ -19,6 +19,9 @@ _FIELDS = {
     "fp16": "bf16_ops_per_s",
     "int8": "int8_ops_per_s",
 }
+
+# Parts of an int8 graph may run in floats, and on some CPUs that is the faster arithmetic.
+_WIDER = {"int8": ("int8", "bf16", "fp32"), "bf16": ("bf16", "fp32"), "fp16": ("fp16", "fp32")}
 
 # No CPU is clocked higher; what the system calls its highest clock leaves boosts out.
 _CLOCK_HZ = 6.5e9
@@ -33,6 +36,11 @@ def peak_of(ceilings: Ceilings, precision: str) -> float | None:
     field = _FIELDS.get(precision)
     peak: float | None = None if field is None else getattr(ceilings, field)
     return peak
+
+
+def top_precision(ceilings: Ceilings, precision: str) -> str:
+    """Itself or a wider one, in which parts may run, whichever has the higher peak."""
+    return max(_WIDER.get(precision, (precision,)), key=lambda p: peak_of(ceilings, p) or 0.0)
 
 
 def without_peak(ceilings: Ceilings, precision: str) -> Ceilings:
@@ -51,13 +59,16 @@ def ceiling_share(macs: int, ms: float, ceilings: Ceilings, precision: str) -> f
             ``"int8"``.
 
     Returns:
-        The share (1.0 = the ceiling), or ``None`` where that ceiling was not measured.
+        The share (1.0 = the ceiling, that of a wider precision where it is higher), or ``None`` where that ceiling was not measured.
 
     Raises:
         MeasurementError: the result is more than 10 % above the ceiling, which
             is the ceiling's own error: then the clock or the count is wrong, or the
             ceiling was measured on a busy machine (`whet.measure.ceiling_looks`).
     """
+    if peak_of(ceilings, precision) is None:
+        return None
+    precision = top_precision(ceilings, precision)
     peak = peak_of(ceilings, precision)
     if peak is None or ms <= 0:
         return None

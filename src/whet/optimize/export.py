@@ -249,6 +249,11 @@ def _compare(
                 f"'{name}' was exported, but doesn't run at {_said(sizes)}: {first_line(error)}.",
                 "Check for sizes that are written into the network's code.",
             ) from error
+        if odd := next((n for n, array in want.items() if array.dtype.kind == "c"), None):
+            raise ExportError(
+                f"'{name}' gives complex numbers as '{odd}', which no runtime answers with.",
+                "Give their parts as real numbers: torch.view_as_real.",
+            )
         difference = max(largest_difference(want, have), largest_difference(want, own))
         if not difference <= _TOLERANCE:
             raise ExportError(

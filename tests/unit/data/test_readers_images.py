@@ -105,7 +105,10 @@ def test_labels_csv(tmp_path, picture, small, header):
         ("file,label\na.jpg\n", "Line 2 .* 1 fields, the header 2"),
         ("file,file\na.jpg,1\n", "distinct column names"),
         ("", "distinct column names"),
-        ("file,label\n", "no picture"),
+        ("file,label\n", "lists no picture"),
+        ("file;label\na.jpg;1\n", "separated by semicolons"),
+        ("file\tlabel\na.jpg\t1\n", "separated by tabs"),
+        ("file,label\na.jpg,1\na.jpg,2\n", "gives 'a.jpg' the labels 1 and 2"),
     ],
 )
 def test_wrong_tables(tmp_path, picture, small, table, sentence):

@@ -198,6 +198,16 @@ def test_bad_files(tmp_path, words):
         open_samples(tmp_path / "t.csv", transform=words)
 
 
+def test_labels_that_begin_later_are_not_dropped_in_silence(tmp_path, words):
+    lines = ['{"text": "a good film"}', '{"text": "a bad film", "label": 1}']
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    with pytest.raises(SamplesError, match=r"Line 2 of t.jsonl has 'label'") as caught:
+        list(open_samples(tmp_path / "t.jsonl", transform=words).read())
+    assert "--label-key ''" in caught.value.remedy
+    reader = open_samples(tmp_path / "t.jsonl", transform=words, label_key="")
+    assert [s.label for s in reader.read()] == [None, None]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_columns_that_may_be_labels_are_named(tmp_path, words, suffix):
     path = tmp_path / f"t.{suffix}"

@@ -170,3 +170,8 @@ def test_needed_samples_settle_the_verdict_as_often_as_planned() -> None:
     passed = sum(paired_proportions(int(b), int(c), n, 0.95).upper <= allowed for b, c, _ in counts)
     # n is at least what was seen already, so the power is 80 % or more.
     assert passed / 400 >= 0.76
+
+
+def test_no_number_of_samples_settles_a_spread_beyond_all_bounds() -> None:
+    bounds = type(mean_bounds(np.zeros(2), 0.95))(1e99, 1e98, np.inf, np.inf, "")
+    assert samples_needed(bounds, 40, 0.01, 0.95) is None

@@ -4,7 +4,13 @@ import pytest
 
 from whet.core.evidence import Ceilings
 from whet.errors import MeasurementError
-from whet.measure.roofline import beyond_theory, ceiling_share, peak_of, without_peak
+from whet.measure.roofline import (
+    beyond_theory,
+    ceiling_share,
+    peak_of,
+    top_precision,
+    without_peak,
+)
 
 CEILINGS = Ceilings(fp32_ops_per_s=2e11, bf16_ops_per_s=None, int8_ops_per_s=2e12)
 
@@ -13,6 +19,15 @@ def test_share_of_the_ceiling() -> None:
     # 1 GMAC is 2 GOP; at 200 GOP/s that takes 10 ms.
     assert ceiling_share(10**9, 20.0, CEILINGS, "fp32") == pytest.approx(0.5)
     assert ceiling_share(10**9, 2.0, CEILINGS, "int8") == pytest.approx(0.5)
+
+
+def test_where_floats_are_faster_their_peak_bounds_int8_as_well() -> None:
+    old = Ceilings(fp32_ops_per_s=73e9, int8_ops_per_s=36e9)
+    assert top_precision(old, "int8") == "fp32"
+    assert ceiling_share(44 * 10**6, 1.667, old, "int8") == pytest.approx(0.723, rel=1e-3)
+    with pytest.raises(MeasurementError, match="of the fp32 peak"):
+        ceiling_share(44 * 10**6, 1.0, old, "int8")
+    assert ceiling_share(44 * 10**6, 1.0, without_peak(old, "int8"), "int8") is None
 
 
 def test_unknown_ceilings_bound_nothing() -> None:

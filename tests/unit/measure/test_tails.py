@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -104,6 +106,30 @@ def test_correlated_restarts_rarely_prove_a_limit_that_is_not_kept(
         fooled["clumped"] += limit_verdict(25_000, total, 99, effect) is Verdict.PASSED
     assert fooled["independent"] / repeats >= independent_at_least
     assert fooled["clumped"] / repeats <= most
+
+
+@given(st.integers(1, 4), st.integers(0, 10_000), st.floats(0.0, 0.5))
+@settings(max_examples=50)
+def test_the_ends_of_higher_percentiles_never_lie_below_those_of_lower_ones(
+    restarts: int, seed: int, spread: float
+) -> None:
+    """Few misses show little of a clump; the many of a lower percentile do."""
+    rng = np.random.default_rng(seed)
+    own = np.exp(spread * rng.normal(size=(restarts, 1, 1)))
+    turned = [list(each) for each in own * rng.gamma(9, size=(restarts, 10, 100))]
+    found = percentiles(turned, (50.0, 90.0, 95.0, 99.0))
+    for below, above in pairwise(found):
+        assert (below.high_ms or np.inf) <= (above.high_ms or np.inf)
+        assert (below.low_ms or 0.0) <= (above.low_ms or 0.0)
+    # What is asked for alone is the same.
+    assert percentiles(turned, (99.0,)) == found[-1:]
+
+
+def test_two_restarts_that_differ_leave_a_high_percentile_open_as_well() -> None:
+    rng = np.random.default_rng(3)
+    turned = [[factor * rng.normal(1, 0.01, 500) for _ in range(5)] for factor in (1.0, 1.1)]
+    (found,) = percentiles(turned, (99.0,))
+    assert found.high_ms == max(ms.max() for restart in turned for ms in restart)
 
 
 def test_a_limit_well_above_the_tail_is_proved_in_spite_of_clumps() -> None:

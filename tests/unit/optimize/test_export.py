@@ -408,3 +408,14 @@ def test_exports_in_several_threads_take_turns(tmp_path: Path) -> None:
             want = module(torch.from_numpy(x["x"])).numpy()
         (got,) = run_graph(exported.graph, x).values()
         assert np.allclose(want, got, atol=1e-5)
+
+
+def test_complex_answers_are_called_what_they_are(tmp_path: Path) -> None:
+    class Spectrum(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.fft.rfft(x)
+
+    network, spec = load_network(Spectrum()), TensorSpec("x", "float32", ("batch", 8))
+    with pytest.raises(ExportError, match="complex numbers") as caught:
+        export(network, (spec,), {"x": np.ones((4, 8), np.float32)}, tmp_path)
+    assert "view_as_real" in caught.value.remedy

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_model
 
 from whet.errors import NetworkError
 from whet.optimize.intake.checkpoint import weights_in
@@ -164,6 +165,39 @@ def test_parts_compiled_each_alone_are_taken_for_what_they_are(tmp_path: Path) -
     assert torch.equal(plain.head.weight, whole.head._orig_mod.weight)
     fill(again, tmp_path / "w.pt")
     assert torch.equal(again.head._orig_mod.weight, whole.head._orig_mod.weight)
+
+
+@pytest.mark.parametrize("name", ["module", "model"])
+def test_parts_called_like_wrappers_keep_their_names(tmp_path: Path, name: str) -> None:
+    whole, again = (torch.nn.Module() for _ in range(2))
+    for net in (whole, again):
+        setattr(net, name, torch.nn.Linear(2, 2))
+    torch.save(whole.state_dict(), tmp_path / "w.pt")
+    fill(again, tmp_path / "w.pt")
+    torch.save({f"module.{n}": t for n, t in whole.state_dict().items()}, tmp_path / "d.pt")
+    fill(again, tmp_path / "d.pt")
+    assert torch.equal(getattr(again, name).weight, getattr(whole, name).weight)
+
+
+def test_averaged_weights_are_read(tmp_path: Path) -> None:
+    averaged = torch.optim.swa_utils.AveragedModel(network())
+    torch.save(averaged.state_dict(), tmp_path / "w.pt")
+    state = {n: t for n, t in averaged.module.state_dict().items() if "num_batches" not in n}
+    assert filled_as(tmp_path / "w.pt", state)
+
+
+def test_a_tensor_that_parts_share_may_be_in_the_file_once(tmp_path: Path) -> None:
+    first, again = (torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)) for _ in "ab")
+    for net in (first, again):
+        net[1].weight = net[0].weight
+    save_model(first, str(tmp_path / "w.safetensors"))
+    fill(again, tmp_path / "w.safetensors")
+    assert torch.equal(again[1].weight, first[1].weight)
+    with pytest.raises(NetworkError, match=r"1 missing \(1\.weight\)"):
+        fill(
+            torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)),
+            tmp_path / "w.safetensors",
+        )
 
 
 def test_a_part_called_model_keeps_its_name(tmp_path: Path) -> None:

@@ -205,6 +205,10 @@ def _from_table(folder: Path, table: Path, label_key: str | None, read_label: Re
         files.append(name)
         if key is not None:
             labels.append(read_label(row[key], key, f"'{name}'"))
+    if not files:
+        raise SamplesError(f"{table} lists no picture.", "Give a line for each, or remove it.")
+    if key is not None:
+        _need_one_each(files, labels, table)
     if missing:
         raise SamplesError(
             f"{table} names {len(missing)} file(s) that aren't there, the first is '{missing[0]}'.",
@@ -214,6 +218,15 @@ def _from_table(folder: Path, table: Path, label_key: str | None, read_label: Re
     if extra:
         notes += (Note(str(table), f"{extra} picture(s) aren't listed and were left out."),)
     return files, labels if key is not None else None, notes
+
+
+def _need_one_each(files: list[str], labels: list[Label], table: Path) -> None:
+    seen: dict[str, Label] = {}
+    for name, label in zip(files, labels, strict=True):
+        if seen.setdefault(name, label) != label:
+            raise SamplesError(
+                f"{table} gives '{name}' the labels {seen[name]} and {label}.", "Give it one."
+            )
 
 
 def _inside(name: str) -> bool:

@@ -79,6 +79,12 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     f"{path} doesn't start with a line of distinct column names.",
                     "Add a header line.",
                 )
+            mark = next((m for m in (";", "\t") if len(header) == 1 and m in header[0]), "")
+            if mark:
+                raise SamplesError(
+                    f"{path} is separated by {'tabs' if mark == chr(9) else 'semicolons'}.",
+                    "Save it with commas.",
+                )
             for row in reader:
                 if not row:
                     continue

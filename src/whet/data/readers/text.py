@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from whet.core.note import Note
 from whet.data.readers.classes import ClassNames
-from whet.data.readers.label_names import find_label_key, unread_notes
+from whet.data.readers.label_names import LABEL_KEYS, find_label_key, unread_notes
 from whet.data.readers.labels import ReadLabel, label_reader
 from whet.data.readers.pairing import settled
 from whet.data.readers.stream import Damaged, Item, StreamReader
@@ -46,6 +46,7 @@ class TextFile:
         label_key: the column that holds the labels, if any.
         read_label: from what stands in that column to a label.
         notes: on columns that may hold labels, where no column does.
+        bare: columns that would hold labels, of which the first record has none.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class TextFile:
     label_key: str | None
     read_label: ReadLabel
     notes: tuple[Note, ...] = ()
+    bare: frozenset[str] = frozenset()
 
     @staticmethod
     def open(
@@ -75,7 +77,8 @@ class TextFile:
         if key is not None:
             read_label(first[key], key, "the first record")  # refused now, before anything is made
         notes = unread_notes(first, texts, label_key) if key is None else ()
-        return TextFile(path, texts, key, read_label, notes)
+        bare = frozenset(LABEL_KEYS) - set(texts) if key is None and label_key is None else ()
+        return TextFile(path, texts, key, read_label, notes, frozenset(bare))
 
     def labels(self) -> Iterator[Label]:
         """The label of each record; none without a column of labels.
@@ -102,6 +105,11 @@ class TextFile:
         key = self.label_key
         for number, record in picked(records(self.path), chosen):
             name = self._name(number)
+            for late in self.bare.intersection(record):
+                raise SamplesError(
+                    f"{name[0].upper()}{name[1:]} has '{late}', which the first record lacks.",
+                    "Give every record a label, or say that there are none (--label-key '').",
+                )
             label = None if key is None else self.read_label(_field(record, key, name), key, name)
             yield Item(name, tuple(_text(record, text, name) for text in self.keys), label)
 

@@ -184,7 +184,7 @@ def samples_needed(bounds: Bounds, n: int, allowed: float, confidence: float) ->
     # The width seen shrinks with 1/n where it comes from events too rare to spread.
     width = abs((bounds.upper if bounds.drop <= allowed else bounds.lower) - bounds.drop)
     reach = (normal_quantile(confidence) + normal_quantile(_POWER)) * bounds.sd
-    if max(reach / math.sqrt(_MOST_NEEDED), n * width / _MOST_NEEDED) >= margin:
+    if not max(reach / math.sqrt(_MOST_NEEDED), n * width / _MOST_NEEDED) < margin < math.inf:
         return None
     return math.ceil(max((reach / margin) ** 2, n * width / margin, n + 1))
 

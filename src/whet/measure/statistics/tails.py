@@ -18,14 +18,19 @@ repeat it). No method sees what happens less often than once in the restarts tha
 
 The interval of a percentile holds the limits that are neither proved nor refuted, at 99 % on each
 side. So "the upper end is within the limit" and "the count proves the limit" are one statement.
+What isn't proved of a lower percentile isn't of a higher one either: few misses show little of a
+clump, so that of two restarts which differ the p99 could seem surer than the p50. An upper end is at
+least that of all percentiles below, a lower end at most that of all above.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +43,7 @@ __all__ = ["Turned", "design_effect", "percentiles"]
 Turned = Sequence[Sequence[NDArray[np.float64]]]
 """Latencies in ms of each turn, by restart."""
 
+_BELOW = (50.0, 90.0, 95.0, 99.0)  # that tell of clumps which few misses don't show
 _STEP = 1.05  # distances from the first limit tried grow by this, so that few are tried
 
 
@@ -79,10 +85,9 @@ def percentiles(turned: Turned, wanted: Sequence[float]) -> tuple[Percentile, ..
     """
     table = _Table(turned)
     n = len(table.ordered)
+    asked = {q for q in wanted if n >= queries_needed(q)}
     found = []
-    for q in sorted(set(wanted)):
-        if n < queries_needed(q):
-            continue
+    for q in sorted(asked | {q for q in _BELOW if q < max(asked, default=0)}):
         # The rounding undoes 0.07 * 100 = 7.000000000000001 before the ceiling.
         rank = max(1, math.ceil(round(n * (100 - tail_share(q) * 100) / 100, 9)))
         found.append(
@@ -93,7 +98,21 @@ def percentiles(turned: Turned, wanted: Sequence[float]) -> tuple[Percentile, ..
                 high_ms=table.proved_from(q),
             )
         )
-    return tuple(found)
+    return tuple(each for each in _in_order(found) if each.q in asked)
+
+
+def _in_order(found: Sequence[Percentile]) -> list[Percentile]:
+    """The same, from low to high, with ends that don't fall."""
+    highs = accumulate((math.inf if p.high_ms is None else p.high_ms for p in found), max)
+    lows = accumulate((-math.inf if p.low_ms is None else p.low_ms for p in reversed(found)), min)
+    return [
+        msgspec.structs.replace(
+            each,
+            low_ms=None if low == -math.inf else low,
+            high_ms=None if high == math.inf else high,
+        )
+        for each, low, high in zip(found, reversed(list(lows)), highs, strict=True)
+    ]
 
 
 class _Table:

@@ -18,6 +18,7 @@ __all__ = ["UNUSED", "need_values", "unwrapped", "weights_in"]
 _NESTED = ("state_dict", "model_state_dict", "model")
 _WRAPPED = "module."  # put before every name by DataParallel
 _COMPILED = "_orig_mod."  # put before the names of whatever torch.compile wrapped
+_AVERAGED = "n_averaged"  # put beside them by torch's AveragedModel
 _HELD = "model."  # put there by a LightningModule that holds the network as ``model``
 UNUSED = "num_batches_tracked"
 """How names end of what has no use after training, and may be missing."""
@@ -50,11 +51,12 @@ def unwrapped(tensors: dict[str, torch.Tensor], own: Collection[str]) -> dict[st
         own: the names of the network's own.
     """
     plain = tensors if any(_COMPILED in name for name in own) else _uncompiled(tensors)
-    bare = _without(plain, _WRAPPED)
-    inner = _without(bare, _HELD)
-    # A network may well have a part ``model``: that is taken off only where all names then fit.
+    bare = _without({n: t for n, t in plain.items() if n != _AVERAGED or n in own}, _WRAPPED)
+    # A network may well have a part of such a name: it is taken off only where all names then fit.
     needed = {name for name in own if not name.endswith(UNUSED)}
-    return inner if needed <= set(inner) <= set(own) else bare
+    ways = (plain, bare, _without(bare, _HELD), _without(plain, _HELD))
+    fitting = (way for way in ways if needed <= set(way) <= set(own))
+    return next(fitting, bare)
 
 
 def need_values(tensors: Mapping[str, torch.Tensor], path: Path) -> None:

@@ -12,6 +12,7 @@ import pickle  # only for the name of the restricted reader's error
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,8 @@ def fill(module: torch.nn.Module, path: Path) -> None:
     """
     own = module.state_dict()
     found = unwrapped(read_weights(path), own)
-    missing = [n for n in own if n not in found and not n.endswith(UNUSED)]
+    shared = _shared(module, found)
+    missing = [n for n in own if n not in found and n not in shared and not n.endswith(UNUSED)]
     unexpected = [n for n in found if n not in own]
     if missing or unexpected:
         raise NetworkError(
@@ -84,6 +86,16 @@ def fill(module: torch.nn.Module, path: Path) -> None:
             f"The weights in '{path.name}' can't be put into the network: {first_line(error)}.",
             "Save plain tensors: torch.save(model.state_dict(), path).",
         ) from error
+
+
+def _shared(module: torch.nn.Module, found: Mapping[str, torch.Tensor]) -> set[str]:
+    """Names of the network's tensors that it has under another name too, which is in the file.
+
+    Files of `safetensors.torch.save_model` hold a tensor once that several parts share.
+    """
+    held = dict(module.named_parameters(remove_duplicate=False))
+    filled = {id(held[name]) for name in found if name in held}
+    return {name for name, parameter in held.items() if id(parameter) in filled}
 
 
 def _listed(title: str, names: list[str]) -> str:

@@ -8,7 +8,7 @@ from whet.core.evidence import Footprint, Latency, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe
 from whet.core.settings import Precision
-from whet.measure.roofline import ceiling_share
+from whet.measure.roofline import ceiling_share, top_precision
 from whet.optimize.graph.traffic import Traffic
 from whet.search.decisions.figures import query_ms
 from whet.search.setup import Setup
@@ -73,7 +73,7 @@ def complete(
         macs=None if setup.uncounted else setup.macs,
         bytes_moved=moved_bytes(traffic, trial.recipe.settings.precision),
         ceiling_share=share,
-        ceiling=precision if share is not None else None,
+        ceiling=top_precision(setup.machine.ceilings, precision) if share is not None else None,
         notes=notes,
     )
 
@@ -81,8 +81,8 @@ def complete(
 def arithmetic_of(recipe: Recipe) -> str:
     """The fastest arithmetic that the candidate may use, which sets its ceiling.
 
-    Parts of it may run in a slower one (layers left in float), so that the share
-    of the ceiling errs on the low side and never convicts an honest result.
+    Parts of it may run in a wider one (layers left in float), which on some CPUs is faster; the
+    ceiling heeds that (`top_precision`), and never convicts an honest result.
     """
     if any(step.name in _INTEGER for step in recipe.steps):
         return "int8"

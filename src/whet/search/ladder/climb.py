@@ -93,13 +93,13 @@ def climb(setup: Setup, trials: Trials) -> Climbed:
     trials.tell.remark("feasibility", feasibility.sentence)
     with trials.until_stopped():
         _go_up(setup, trials, axes)
-    left_out = _untried(setup, trials, axes)
+    left_out, skipped = _untried(setup, trials, axes)
     best = best_untouched(trials.untouched(), setup.contract, setup.certify.samples)
-    return Climbed(best, feasibility, left_out, len(trials.skipped))
+    return Climbed(best, feasibility, left_out, skipped)
 
 
-def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
-    """Whether int8 was left out; what there was no time for is told."""
+def _untried(setup: Setup, trials: Trials, axes: Axes) -> tuple[Untried | None, int]:
+    """Whether int8 was left out, and for how many candidates there was no time, which is told."""
     settings = _settings_by_runtime(trials.untouched())
     proposed = int8_rungs.int8_first(setup.kind, setup.runtimes, settings, axes.flags)
     # Where the limit is kept with slack no longer budget would try them.
@@ -112,7 +112,7 @@ def _untried(setup: Setup, trials: Trials, axes: Axes) -> Untried | None:
     )
     for note in untried_notes(found, skipped):
         trials.tell.remark(note.where, note.reason)
-    return found
+    return found, len(skipped)
 
 
 def _look(setup: Setup, trials: Trials, axes: Axes) -> None:
@@ -207,7 +207,9 @@ def _store(setup: Setup, trials: Trials, best: dict[str, Settings], axes: Axes) 
 
     Where int8 is too large, and nothing smaller is sure of its quality, 8 bits come nearest.
     """
-    stored = int8_rungs.weights_only(best, axes.flags, share=share_allowed(setup, trials))
+    stored = int8_rungs.weights_only(
+        best, axes.flags, kind=setup.kind, share=share_allowed(setup, trials)
+    )
     needed = takewhile(lambda _: short_of_room(setup, trials, least=SURE), stored)
     wave(trials, 2, needed, stop=setup)
     if _no_room_for_int8(setup, trials):

@@ -139,7 +139,7 @@ def int8_rest(
 
 
 def weights_only(
-    best: dict[str, Settings], flags: frozenset[str], *, share: float
+    best: dict[str, Settings], flags: frozenset[str], *, kind: str, share: float
 ) -> Iterator[Recipe]:
     """Rung 2, where room is short and int8 as a whole isn't sure: the weights alone, 8 bits then 4.
 
@@ -149,14 +149,18 @@ def weights_only(
 
     First those that move the answers least, rounded in advance; they are asked for one at a time,
     and the first that is sure ends it: so what computes in bf16, which is faster, comes before.
+    The weights of recurrent layers come in 8 bits and only so.
 
     Args:
         best: the fastest lossless settings of each runtime that ran.
         flags: what the CPU can do.
+        kind: as in `int8_first`.
         share: of the untouched graph's size that is allowed; 1 where only memory is limited.
     """
-    if share >= INT8_SHARE:
+    if share >= INT8_SHARE or kind == "recurrent":
         yield from _rounded(best, flags)
+    if kind == "recurrent":
+        return
     for bits in _BITS if share >= INT8_SHARE else _BITS[-1:]:
         yield from _alone(best, bits)
 

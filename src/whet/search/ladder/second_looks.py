@@ -17,7 +17,7 @@ from whet.core.evidence import Ceilings, Footprint, Latency, Trial
 from whet.core.note import Note
 from whet.errors import MeasurementError
 from whet.measure.ceiling_looks import Look, higher, settled
-from whet.measure.roofline import beyond_theory, peak_of, without_peak
+from whet.measure.roofline import beyond_theory, peak_of, top_precision, without_peak
 from whet.search.decisions.figures import query_ms
 from whet.search.decisions.footing import arithmetic_of, complete
 from whet.search.setup import Setup
@@ -59,19 +59,21 @@ class SecondLooks:
             try:
                 return setup, complete(setup, trial, made, latency, measured)
             except MeasurementError:
-                looks = self.done.setdefault(precision, [])
+                # What runs wider than int8 may be what is faster here: that peak decides.
+                top = top_precision(setup.machine.ceilings, precision)
+                looks = self.done.setdefault(top, [])
                 raised = reduce(higher, (x.ceilings for x in looks), setup.machine.ceilings)
                 if raised != setup.machine.ceilings:
                     setup = _with(setup, raised)
                     continue
-                if settled(looks, precision) or _impossible(setup, latency, precision):
+                if settled(looks, top) or _impossible(setup, latency, precision):
                     raise
                 if len(looks) >= _MOST_LOOKS or self.seconds >= _MOST_S:
                     break
-                looks.append(self.look(precision))
+                looks.append(self.look(top))
         setup = _with(setup, without_peak(setup.machine.ceilings, precision))
         footprint = complete(setup, trial, made, latency, measured)
-        note = unmeasured(precision, looks)
+        note = unmeasured(top, looks)
         return setup, msgspec.structs.replace(footprint, notes=(*footprint.notes, note))
 
 

@@ -57,7 +57,7 @@ def wave(
 
 
 def enough(setup: Setup, trials: Trials) -> bool:
-    """Whether a promising candidate keeps the latency limit with slack."""
+    """Whether a promising candidate keeps the latency limit with slack, and those on room."""
     contract = setup.contract
     if contract.limit_ms is None:
         return False
@@ -66,7 +66,9 @@ def enough(setup: Setup, trials: Trials) -> bool:
         reach = None if point is None else (point.high_ms or point.value_ms)
         # Quick timings run too few queries for a high percentile: take their slowest query.
         reach = reach if reach is not None else (trial.latency.max_ms if trial.latency else None)
-        if reach is not None and reach <= _SLACK * contract.limit_ms and _likely(setup, trial):
+        within = reach is not None and reach <= _SLACK * contract.limit_ms
+        # The original is promising whatever room it takes.
+        if within and keeps_room(trial, contract) and _likely(setup, trial):
             return True
     return False
 

@@ -189,8 +189,9 @@ def _loosen(chosen: Trial, faster: list[Trial], contract: Contract, skipped: int
         also = f"{room} and " if room else ""
         return f"Allow {also}a much higher limit, or a smaller network.{_width(chosen, contract)}"
     if room and skipped:
+        candidates = f"{skipped} candidate{'s were' if skipped != 1 else ' was'}"
         return (
-            f"Give a longer --budget ({skipped} candidates were not tried), allow {room}, or give"
+            f"Give a longer --budget ({candidates} not tried), allow {room}, or give"
             " a smaller network."
         )
     if room:

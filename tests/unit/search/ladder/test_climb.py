@@ -21,6 +21,7 @@ from whet.search.ladder.climb import (
     _untried,
 )
 from whet.search.ladder.int8_rungs import int8_first
+from whet.search.ladder.waves import enough
 from whet.search.words.untried import Skipped, Why
 
 AXES = Axes(cores=2, fixed={}, flags=frozenset(), concurrency=1)
@@ -172,6 +173,24 @@ def test_where_plain_weights_of_8_bits_ruin_the_answers_they_are_rounded_with_ca
     ]
 
 
+@pytest.mark.parametrize(("most", "kept"), [(None, True), (40_000, True), (9000, False)])
+def test_a_latency_limit_alone_is_not_enough_where_size_is_limited_too(
+    most: int | None, kept: bool
+) -> None:
+    setup: Any = SimpleNamespace(
+        contract=Contract(limit_ms=1000.0, max_bytes=most),
+        certify=SimpleNamespace(samples=1000),
+        runtimes=("onnxruntime",),
+        kind="cnn",
+    )
+    trials: Any = Tried()
+    trials.attempt(Recipe((), "onnxruntime", FIXED), 1)
+    assert enough(setup, trials) == kept
+    _store(setup, trials, {"onnxruntime": FIXED}, AXES)
+    assert any(t.recipe.steps for t in trials.all.values()) != kept
+    assert enough(setup, trials)
+
+
 @pytest.mark.parametrize(
     ("limit_ms", "why", "notes"), [(1000.0, Why.ENOUGH, 0), (None, Why.TIME, 1), (1.0, Why.TIME, 1)]
 )
@@ -191,7 +210,7 @@ def test_what_would_not_be_tried_in_a_longer_time_either_is_not_put_down_to_time
     trials.stop = SimpleNamespace(asked=Event())
     said: list[str] = []
     trials.tell = SimpleNamespace(remark=lambda where, reason: said.append(f"{where} {reason}"))
-    found = _untried(setup, trials, AXES)
+    found, skipped = _untried(setup, trials, AXES)
     assert found is not None
     assert found.why is why
-    assert len(said) == notes
+    assert len(said) == skipped == notes

@@ -77,7 +77,7 @@ def test_no_more_bits_than_the_limit_allows_are_tried_or_else_the_fewest(
     share: float, halved: bool, bits: set[int]
 ) -> None:
     best = {"openvino": PLAIN, "onnxruntime": PLAIN}
-    found = list(int8_rungs.weights_only(best, frozenset(), share=share))
+    found = list(int8_rungs.weights_only(best, frozenset(), kind="cnn", share=share))
     assert bool(list(rungs.lighter(best, share=share))) is halved
     assert {r.steps[-1].options.get("bits", 8) for r in found} == bits
     assert {r.runtime for r in found} == set(best)
@@ -91,7 +91,7 @@ def test_what_comes_nearest_has_8_bits_and_begins_with_the_cheapest() -> None:
     best = {"openvino": PLAIN, "onnxruntime": PLAIN}
     found = list(int8_rungs.weights_nearest(best, frozenset()))
     # The same as where there is room for them, so that none is tried twice.
-    roomy = [*int8_rungs.weights_only(best, frozenset(), share=0.3)]
+    roomy = [*int8_rungs.weights_only(best, frozenset(), kind="cnn", share=0.3)]
     wide = [r for r in roomy if r.steps[-1].options.get("bits", 8) == 8]
     assert {r.digest() for r in found} == {r.digest() for r in wide}
     assert [r.steps[0].name == "round-weights" for r in found] == [False, False, True, True]
@@ -102,7 +102,7 @@ def test_stored_weights_compute_in_bf16_first_where_the_cpu_can() -> None:
     plain, half = (
         [(r.runtime, r.settings.precision) for r in found if r.steps[-1].name == "store-int8"]
         for found in (
-            int8_rungs.weights_only(best, frozenset(flags), share=0.3)
+            int8_rungs.weights_only(best, frozenset(flags), kind="cnn", share=0.3)
             for flags in ((), ("avx512_bf16",))
         )
     )
@@ -128,3 +128,11 @@ def test_where_there_is_time_for_one_it_is_the_whole_recipe_on_the_fastest_runti
     settings = {t.recipe.runtime: t.recipe.settings for t in first}
     assert soonest in int8_rungs.int8_first("cnn", ("openvino", "onnxruntime"), settings, FLAGS)
     assert int8_rungs.int8_soonest("cnn", [ran("inductor", 1.0)], FLAGS) == ()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.1])
+def test_recurrent_weights_are_rounded_to_8_bits_and_no_fewer(share: float) -> None:
+    best = {"openvino": PLAIN, "onnxruntime": PLAIN}
+    found = list(int8_rungs.weights_only(best, frozenset(), kind="recurrent", share=share))
+    assert {r.runtime for r in found} == set(best)
+    assert {r.steps[0].name for r in found} == {"round-weights"}
