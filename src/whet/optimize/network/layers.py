@@ -76,9 +76,10 @@ def with_layers(program: torch.export.ExportedProgram) -> fx.GraphModule:
             _put_back(module, node, tensors, made)
     module.graph.eliminate_dead_code()
     _keep(module, tensors)
-    module.delete_all_unused_submodules()
-    module.recompile()
-    return module
+    # An exported module refuses to be trained or even put into evaluation; a plain one doesn't.
+    found = fx.GraphModule(module, module.graph)
+    found.delete_all_unused_submodules()
+    return found.eval()
 
 
 def _functional(program: torch.export.ExportedProgram) -> fx.GraphModule:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise, product
+from itertools import accumulate, pairwise, product
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def solve(
     """
     optimize = require("scipy.optimize", "solve over menus")
     sparse = require("scipy.sparse", "solve over menus")
-    starts = np.cumsum([0, *(len(menu.entries) for menu in menus)])
+    starts = list(accumulate((len(menu.entries) for menu in menus), initial=0))
     entries = [entry for menu in menus for entry in menu.entries]
     rows, ms = _Rows(), [entry.ms for entry in entries]
     for start, end in pairwise(starts):

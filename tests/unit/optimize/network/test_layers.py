@@ -84,6 +84,15 @@ def test_weights_are_the_networks_own_and_shared_ones_stay_shared(many: Any) -> 
     assert [n.target for n in found.graph.nodes if n.op == "call_module"].count("tied") == 2
 
 
+def test_it_can_be_put_into_training(many: Any) -> None:
+    net, given, program = many
+    found = with_layers(program).train()
+    before = found.norm.running_mean.clone()
+    found(*given)
+    assert not torch.equal(found.norm.running_mean, before)
+    assert not found.eval().norm.training
+
+
 def test_it_can_be_exported_again(many: Any) -> None:
     net, given, program = many
     found = with_layers(program)
