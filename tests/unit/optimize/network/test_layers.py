@@ -85,7 +85,7 @@ def test_weights_are_the_networks_own_and_shared_ones_stay_shared(many: Any) -> 
 
 
 def test_it_can_be_put_into_training(many: Any) -> None:
-    net, given, program = many
+    _, given, program = many
     found = with_layers(program).train()
     before = found.norm.running_mean.clone()
     found(*given)
