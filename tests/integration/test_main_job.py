@@ -14,6 +14,7 @@ from whet.api import Outcome
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Evidence, Status, Verdict
 from whet.core.standing import Standing
+from whet.measure.roofline import top_precision
 from whet.search.decisions.figures import is_untouched
 from whet.search.events import Event, Finished, Started, TrialDone
 
@@ -94,9 +95,10 @@ def test_bytes_moved_and_ceiling_are_the_candidates_own(evidence: Evidence) -> N
     (float_bytes,) = floats
     int8 = [t.footprint for t in ran if "int8" in t.name and "weights" not in t.name]
     assert int8
+    highest = top_precision(evidence.machine.ceilings, "int8")  # an old CPU's floats may be faster
     for taken in int8:
         assert taken is not None
-        assert taken.ceiling in {"int8", None}
+        assert taken.ceiling in {highest, None}
         assert taken.bytes_moved is not None
         assert float_bytes is not None
         assert taken.bytes_moved < 0.7 * float_bytes
