@@ -29,7 +29,7 @@ from whet.search.closing.proving import answering, certified_in_turn, fastest_an
 from whet.search.decisions.decide import choose
 from whet.search.decisions.endings import ended
 from whet.search.decisions.figures import answers_right, divided, is_untouched, row_ms
-from whet.search.decisions.frontier import frontier
+from whet.search.decisions.frontier import frontier, of_use
 from whet.search.decisions.order import FINALISTS, certify_order
 from whet.search.ladder.assay import contender_of, layers_of
 from whet.search.ladder.trials import Trials
@@ -108,7 +108,8 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
         for t in compared
     )
     by_id = {t.id: t for t in everyone}
-    kept = [by_id[t.id] for t in _sound(trials, (baseline, chosen, *certified))]
+    sound = _sound(trials, (baseline, chosen, *certified))
+    kept = of_use([by_id[t.id] for t in sound], chosen)
     trials.tell.phase("looking closer at the chosen one")
     layers, more = _layers(setup, trials, by_id[chosen.id], len(kept))
     by_id[chosen.id], noted = _cold(setup, trials, by_id[chosen.id], len(kept))

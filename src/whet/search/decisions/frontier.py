@@ -1,13 +1,13 @@
-"""Which candidates no other beats in both latency and quality; pure."""
+"""Which candidates no other beats in both latency and quality, and which are of use; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from whet.core.evidence import Status, Trial
+from whet.core.evidence import Status, Trial, Verdict
 from whet.search.decisions.figures import damage, speed
 
-__all__ = ["frontier"]
+__all__ = ["frontier", "of_use"]
 
 
 def frontier(trials: Iterable[Trial]) -> tuple[Trial, ...]:
@@ -23,6 +23,18 @@ def frontier(trials: Iterable[Trial]) -> tuple[Trial, ...]:
         if not kept or _surely(trial) > speed(kept[-1]):
             kept.append(trial)
     return tuple(kept)
+
+
+def of_use(finalists: Iterable[Trial], chosen: Trial) -> tuple[Trial, ...]:
+    """Those that the bundle holds: not what was shown to lose too much, unless nothing is better.
+
+    What isn't proven either way stays, and says so.
+    """
+    return tuple(
+        t
+        for t in finalists
+        if t.id == chosen.id or t.certify is None or t.certify.verdict is not Verdict.FAILED
+    )
 
 
 def _surely(trial: Trial) -> float:

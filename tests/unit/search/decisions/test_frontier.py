@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trial_factory import quality, trial
 
-from whet.core.evidence import Status, Trial
-from whet.search.decisions.frontier import damage, frontier, speed
+from whet.core.evidence import Status, Trial, Verdict
+from whet.search.decisions.frontier import damage, frontier, of_use, speed
 
 
 def test_dominated_and_failed_trials_are_left_out() -> None:
@@ -29,6 +29,17 @@ def test_luck_is_not_quality() -> None:
     lucky = trial("lucky", 1.0, select=quality(-0.02))
     fast = trial("fast", 2.0, select=quality(0.0))
     assert [t.name for t in frontier([lucky, fast])] == ["fast"]
+
+
+def test_what_failed_is_packed_only_where_it_is_the_nearest_miss() -> None:
+    base = trial("base", 1.0, untouched=True)
+    fine = trial("fine", 2.0, certify=quality(0.0))
+    open_ = trial("open", 3.0, certify=quality(0.009))
+    failed = trial("failed", 4.0, certify=quality(0.2))
+    assert failed.certify is not None
+    assert failed.certify.verdict is Verdict.FAILED
+    assert of_use([base, fine, open_, failed], fine) == (base, fine, open_)
+    assert of_use([base, failed], failed) == (base, failed)
 
 
 points = st.lists(
