@@ -18,10 +18,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from whet.core.note import Note
 from whet.optimize.network.segment import Flow, Span, segment
 
-__all__ = ["Block", "Blocks", "blocks_of", "extracted", "replaced"]
+__all__ = ["Block", "Blocks", "Shape", "blocks_of", "extracted", "replaced"]
 
 _NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
-_Shape = tuple[int | str, ...]
+Shape = tuple[int | str, ...]
+"""Sizes, with the names of those that are free."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Block:
     name: str
     span: Span
     aside: tuple[str, ...]
-    takes: _Shape | None
-    gives: _Shape
+    takes: Shape | None
+    gives: Shape
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -98,16 +99,20 @@ def extracted(module: fx.GraphModule, block: Block) -> fx.GraphModule:
     return fx.GraphModule(module, graph)
 
 
-def replaced(module: fx.GraphModule, block: Block, other: nn.Module) -> fx.GraphModule:
+def replaced(
+    module: fx.GraphModule, block: Block, other: nn.Module, *, name: str | None = None
+) -> fx.GraphModule:
     """The network with another module in the place of a block; the rest is shared with the first.
 
     Args:
         module: the network, which stays as it is.
         block: of it.
         other: takes `Block.inputs` in order and gives one tensor.
+        name: of it in the network; by default the block's, without dots.
     """
     graph, copies = fx.Graph(), dict[str, fx.Node]()
-    name, members = _free(module, block.name.replace(".", "_")), set(block.span.members)
+    name = name or _free(module, block.name.replace(".", "_"))
+    members = set(block.span.members)
     for node in module.graph.nodes:
         if node.name == block.span.exit:
             new = graph.call_module(name, tuple(copies[each] for each in block.inputs))
@@ -174,7 +179,7 @@ def _aside(members: Sequence[fx.Node], span: Span) -> Iterator[fx.Node]:
                 yield before
 
 
-def _shape(node: fx.Node) -> _Shape:
+def _shape(node: fx.Node) -> Shape:
     return tuple(d if isinstance(d, int) else str(d) for d in node.meta["val"].shape)
 
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +28,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from whet.errors import RequirementError
+from whet.optimize.network.copies import copied
 
 __all__ = ["Fit", "refitted"]
 
@@ -56,6 +56,7 @@ def refitted(
     groups: Sequence[Sequence[str]],
     *,
     kept: Mapping[str, torch.Tensor] | None = None,
+    wanted: Mapping[str, str] | None = None,
     ridge: float = _RIDGE,
     seed: int = 0,
 ) -> tuple[fx.GraphModule, tuple[Fit, ...]]:
@@ -67,16 +68,18 @@ def refitted(
         batches: see `Batches`.
         groups: names of linear layers and convolutions, in the order in which they are fitted.
         kept: the original's output channels that a layer still has, by its name; all by default.
+        wanted: the part of the original whose answers a layer shall give, by its name; by default
+            the layer of that name.
         ridge: pull towards the weights as they are.
         seed: of the places that are looked at.
 
     Raises:
         RequirementError: a layer of another kind was named.
     """
-    found, fits = deepcopy(module), list[Fit]()
+    found, fits = copied(module), list[Fit]()
     for names in groups:
         sums = {name: _Sums(found.get_submodule(name), seed) for name in names}
-        _gather(found, original, batches, sums, kept or {})
+        _gather(found, original, batches, sums, kept or {}, wanted or {})
         fits += [_fitted(name, each, ridge) for name, each in sums.items()]
     return found, tuple(fits)
 
@@ -159,6 +162,7 @@ def _gather(
     batches: Batches,
     sums: Mapping[str, _Sums],
     kept: Mapping[str, torch.Tensor],
+    wanted: Mapping[str, str],
 ) -> None:
     """Run both over the samples, and let each layer see what it takes and should give."""
     taken: dict[str, torch.Tensor] = {}
@@ -174,7 +178,7 @@ def _gather(
         for name in sums:
             for hook in (
                 module.get_submodule(name).register_forward_pre_hook(take(name)),
-                original.get_submodule(name).register_forward_hook(give(name)),
+                original.get_submodule(wanted.get(name, name)).register_forward_hook(give(name)),
             ):
                 hooks.callback(hook.remove)
         for own, its in batches():
@@ -182,10 +186,10 @@ def _gather(
             module(*own)
             for name, each in sums.items():
                 channel = -1 if isinstance(each.layer, nn.Linear) else 1
-                wanted = given.pop(name)
+                answer = given.pop(name)
                 if name in kept:
-                    wanted = wanted.index_select(channel, kept[name])
-                each.see(taken.pop(name), wanted)
+                    answer = answer.index_select(channel, kept[name])
+                each.see(taken.pop(name), answer)
 
 
 def _fitted(name: str, sums: _Sums, ridge: float) -> Fit:

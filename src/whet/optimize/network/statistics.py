@@ -8,13 +8,13 @@ there is, and often most of it (Wang et al. 2022, "Practical network acceleratio
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import deepcopy
 
 import torch
 from torch import fx
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from whet.errors import SamplesError
+from whet.optimize.network.copies import copied
 
 __all__ = ["with_new_statistics"]
 
@@ -34,7 +34,7 @@ def with_new_statistics(
     Raises:
         SamplesError: there is no batch, or one of a single row that a norm can't take.
     """
-    found = deepcopy(module)
+    found = copied(module)
     norms = [m for m in found.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not norms:
         return found
