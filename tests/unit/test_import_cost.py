@@ -23,9 +23,10 @@ HEAVY = (
     "sklearn",
     "PIL",
 )
-# Subclasses of torch's own classes need torch when their module is imported; these are
-# imported inside functions only.
-SUBCLASSES = ("whet.optimize.intake.modules",)
+# Subclasses of torch's own classes, and what changes networks, need torch when their module is
+# imported; these are imported inside functions only.
+NEED_TORCH = ("whet.optimize.intake.modules", "whet.optimize.network.")
+PURE = ("whet.optimize.network.segment",)
 BUDGET_MS = 100.0
 
 
@@ -67,7 +68,7 @@ heavy, blame = set({HEAVY!r}), {{}}
 for found in pkgutil.walk_packages(whet.__path__, "whet."):
     if found.name.startswith("whet.testing") or found.name.endswith("__main__"):
         continue
-    if found.name in {SUBCLASSES!r}:
+    if found.name.startswith({NEED_TORCH!r}) and found.name not in {PURE!r}:
         continue
     before = heavy & set(sys.modules)
     importlib.import_module(found.name)
