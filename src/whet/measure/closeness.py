@@ -133,7 +133,7 @@ class _Apart:
         losses[~known], share[~known] = unlike[~known], 0.0
         return losses, share
 
-    def _unlike(self, want: NDArray[np.generic], have: Floats) -> NDArray[np.bool_]:
+    def _unlike(self, want: Array, have: Floats) -> NDArray[np.bool_]:
         """Where an answer differs from what has no distance."""
         raw = _columns(want).astype(np.float64)
         found: NDArray[np.bool_] = np.where(

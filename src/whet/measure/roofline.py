@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 import msgspec
@@ -59,19 +60,18 @@ def ceiling_share(macs: int, ms: float, ceilings: Ceilings, precision: str) -> f
             ``"int8"``.
 
     Returns:
-        The share (1.0 = the ceiling, that of a wider precision where it is higher), or ``None`` where that ceiling was not measured.
+        The share (1.0 = the ceiling, that of a wider precision where it is higher), or ``None``
+        where that of the precision itself was not measured.
 
     Raises:
         MeasurementError: the result is more than 10 % above the ceiling, which
             is the ceiling's own error: then the clock or the count is wrong, or the
             ceiling was measured on a busy machine (`whet.measure.ceiling_looks`).
     """
-    if peak_of(ceilings, precision) is None:
+    if peak_of(ceilings, precision) is None or ms <= 0:
         return None
     precision = top_precision(ceilings, precision)
-    peak = peak_of(ceilings, precision)
-    if peak is None or ms <= 0:
-        return None
+    peak = peak_of(ceilings, precision) or math.inf
     share = 2 * macs / (ms / 1e3) / peak
     if share > 1 + _ALLOWANCE:
         raise MeasurementError(

@@ -13,6 +13,7 @@ from whet.errors import SamplesError
 __all__ = ["count_records", "csv_rows", "json_rows", "records", "text_lines"]
 
 _MOST_LINE_BYTES = 16 << 20
+_OTHER_MARKS = {";": "semicolons", "\t": "tabs"}  # that tables are separated by
 _UNREADABLE = "Save it as UTF-8 text."
 _ONE_OBJECT = "Write one JSON object a line."
 
@@ -79,12 +80,9 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     f"{path} doesn't start with a line of distinct column names.",
                     "Add a header line.",
                 )
-            mark = next((m for m in (";", "\t") if len(header) == 1 and m in header[0]), "")
-            if mark:
-                raise SamplesError(
-                    f"{path} is separated by {'tabs' if mark == chr(9) else 'semicolons'}.",
-                    "Save it with commas.",
-                )
+            for mark, name in _OTHER_MARKS.items():
+                if len(header) == 1 and mark in header[0]:
+                    raise SamplesError(f"{path} is separated by {name}.", "Save it with commas.")
             for row in reader:
                 if not row:
                     continue

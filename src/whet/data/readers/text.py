@@ -77,8 +77,8 @@ class TextFile:
         if key is not None:
             read_label(first[key], key, "the first record")  # refused now, before anything is made
         notes = unread_notes(first, texts, label_key) if key is None else ()
-        bare = frozenset(LABEL_KEYS) - set(texts) if key is None and label_key is None else ()
-        return TextFile(path, texts, key, read_label, notes, frozenset(bare))
+        watched = LABEL_KEYS if key is None and label_key is None else ()
+        return TextFile(path, texts, key, read_label, notes, frozenset(watched) - set(texts))
 
     def labels(self) -> Iterator[Label]:
         """The label of each record; none without a column of labels.

@@ -7,7 +7,6 @@ that flows through them, so that a mask which all layers read doesn't tie them t
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from whet.core.note import Note
+from whet.optimize.network.modules import free_name, part_at
 from whet.optimize.network.segment import Flow, Span, segment
 
 __all__ = ["Block", "Blocks", "Shape", "blocks_of", "extracted", "replaced"]
@@ -111,7 +111,7 @@ def replaced(
         name: of it in the network; by default the block's, without dots.
     """
     graph, copies = fx.Graph(), dict[str, fx.Node]()
-    name = name or _free(module, block.name.replace(".", "_"))
+    name = name or free_name(block.name.replace(".", "_"), {n for n, _ in module.named_modules()})
     members = set(block.span.members)
     for node in module.graph.nodes:
         if node.name == block.span.exit:
@@ -122,16 +122,12 @@ def replaced(
             copies[node.name] = graph.node_copy(node, lambda before: copies[before.name])
     graph.set_codegen(module.graph._codegen)  # noqa: SLF001 - how the inputs are given
     parts = {str(n.target) for n in graph.nodes if n.op in ("call_module", "get_attr")} - {name}
-    found = fx.GraphModule({**{part: _at(module, part) for part in parts}, name: other}, graph)
+    found = fx.GraphModule({**{part: part_at(module, part) for part in parts}, name: other}, graph)
     # What only the block took from the inputs has no use any more.
     found.graph.eliminate_dead_code()
     found.delete_all_unused_submodules()
     found.recompile()
     return found
-
-
-def _at(module: nn.Module, path: str) -> object:
-    return operator.attrgetter(path)(module)
 
 
 def _flow(module: fx.GraphModule) -> Flow:
@@ -140,14 +136,15 @@ def _flow(module: fx.GraphModule) -> Flow:
     before: dict[str, tuple[str, ...]] = {}
     answers: set[str] = set()
     for node in module.graph.nodes:
-        came = tuple(n.name for n in node.all_input_nodes if n.name in before)
+        came = [n for n in node.all_input_nodes if n.name in before]
+        layer = _has_weights(module, node)
         if node.op == "output":
-            answers.update(came)
-        elif came or _has_weights(module, node):
-            before[node.name] = came
-            if _has_weights(module, node) and not _is_norm(module, node):
+            answers.update(n.name for n in came)
+        elif came or layer:
+            before[node.name] = tuple(n.name for n in came)
+            if layer and not _is_norm(module, node):
                 layers.add(node.name)
-            elif came and _turns(node, next(n for n in node.all_input_nodes if n.name in before)):
+            elif came and _turns(node, came[0]):
                 turns.add(node.name)
     nodes = {n.name: n for n in module.graph.nodes}
     single = (n for n in before if isinstance(nodes[n].meta.get("val"), torch.Tensor))
@@ -156,9 +153,10 @@ def _flow(module: fx.GraphModule) -> Flow:
 
 def _has_weights(module: fx.GraphModule, node: fx.Node) -> bool:
     """Whether it is a layer, or an operator over matrices of the network's own."""
-    given = [_at(module, str(n.target)) for n in node.all_input_nodes if n.op == "get_attr"]
-    own = (w for w in given if isinstance(w, nn.Parameter) and w.dim() > 1)
-    return node.op == "call_module" or (node.op == "call_function" and any(True for _ in own))
+    if node.op != "call_function":
+        return bool(node.op == "call_module")
+    own = (part_at(module, str(n.target)) for n in node.all_input_nodes if n.op == "get_attr")
+    return any(isinstance(each, nn.Parameter) and each.dim() > 1 for each in own)
 
 
 def _is_norm(module: fx.GraphModule, node: fx.Node) -> bool:
@@ -193,8 +191,3 @@ def _name(members: Sequence[fx.Node], taken: set[str]) -> str:
         common.append(parts[0])
     choices: list[str] = [".".join(common), ".".join(paths[0]) if paths else "", members[0].name]
     return next(name for name in choices if name and name not in taken)
-
-
-def _free(module: nn.Module, name: str) -> str:
-    taken = {n for n, _ in module.named_modules()}
-    return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 1 << 20))) if n not in taken)

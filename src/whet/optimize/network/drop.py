@@ -9,13 +9,12 @@ original gives (`whet.optimize.network.refit`).
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import fx, nn
 
 from whet.errors import RequirementError
 from whet.optimize.network.blocks import Block, Shape, extracted, replaced
+from whet.optimize.network.modules import free_name
 from whet.optimize.network.refit import Batches, Fit, refitted
 
 __all__ = ["bridged", "skipped"]
@@ -53,8 +52,7 @@ def bridged(
         RequirementError: no single layer makes such an answer of what the block takes.
     """
     taken = {n for net in (module, original) for n, _ in net.named_modules()}
-    names = (f"bridge_{i}" for i in itertools.count(1))
-    name = next(n for n in names if n not in taken)
+    name = free_name("bridge", taken)
     gap = _Gap(_bridge(extracted(module, block), block))
     whole = replaced(original, its, extracted(original, its), name=name)
     found, (fit,) = refitted(
@@ -89,12 +87,9 @@ def _bridge(own: nn.Module, block: Block) -> nn.Module:
     takes, gives = block.takes, block.gives
     convolves = any(isinstance(m, tuple(_CONVOLUTIONS.values())) for m in own.modules())
     layer: nn.Module | None = None
-    if takes is None or len(takes) != len(gives):
-        pass
-    elif convolves and len(takes) in _CONVOLUTIONS:
-        layer = _strided(takes, gives)
-    elif takes[:-1] == gives[:-1] and isinstance(takes[-1], int) and isinstance(gives[-1], int):
-        layer = nn.Linear(takes[-1], gives[-1])
+    if takes is not None and len(takes) == len(gives):
+        strided = convolves and len(takes) in _CONVOLUTIONS
+        layer = _strided(takes, gives) if strided else _over_the_last(takes, gives)
     if layer is None:
         raise RequirementError(
             f"No single layer makes {_said(gives)} of {_said(takes)}, as '{block.name}' does.",
@@ -102,8 +97,17 @@ def _bridge(own: nn.Module, block: Block) -> nn.Module:
         )
     with torch.no_grad():
         layer.bias.zero_()
-        nn.init.dirac_(layer.weight) if convolves else nn.init.eye_(layer.weight)
+        begin = nn.init.eye_ if isinstance(layer, nn.Linear) else nn.init.dirac_
+        begin(layer.weight)
     return layer.eval()
+
+
+def _over_the_last(takes: Shape, gives: Shape) -> nn.Module | None:
+    """A linear layer over the last axis, where all others stay."""
+    inside, out = takes[-1], gives[-1]
+    if takes[:-1] != gives[:-1] or not isinstance(inside, int) or not isinstance(out, int):
+        return None
+    return nn.Linear(inside, out)
 
 
 def _strided(takes: Shape, gives: Shape) -> nn.Module | None:

@@ -9,7 +9,6 @@ gives tensors as the program does, gives the same answers, and can be exported a
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
@@ -21,6 +20,7 @@ from torch.utils._pytree import tree_flatten
 
 from whet.errors import ExportError
 from whet.optimize.network.in_place import pure
+from whet.optimize.network.modules import free_name, part_at
 from whet.optimize.quiet import quiet
 
 __all__ = ["with_layers"]
@@ -69,7 +69,7 @@ def with_layers(program: torch.export.ExportedProgram) -> fx.GraphModule:
             # That writes sizes into the reshapes, so it is the second choice.
             module = _functional(program)
             _thin(module.graph)
-    tensors = {n.target: _at(module, n.target) for n in module.graph.find_nodes(op="get_attr")}
+    tensors = {n.target: part_at(module, n.target) for n in module.graph.find_nodes(op="get_attr")}
     made: dict[str, str] = {}
     for node in list(module.graph.nodes):
         if node.target in _MAKERS:
@@ -85,18 +85,23 @@ def with_layers(program: torch.export.ExportedProgram) -> fx.GraphModule:
 def _functional(program: torch.export.ExportedProgram) -> fx.GraphModule:
     """By torch's own means, which lose what is changed through a dropout that does nothing."""
     found = program.run_decompositions({}).module(check_guards=False)
-    args, kwargs = program.example_inputs
-    with torch.no_grad():
-        wanted, given = (
-            tree_flatten(module(*deepcopy(args), **deepcopy(kwargs)))[0]
-            for module in (program.module(check_guards=False), found)
-        )
-    if not all(torch.allclose(a, b, 1e-4, 1e-4, True) for a, b in zip(wanted, given, strict=True)):
+    if program.example_inputs is None or not _alike(
+        program.module(check_guards=False), found, *program.example_inputs
+    ):
         raise ExportError(
             "The network changes tensors in place in a way that can't be written without.",
             "Write y = y + x for y += x, and nn.ReLU() for nn.ReLU(inplace=True).",
         )
     return found
+
+
+def _alike(
+    one: nn.Module, other: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> bool:
+    """Whether both give the same answers to an example, which either may change."""
+    with torch.no_grad():
+        a, b = (tree_flatten(m(*deepcopy(args), **deepcopy(kwargs)))[0] for m in (one, other))
+    return all(torch.allclose(x, y, 1e-4, 1e-4, True) for x, y in zip(a, b, strict=True))
 
 
 def _thin(graph: fx.Graph) -> None:
@@ -152,13 +157,6 @@ def _given(node: fx.Node) -> dict[str, Any]:
     return {a.name: given.get(a.name, a.default_value) for a in arguments}
 
 
-def _at(module: nn.Module, name: str) -> torch.Tensor | None:
-    held: object = module
-    for part in name.split("."):
-        held = getattr(held, part, None)
-    return held if isinstance(held, torch.Tensor) else None
-
-
 def _name(node: fx.Node, kind: type[nn.Module], weight: str, taken: Collection[str]) -> str:
     """The name that a layer had, as far as it is known; one that no other layer has.
 
@@ -172,16 +170,14 @@ def _name(node: fx.Node, kind: type[nn.Module], weight: str, taken: Collection[s
     path, made_by = stack[-1] if stack else ("", "")
     if kind.__name__ != str(made_by).rpartition(".")[2]:  # the user's own code over a weight
         path = re.sub(r"[._]?(weight|bias|running_mean)$", "", weight)
-    path = path or "layer"
-    others = (f"{path}_{i}" for i in itertools.count(2))
-    return next(name for name in itertools.chain([path], others) if name not in taken)
+    return free_name(path or "layer", taken)
 
 
 def _keep(module: fx.GraphModule, tensors: _Weights) -> None:
     """Give back to operators what lay in a module whose place a layer took."""
     for node in module.graph.find_nodes(op="get_attr"):
         tensor = tensors[str(node.target)]
-        if _at(module, str(node.target)) is tensor:
+        if part_at(module, str(node.target)) is tensor:
             continue
         node.target = str(node.target).replace(".", "_")
         if isinstance(tensor, nn.Parameter):

@@ -28,7 +28,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from whet.errors import RequirementError
-from whet.optimize.network.copies import copied
+from whet.optimize.network.modules import copied
 
 __all__ = ["Fit", "refitted"]
 

@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["START_S", "Budget", "closing_reserve_s", "packing_s", "race_s", "shortest_race_s"]
+from whet.core.recipe import Recipe
+
+__all__ = [
+    "START_S",
+    "Budget",
+    "Skipped",
+    "closing_reserve_s",
+    "packing_s",
+    "race_s",
+    "shortest_race_s",
+]
 
 START_S = 1.5
 """What a process takes that opens an engine, until trials say how long it takes here."""
@@ -133,3 +143,16 @@ class Budget:
         """The same budget with another reserve, at most half of the total."""
         cap = closing_s if self.total_s is None else min(closing_s, self.total_s / 2)
         return Budget(self.start_s, self.total_s, cap)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A candidate for which there was no time.
+
+    Attributes:
+        recipe: of it.
+        need_s: seconds of a budget that would have held it.
+    """
+
+    recipe: Recipe
+    need_s: float

@@ -157,12 +157,14 @@ def weights_only(
         kind: as in `int8_first`.
         share: of the untouched graph's size that is allowed; 1 where only memory is limited.
     """
-    if share >= INT8_SHARE or kind == "recurrent":
-        yield from _rounded(best, flags)
     if kind == "recurrent":
-        return
-    for bits in _BITS if share >= INT8_SHARE else _BITS[-1:]:
-        yield from _alone(best, bits)
+        yield from _rounded(best, flags)
+    elif share >= INT8_SHARE:
+        yield from _rounded(best, flags)
+        for bits in _BITS:
+            yield from _alone(best, bits)
+    else:
+        yield from _alone(best, _BITS[-1])
 
 
 def weights_nearest(best: dict[str, Settings], flags: frozenset[str]) -> Iterator[Recipe]:

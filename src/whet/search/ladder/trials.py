@@ -20,7 +20,7 @@ from whet.core.recipe import Recipe
 from whet.errors import MeasurementError, WhetError
 from whet.measure.ceiling_looks import Look, look_again
 from whet.runtimes.cache import renew
-from whet.search.budget.budget import Budget
+from whet.search.budget.budget import Budget, Skipped
 from whet.search.budget.closing import closing_s
 from whet.search.budget.pace import usual_s
 from whet.search.decisions.endings import ended, holds, reason_of, worth_another_try
@@ -44,7 +44,6 @@ from whet.search.ledger.reuse import Kept, carried, origin
 from whet.search.setup import Setup
 from whet.search.stop import Stop
 from whet.search.teller import Teller
-from whet.search.words.untried import Skipped
 from whet.search.workers.jobs import Made
 
 __all__ = ["Trials"]

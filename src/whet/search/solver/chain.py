@@ -51,7 +51,7 @@ def frontier(menus: Sequence[Menu], links: Sequence[Link], *, grains: int = _GRA
         grains: see above.
 
     Returns:
-        None where no forms fit together.
+        An empty list where no forms fit together.
     """
     grain = sum(max(e.ms for e in menu.entries) for menu in menus) / grains
     kept = [_first(menus[0], grain)]

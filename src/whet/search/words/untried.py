@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from whet.core.evidence import Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe
+from whet.search.budget.budget import Skipped
 from whet.search.decisions.footing import arithmetic_of
 
-__all__ = ["Skipped", "Untried", "Why", "untried", "untried_notes"]
+__all__ = ["Untried", "Why", "untried", "untried_notes"]
 
 _MARGIN = 1.2  # of a budget that is advised
 _STEP_S = 10
@@ -24,19 +25,6 @@ class Why(enum.StrEnum):
     TIME = "for lack of time"
     STOPPED = "because the search was stopped"
     ENOUGH = "because the limit is kept already"
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A candidate for which there was no time.
-
-    Attributes:
-        recipe: of it.
-        need_s: seconds of a budget that would have held it.
-    """
-
-    recipe: Recipe
-    need_s: float
 
 
 @dataclass(frozen=True)

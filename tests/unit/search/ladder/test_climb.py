@@ -13,6 +13,7 @@ from whet.core.evidence import Quality, Status, Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
 from whet.runtimes.axes import Axes
+from whet.search.budget.budget import Skipped
 from whet.search.ladder.climb import (
     _look,
     _padded,
@@ -22,7 +23,7 @@ from whet.search.ladder.climb import (
 )
 from whet.search.ladder.int8_rungs import int8_first
 from whet.search.ladder.waves import enough
-from whet.search.words.untried import Skipped, Why
+from whet.search.words.untried import Why
 
 AXES = Axes(cores=2, fixed={}, flags=frozenset(), concurrency=1)
 FIXED, ANY = Settings(threads=2, fixed={"batch": 1}), Settings(threads=2)
@@ -73,6 +74,11 @@ def test_other_algorithms_are_padded_where_that_was_faster_and_did_no_harm(
     assert _padded(setup, trials, ANY, "onnxruntime") == ANY
 
 
+def setup_for(contract: Contract, runtimes: tuple[str, ...] = ("onnxruntime",)) -> Any:
+    certify = SimpleNamespace(samples=1000)
+    return SimpleNamespace(contract=contract, certify=certify, runtimes=runtimes, kind="cnn")
+
+
 class Tried:
     """Trials that take what their bits take; of 4 bits, with what is given for them."""
 
@@ -109,12 +115,7 @@ class Tried:
 def test_what_is_smaller_than_int8_comes_first_where_int8_is_too_large(
     most: int | None, bits: list[int]
 ) -> None:
-    setup: Any = SimpleNamespace(
-        contract=Contract(max_bytes=most),
-        certify=SimpleNamespace(samples=1000),
-        runtimes=("onnxruntime",),
-        kind="cnn",
-    )
+    setup = setup_for(Contract(max_bytes=most))
     trials: Any = Tried()
     _look(setup, trials, AXES)
     assert [t.footprint.disk_bytes // 1000 for t in trials.all.values()] == bits
@@ -127,12 +128,7 @@ def test_what_is_smaller_than_int8_comes_first_where_int8_is_too_large(
 )
 @pytest.mark.parametrize("most", [6000, 3000])
 def test_where_fewer_bits_will_not_do_8_come_nearest(most: int, of_4_bits: dict[str, Any]) -> None:
-    setup: Any = SimpleNamespace(
-        contract=Contract(max_bytes=most),
-        certify=SimpleNamespace(samples=1000),
-        runtimes=("openvino", "onnxruntime"),
-        kind="cnn",
-    )
+    setup = setup_for(Contract(max_bytes=most), runtimes=("openvino", "onnxruntime"))
     trials: Any = Tried(**of_4_bits)
     _look(setup, trials, AXES)
     steps = [t.recipe.steps[-1] for t in trials.all.values() if t.recipe.steps]
@@ -147,12 +143,7 @@ def test_where_fewer_bits_will_not_do_8_come_nearest(most: int, of_4_bits: dict[
 
 
 def test_where_plain_weights_of_8_bits_ruin_the_answers_they_are_rounded_with_care() -> None:
-    setup: Any = SimpleNamespace(
-        contract=Contract(max_bytes=3000),
-        certify=SimpleNamespace(samples=1000),
-        runtimes=("onnxruntime",),
-        kind="cnn",
-    )
+    setup = setup_for(Contract(max_bytes=3000))
     trials: Any = Tried(status=Status.REFUSED)
     attempt = trials.attempt
 
@@ -177,12 +168,7 @@ def test_where_plain_weights_of_8_bits_ruin_the_answers_they_are_rounded_with_ca
 def test_a_latency_limit_alone_is_not_enough_where_size_is_limited_too(
     most: int | None, kept: bool
 ) -> None:
-    setup: Any = SimpleNamespace(
-        contract=Contract(limit_ms=1000.0, max_bytes=most),
-        certify=SimpleNamespace(samples=1000),
-        runtimes=("onnxruntime",),
-        kind="cnn",
-    )
+    setup = setup_for(Contract(limit_ms=1000.0, max_bytes=most))
     trials: Any = Tried()
     trials.attempt(Recipe((), "onnxruntime", FIXED), 1)
     assert enough(setup, trials) == kept
@@ -197,12 +183,7 @@ def test_a_latency_limit_alone_is_not_enough_where_size_is_limited_too(
 def test_what_would_not_be_tried_in_a_longer_time_either_is_not_put_down_to_time(
     limit_ms: float | None, why: Why, notes: int
 ) -> None:
-    setup: Any = SimpleNamespace(
-        contract=Contract(limit_ms=limit_ms),
-        certify=SimpleNamespace(samples=1000),
-        runtimes=("onnxruntime",),
-        kind="cnn",
-    )
+    setup = setup_for(Contract(limit_ms=limit_ms))
     trials: Any = Tried()
     trials.attempt(Recipe((), "onnxruntime", FIXED), 1)
     left_out = int8_first("cnn", ("onnxruntime",), {"onnxruntime": ANY}, frozenset())[0]

@@ -8,8 +8,9 @@ from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial, Verdict
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
+from whet.search.budget.budget import Skipped
 from whet.search.words.outcome import next_step, outcome_sentence
-from whet.search.words.untried import Skipped, Untried, Why, untried, untried_notes
+from whet.search.words.untried import Untried, Why, untried, untried_notes
 
 BASE = trial("base", 1.0, untouched=True)
 INT8 = Recipe((Step("quantize-nncf-ir"),), "openvino", Settings())

@@ -14,7 +14,7 @@ from torch import fx
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from whet.errors import SamplesError
-from whet.optimize.network.copies import copied
+from whet.optimize.network.modules import copied
 
 __all__ = ["with_new_statistics"]
 

@@ -1,0 +1,34 @@
+"""What all that changes networks needs: a copy, a part by its path, a name that is free."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Collection
+from copy import deepcopy
+
+from torch import fx, nn
+
+from whet.optimize.quiet import quiet
+
+__all__ = ["copied", "free_name", "part_at"]
+
+
+def copied(module: fx.GraphModule) -> fx.GraphModule:
+    """The same network over weights of its own."""
+    with quiet():  # torch warns of the way in which it keeps the form of inputs
+        return deepcopy(module)
+
+
+def part_at(module: nn.Module, path: str) -> object:
+    """A layer or tensor by its path; ``None`` where there is none."""
+    try:
+        return operator.attrgetter(path)(module)
+    except AttributeError:
+        return None
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """The name, or the first of ``name_2``, ``name_3`` ... that isn't taken."""
+    others = (f"{name}_{i}" for i in itertools.count(2))
+    return next(each for each in itertools.chain([name], others) if each not in taken)
