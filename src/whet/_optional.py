@@ -21,6 +21,7 @@ __all__ = ["broken_package", "installed", "need_installed", "require"]
 # Top-level package -> the extra of whet that brings it.
 _EXTRAS = {
     "torch": "optimize",
+    "torch_pruning": "optimize",
     "onnx": "optimize",
     "onnxscript": "optimize",
     "onnxslim": "optimize",

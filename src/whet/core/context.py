@@ -43,6 +43,7 @@ class Context:
     Attributes:
         workdir: a folder of the pass's own, where it writes its files.
         reference: the untouched original, as exported.
+        program: the same as a torch program, where the network came from torch.
         repair: calibration and repair inputs; ``None`` where there are none.
         threads: compute threads the pass may use.
         seed: for every random choice.
@@ -53,3 +54,4 @@ class Context:
     repair: Feed | None = None
     threads: int = 1
     seed: int = 0
+    program: Artifact | None = None

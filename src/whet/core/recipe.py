@@ -12,6 +12,9 @@ from whet.core.settings import Precision, Settings
 __all__ = ["Recipe", "Step", "digest_of"]
 
 
+_FEW = 3  # parts of an option that are all said
+
+
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One pass by its registered name, with its fields as plain values."""
 
@@ -19,8 +22,14 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, Any] = {}
 
     def brief(self) -> str:
-        inside = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        inside = ", ".join(f"{key}={_said(value)}" for key, value in self.options.items())
         return f"{self.name}({inside})" if inside else self.name
+
+
+def _said(value: object) -> str:
+    """A value, or of many how many they are."""
+    many = isinstance(value, dict | list | tuple) and len(value) > _FEW
+    return f"{len(value)} of them" if many else str(value)  # type: ignore[arg-type]  # it is sized
 
 
 def digest_of(steps: tuple[Step, ...]) -> str:

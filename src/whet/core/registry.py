@@ -24,6 +24,10 @@ REGISTRY: dict[Kind, dict[str, str]] = {
         "openvino": "whet.runtimes.ov:OpenVinoRuntime",
     },
     "pass": {
+        "narrow": "whet.optimize.network.narrow:Narrow",
+        "drop": "whet.optimize.network.drop:Drop",
+        "repair": "whet.optimize.network.repair:Repair",
+        "to-graph": "whet.optimize.network.to_graph:ToGraph",
         "tidy": "whet.optimize.graph.tidy:Tidy",
         "fold-transform": "whet.optimize.graph.fold:FoldTransform",
         "fuse": "whet.optimize.graph.fuse:Fuse",

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from whet._optional import require
 from whet.core.artifact import Artifact
 from whet.core.context import Context
-from whet.core.passes import Pass, PassResult, Pipeline, run
+from whet.core.passes import Pass, PassResult, Pipeline, Stage, run
 from whet.core.recipe import Step
 from whet.core.registry import resolve
 from whet.errors import OptionError
@@ -22,6 +23,8 @@ __all__ = ["build", "pass_of", "step_of"]
 def build(steps: Sequence[Step], graph: Artifact, ctx: Context) -> PassResult[Artifact]:
     """Apply passes one after another; each in a folder of its own below ``ctx.workdir``.
 
+    Where the first takes a network, they begin with the original's program in place of the graph.
+
     Raises:
         OptionError: a name, an option or the order is wrong; nothing was run.
         PassError: a pass refused the graph or broke its promise.
@@ -29,6 +32,14 @@ def build(steps: Sequence[Step], graph: Artifact, ctx: Context) -> PassResult[Ar
     if not steps:
         return PassResult(graph, False)
     pipeline = Pipeline(tuple(pass_of(step) for step in steps))
+    if pipeline.gives is Stage.NETWORK:
+        raise OptionError(
+            f"'{steps[-1].name}' ends with a network, which no runtime runs.",
+            "Put 'to-graph' behind the passes over networks.",
+        )
+    if pipeline.takes is Stage.NETWORK:
+        network = require("whet.optimize.network.net", "change a network")
+        return run(pipeline, network.opened(ctx.program), ctx)
     return run(pipeline, graph, ctx)
 
 

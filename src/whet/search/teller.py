@@ -18,6 +18,7 @@ TITLES = {
     0: "what is reachable",
     1: "the untouched graph on every runtime",
     2: "post-training quantisation",
+    3: "the network itself, block by block",
 }
 
 

@@ -85,16 +85,28 @@ def blocks_of(module: fx.GraphModule) -> Blocks:
 
 
 def extracted(module: fx.GraphModule, block: Block) -> fx.GraphModule:
-    """One block as a module over the same layers; it takes `Block.inputs` in order."""
+    """What a network makes between a block's inputs and its answer, over the same layers.
+
+    Args:
+        module: the network that was cut, or what became of it.
+        block: of the network that was cut.
+
+    Returns:
+        A module that takes `Block.inputs` in order.
+    """
     nodes = {node.name: node for node in module.graph.nodes}
     graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
     for name in block.inputs:
         copies[nodes[name]] = graph.placeholder(name)
-    for name in block.span.members:
-        for before in nodes[name].all_input_nodes:
-            if before.op == "get_attr" and before not in copies:
-                copies[before] = graph.node_copy(before)
-        copies[nodes[name]] = graph.node_copy(nodes[name], copies.__getitem__)
+    made, waiting = set[fx.Node](), [nodes[block.span.exit]]
+    while waiting:
+        each = waiting.pop()
+        if each not in copies and each not in made:
+            made.add(each)
+            waiting += each.all_input_nodes
+    for node in module.graph.nodes:
+        if node in made:
+            copies[node] = graph.node_copy(node, copies.__getitem__)
     graph.output(copies[nodes[block.span.exit]])
     return fx.GraphModule(module, graph)
 
@@ -104,21 +116,24 @@ def replaced(
 ) -> fx.GraphModule:
     """The network with another module in the place of a block; the rest is shared with the first.
 
+    The value that the block gave keeps its name.
+
     Args:
-        module: the network, which stays as it is.
-        block: of it.
+        module: the network, which stays as it is; what was cut, or what became of it.
+        block: of the network that was cut.
         other: takes `Block.inputs` in order and gives one tensor.
         name: of it in the network; by default the block's, without dots.
     """
     graph, copies = fx.Graph(), dict[str, fx.Node]()
     name = name or free_name(block.name.replace(".", "_"), {n for n, _ in module.named_modules()})
-    members = set(block.span.members)
+    gone = set(block.span.members)
     for node in module.graph.nodes:
         if node.name == block.span.exit:
-            new = graph.call_module(name, tuple(copies[each] for each in block.inputs))
+            inputs = tuple(copies[each] for each in block.inputs)
+            new = graph.create_node("call_module", name, inputs, name=node.name)
             new.meta = dict(node.meta)
             copies[node.name] = new
-        elif node.name not in members:
+        elif node.name not in gone:
             copies[node.name] = graph.node_copy(node, lambda before: copies[before.name])
     graph.set_codegen(module.graph._codegen)  # noqa: SLF001 - how the inputs are given
     parts = {str(n.target) for n in graph.nodes if n.op in ("call_module", "get_attr")} - {name}

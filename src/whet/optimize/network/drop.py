@@ -3,66 +3,100 @@
 With few samples, leaving out whole blocks costs less quality for the milliseconds that it saves
 than making all of them narrower, if what follows is given about what it is used to (Practise; Wang
 and Wu 2023). A linear layer in the gap sees to that: a 1x1 convolution, or a linear layer over the
-last axis. It begins with what comes in and is fitted in closed form to what the block of the
-original gives (`whet.optimize.network.refit`).
+last axis. It begins with what comes in; a repair fits it in closed form to what the block of the
+original gives (`whet.optimize.network.repair`).
 """
 
 from __future__ import annotations
 
-import torch
-from torch import fx, nn
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
 
-from whet.errors import RequirementError
+import torch
+from torch import nn
+
+from whet.core.context import Context
+from whet.core.passes import Pass, PassResult, Stage
+from whet.errors import OptionError, PostconditionError, RequirementError
 from whet.optimize.network.blocks import Block, Shape, extracted, replaced
 from whet.optimize.network.modules import free_name
-from whet.optimize.network.refit import Batches, Fit, refitted
+from whet.optimize.network.net import Net
 
-__all__ = ["bridged", "skipped"]
+__all__ = ["Drop", "bridged"]
 
 _CONVOLUTIONS = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
 
 
-def skipped(module: fx.GraphModule, block: Block) -> fx.GraphModule:
-    """The network without a block: what comes in goes out.
+@final
+@dataclass(frozen=True)
+class Drop(Pass[Net, Net]):
+    """Leave blocks out.
+
+    Attributes:
+        blocks: names of them.
+        bridge: put a linear layer in each gap, which a repair can fit; else nothing, where what
+            comes in has the shape of what goes out.
 
     Raises:
-        RequirementError: the block's answer has another shape than what it takes.
+        OptionError: no block is named.
     """
+
+    name: ClassVar[str] = "drop"
+    takes: ClassVar[Stage] = Stage.NETWORK
+    gives: ClassVar[Stage] = Stage.NETWORK
+    blocks: tuple[str, ...]
+    bridge: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise OptionError("No block is named.", "Name the blocks to leave out.")
+
+    def requires(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # shapes say it
+        for name in self.blocks:
+            _gap(model, model.block(name), bridge=self.bridge)
+
+    def apply(self, model: Net, ctx: Context) -> PassResult[Net]:  # noqa: ARG002  # nothing is fitted yet
+        for name in self.blocks:
+            model = bridged(model, model.block(name), bridge=self.bridge)
+        return PassResult(model, True)
+
+    def ensures(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # the graph says it
+        nodes = {node.name: node for node in model.module.graph.nodes}
+        for name in self.blocks:
+            node = nodes.get(model.block(name).span.exit)
+            if node is None or node.op != "call_module":
+                raise PostconditionError(f"'{name}' is still there.", "Report this.")
+
+
+def bridged(net: Net, block: Block, *, bridge: bool = True) -> Net:
+    """The network with one linear layer, or nothing, in the place of a block.
+
+    The layer begins with what comes in, as far as there are channels for it.
+
+    Args:
+        net: it stays as it is.
+        block: of it.
+        bridge: whether there is a layer.
+
+    Raises:
+        RequirementError: no single layer makes such an answer of what the block takes; without
+            one, it takes another shape than it gives.
+    """
+    names = {name for module in (net.module, net.original) for name, _ in module.named_modules()}
+    name = free_name(f"bridge_{block.name.replace('.', '_')}", names)
+    gap = _Gap(_gap(net, block, bridge=bridge))
+    return replace(net, module=replaced(net.module, block, gap, name=name))
+
+
+def _gap(net: Net, block: Block, *, bridge: bool) -> nn.Module:
+    if bridge:
+        return _bridge(extracted(net.original, block), block)
     if block.takes is None or block.takes != block.gives:
         raise RequirementError(
             f"'{block.name}' takes {_said(block.takes)} and gives {_said(block.gives)}.",
-            "Put a layer in its place (bridged).",
+            "Put a layer in its place (bridge).",
         )
-    return replaced(module, block, _Gap(nn.Identity()))
-
-
-def bridged(
-    module: fx.GraphModule, block: Block, original: fx.GraphModule, its: Block, batches: Batches
-) -> tuple[fx.GraphModule, Fit]:
-    """The network with one linear layer in the place of a block.
-
-    Args:
-        module: the network, which stays as it is.
-        block: of it.
-        original: whose block the layer is fitted to.
-        its: that block.
-        batches: inputs of both networks, as often as they are asked for.
-
-    Raises:
-        RequirementError: no single layer makes such an answer of what the block takes.
-    """
-    taken = {n for net in (module, original) for n, _ in net.named_modules()}
-    name = free_name("bridge", taken)
-    gap = _Gap(_bridge(extracted(module, block), block))
-    whole = replaced(original, its, extracted(original, its), name=name)
-    found, (fit,) = refitted(
-        replaced(module, block, gap, name=name),
-        whole,
-        batches,
-        [[f"{name}.layer"]],
-        wanted={f"{name}.layer": name},
-    )
-    return found, fit
+    return nn.Identity()
 
 
 # torch is not typed for our checker (see pyproject), so its base class is "Any" to it.

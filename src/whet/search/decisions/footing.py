@@ -12,6 +12,7 @@ from whet.measure.roofline import ceiling_share, top_precision
 from whet.optimize.graph.traffic import Traffic
 from whet.search.decisions.figures import query_ms
 from whet.search.setup import Setup
+from whet.search.workers.built import Counts
 from whet.search.workers.jobs import Made
 
 __all__ = ["arithmetic_of", "complete", "moved_bytes"]
@@ -40,11 +41,12 @@ def complete(
         MeasurementError: the latency is below what this machine can do at all.
     """
     precision = arithmetic_of(trial.recipe)
+    own = made.counts or Counts(setup.parameters, setup.macs)
     median_ms = query_ms(latency)
     share = None
     if median_ms is not None and not setup.uncounted:
         share = ceiling_share(
-            setup.macs * setup.contract.batch, median_ms, setup.machine.ceilings, precision
+            own.macs * setup.contract.batch, median_ms, setup.machine.ceilings, precision
         )
     disk_bytes = made.graph.size_bytes()
     untouched = setup.traffic if not trial.recipe.steps else None
@@ -69,8 +71,8 @@ def complete(
     return msgspec.structs.replace(
         measured,
         disk_bytes=disk_bytes,
-        parameters=setup.parameters,
-        macs=None if setup.uncounted else setup.macs,
+        parameters=own.parameters,
+        macs=None if setup.uncounted else own.macs,
         bytes_moved=moved_bytes(traffic, trial.recipe.settings.precision),
         ceiling_share=share,
         ceiling=top_precision(setup.machine.ceilings, precision) if share is not None else None,

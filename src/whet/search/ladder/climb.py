@@ -41,6 +41,7 @@ from whet.search.ladder.polish import (
 )
 from whet.search.ladder.refine import refine, rescue_rounded
 from whet.search.ladder.rounding import round_with_care
+from whet.search.ladder.surgery import operate
 from whet.search.ladder.trials import Trials
 from whet.search.ladder.waves import (
     enough,
@@ -57,6 +58,7 @@ from whet.search.words.untried import Untried, untried, untried_notes
 __all__ = ["Climbed", "climb"]
 
 _COMPILING = 0.3  # share of the time left that compiling C++ may take
+_SURGERY = 0.3  # and that menus of blocks may take, to come before what int8 still needs
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,8 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
         # For text this gains more than any other runtime would, and takes seconds: what was too
         # slow to be judged may be the fastest with it.
         pad(setup, trials, [t for t in first if _may_be_good(setup, t)])
+    # Fewer channels move speed more than all that follows, so they come first where they are cheap.
+    operate(setup, trials, share=_SURGERY)
     settings = {name: _padded(setup, trials, own, name) for name, own in settings.items()}
     if not enough(setup, trials):
         round_with_care(setup, trials)
@@ -195,6 +199,7 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     retune(setup, trials, axes, most=FEW)
     if not enough(setup, trials):
         rescue_rounded(setup, trials)
+    operate(setup, trials)
     wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
         refine(setup, trials)

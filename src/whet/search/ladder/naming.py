@@ -16,12 +16,17 @@ _BEFORE = {
     "tidy": "tidied",
     "fuse": "fused",
 }
+_SURGERY = {"narrow": "narrower", "drop": "fewer blocks"}
 _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 
 
 def kind_of(steps: tuple[Step, ...], precision: str) -> str:
     """``"fp32"``, ``"bf16"``, ``"int8"``, ``"int8 + bf16"``, ``"int8 dynamic"``, ``"weights int8"`` ..."""
     names = [step.name for step in steps]
+    surgery = " and ".join(_SURGERY[name] for name in names if name in _SURGERY)
+    if surgery:
+        rest = tuple(step for step in steps if step.name not in {*_SURGERY, "repair", "to-graph"})
+        return f"{surgery}, {kind_of(rest, precision)}"
     kind = ""
     if any(name in _INT8 for name in names):
         kind = "int8"
@@ -108,6 +113,8 @@ def _plain(name: str) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return f"of {len(value)}"
     if isinstance(value, (list, tuple)):
         return f"{len(value)} layers" if len(value) > 1 else str(value[0] if value else "none")
     if isinstance(value, bool):

@@ -1,6 +1,6 @@
 """The graph that a list of passes makes, built once; for worker processes.
 
-What is kept lies beside the graph. Candidates that begin with the same slow pass share its
+What is kept lies beside the graph. Candidates that begin with the same slow passes share their
 graph, built in a folder of its own.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -19,9 +20,17 @@ from whet.core.recipe import Step, digest_of
 from whet.errors import RequirementError
 from whet.optimize.graph.traffic import Traffic
 
-__all__ = ["BuiltGraph", "built", "built_graph", "keep"]
+__all__ = ["BuiltGraph", "Counts", "built", "built_graph", "keep"]
 
-_SLOW = frozenset({"round-weights"})  # takes up to a minute, and several quantisers may follow
+# Passes behind which a graph is kept: they take up to minutes, and several quantisers may follow.
+_SLOW = frozenset({"round-weights", "to-graph"})
+
+
+class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is counted in a graph whose layers aren't the original's, of one row."""
+
+    parameters: int
+    macs: int
 
 
 class BuiltGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,6 +39,7 @@ class BuiltGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graph: Artifact
     notes: tuple[Note, ...]
     traffic: Traffic | None = None
+    counts: Counts | None = None
 
 
 def built(
@@ -53,27 +63,43 @@ def built(
     done = ctx.workdir / "built.json"
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=BuiltGraph)
-    made = built_graph(steps, graph, ctx, shelf)
-    kept = BuiltGraph(made.graph, made.notes, _traffic(made.graph, sizes))
+    made = built_graph(steps, graph, ctx, shelf, sizes)
+    counts = made.counts or (_counts(made.graph, sizes) if _is_surgery(steps) else None)
+    kept = BuiltGraph(made.graph, made.notes, _traffic(made.graph, sizes), counts)
     keep(done, kept)
     return kept
 
 
-def built_graph(steps: tuple[Step, ...], graph: Artifact, ctx: Context, shelf: Path) -> BuiltGraph:
-    """As `built`, but only what comes of the slow first passes is kept."""
+def built_graph(
+    steps: tuple[Step, ...],
+    graph: Artifact,
+    ctx: Context,
+    shelf: Path,
+    sizes: Mapping[str, int] = MappingProxyType({}),
+) -> BuiltGraph:
+    """As `built`, but only what comes of the slow first passes is kept.
+
+    Args:
+        steps: in order.
+        graph: the untouched one.
+        ctx: its workdir is the graph's own folder.
+        shelf: where the folders of built graphs stand.
+        sizes: of symbols; none where nothing is to be counted.
+    """
     from whet.optimize.build import build
 
     if not steps:
         return BuiltGraph(graph, ())
     ctx.workdir.mkdir(parents=True, exist_ok=True)
-    first = steps[:1]
-    apart = shelf / digest_of(first)
-    if first[0].name in _SLOW and ctx.workdir != apart:
-        start = built(first, graph, replace(ctx, workdir=apart), shelf, {})
+    slow = [steps[: i + 1] for i, step in enumerate(steps) if step.name in _SLOW]
+    apart = [(first, shelf / digest_of(first)) for first in reversed(slow)]
+    first, folder = next((pair for pair in apart if pair[1] != ctx.workdir), ((), shelf))
+    if first:
+        start = built(first, graph, replace(ctx, workdir=folder), shelf, sizes)
         if first == steps:
-            return BuiltGraph(start.graph, start.notes)
-        result = build(steps[1:], start.graph, ctx)
-        return BuiltGraph(result.model, (*start.notes, *result.notes))
+            return start
+        result = build(steps[len(first) :], start.graph, ctx)
+        return BuiltGraph(result.model, (*start.notes, *result.notes), counts=start.counts)
     result = build(steps, graph, ctx)
     if not result.changed:
         raise RequirementError(
@@ -93,6 +119,17 @@ def keep(done: Path, value: msgspec.Struct) -> None:
 def _listed(steps: tuple[Step, ...]) -> str:
     names = [f"'{step.name}'" for step in steps]
     return f"The pass {names[0]}" if len(names) == 1 else f"The passes {' and '.join(names)}"
+
+
+def _is_surgery(steps: tuple[Step, ...]) -> bool:
+    return bool(steps) and steps[-1].name == "to-graph"
+
+
+def _counts(graph: Artifact, sizes: Mapping[str, int]) -> Counts:
+    from whet.optimize.graph.facts import facts
+
+    found = facts(graph, sizes)
+    return Counts(found.parameters, found.macs)
 
 
 def _traffic(graph: Artifact, sizes: Mapping[str, int]) -> Traffic | None:

@@ -24,7 +24,7 @@ from whet.data.transform import Transform
 from whet.errors import RequirementError
 from whet.optimize.graph.quantize.sensitivity import Sensitivity
 from whet.optimize.graph.traffic import Traffic
-from whet.search.workers.built import BuiltGraph, built, built_graph, keep
+from whet.search.workers.built import BuiltGraph, Counts, built, built_graph, keep
 
 if TYPE_CHECKING:
     import torch
@@ -142,13 +142,15 @@ class MakeJob(_Message, frozen=True):
 class Made(_Message, frozen=True):
     """The new graph and the compiled engine.
 
-    ``traffic`` is that of a graph that passes made, where it could be counted.
+    ``traffic`` is that of a graph that passes made, where it could be counted; ``counts`` are
+    those of a graph whose layers aren't the original's.
     """
 
     graph: Artifact
     engine: str
     notes: tuple[Note, ...]
     traffic: Traffic | None = None
+    counts: Counts | None = None
 
 
 class SensitivityJob(_Message, frozen=True):
@@ -229,7 +231,14 @@ def make_engine(job: MakeJob) -> Made:
     if from_torch and job.program:
         made = BuiltGraph(job.program, ())
     else:
-        ctx = Context(Path(job.workdir), job.graph, open_ref(job.repair), job.threads, job.seed)
+        ctx = Context(
+            workdir=Path(job.workdir),
+            reference=job.graph,
+            repair=open_ref(job.repair),
+            threads=job.threads,
+            seed=job.seed,
+            program=job.program,
+        )
         made = built(job.steps, job.graph, ctx, Path(job.shelf), job.sizes)
     graph = made.graph
     runtime = get(job.runtime)
@@ -237,7 +246,7 @@ def make_engine(job: MakeJob) -> Made:
     notes = made.notes
     if runtime.bakes and is_graph_itself(engine, graph):
         notes += (Note(runtime.name, _COMPILED_AT_EACH_START),)
-    return Made(graph, str(engine), notes, traffic=made.traffic)
+    return Made(graph, str(engine), notes, traffic=made.traffic, counts=made.counts)
 
 
 def sensitivity(job: SensitivityJob) -> Sensitivity:

@@ -1,28 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
-from test_blocks import encoder, layered, words
-from torch import fx, nn
+from surgery_nets import context, encoder_net, texts, under_surgery
+from test_blocks import layered
+from torch import nn
 from torch.nn import functional
 
-from whet.errors import RequirementError
-from whet.optimize.network.blocks import Block, blocks_of
-from whet.optimize.network.drop import bridged, skipped
-from whet.optimize.network.refit import Batches
-
-
-def block_of(module: fx.GraphModule, name: str) -> Block:
-    return next(b for b in blocks_of(module).blocks if b.name == name)
-
-
-def samples(*batches: tuple[torch.Tensor, ...]) -> Batches:
-    def every() -> Iterator[tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]]:
-        return ((batch, batch) for batch in batches)
-
-    return every
+from whet.core.passes import run
+from whet.core.spec import Signature, TensorSpec
+from whet.errors import OptionError, RequirementError
+from whet.optimize.network.drop import Drop
+from whet.optimize.network.net import Batches, Net
+from whet.optimize.network.repair import Repair
 
 
 class Part(nn.Module):
@@ -47,56 +37,56 @@ class Straight(nn.Module):
         return self.head(self.two(self.one(functional.relu(self.stem(x)))).mean((2, 3)))
 
 
-@pytest.mark.parametrize("name", ["one", "two"])
-def test_what_is_linear_is_bridged_without_loss(name: str) -> None:
+def straight() -> Net:
     torch.manual_seed(0)
     module = layered(Straight(), torch.randn(2, 3, 11, 11))
-    block = block_of(module, name)
-    data = [(torch.randn(8, 3, 11, 11),) for _ in range(4)]
-    found, fit = bridged(module, block, module, block, samples(*data))
-    assert fit.after < 1e-6 < fit.before
+    signature = Signature(
+        (TensorSpec("x", "float32", ("batch", 3, 11, 11)),),
+        (TensorSpec("y", "float32", ("batch", 4)),),
+    )
+    return under_surgery(module, signature)
+
+
+def data() -> Batches:
+    torch.manual_seed(1)
+    return tuple((torch.randn(8, 3, 11, 11),) for _ in range(4))
+
+
+def without(net: Net, batches: Batches, *blocks: str) -> Net:
+    ctx = context(net, batches)
+    return run(Repair(), run(Drop(blocks), net, ctx).model, ctx).model
+
+
+@pytest.mark.parametrize("blocks", [("one",), ("two",), ("one", "two")])
+def test_what_is_linear_is_bridged_without_loss(blocks: tuple[str, ...]) -> None:
+    net = straight()
+    found = without(net, data(), *blocks).module
     fresh = torch.randn(5, 3, 11, 11)
-    torch.testing.assert_close(found(fresh), module(fresh), atol=1e-3, rtol=1e-3)
-    assert sum(p.numel() for p in found.parameters()) < sum(p.numel() for p in module.parameters())
+    torch.testing.assert_close(found(fresh), net.original(fresh), atol=2e-3, rtol=1e-3)
+    count = [sum(p.numel() for p in m.parameters()) for m in (found, net.original)]
+    assert count[0] < count[1]
 
 
 def test_a_part_of_a_transformer_is_bridged_better_than_left_out() -> None:
-    torch.manual_seed(0)
-    module = encoder()
-    block = block_of(module, "bert.encoder.layer.1")
-    data = [words(8, 12) for _ in range(8)]
+    net, batches = encoder_net(), texts()
+    name = "bert.encoder.layer.1"
+    found = without(net, batches, name)
+    skipped = run(Drop((name,), bridge=False), net, context(net, batches)).model
+    fresh = texts(1, 16)[0]
     with torch.no_grad():
-        found, fit = bridged(module, block, module, block, samples(*data))
-        wanted, without, bridge = (
-            net(*words_of(3)) for net in (module, skipped(module, block), found)
-        )
-    assert fit.after < fit.before
-    assert (bridge - wanted).square().mean() < (without - wanted).square().mean()
-
-
-def words_of(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    torch.manual_seed(seed)
-    return words(16, 10)
-
-
-def test_a_second_block_is_bridged_to_the_originals_own() -> None:
-    torch.manual_seed(0)
-    original = layered(Straight(), torch.randn(2, 3, 11, 11))
-    data = samples(*((torch.randn(8, 3, 11, 11),) for _ in range(4)))
-    first, _ = bridged(
-        original, block_of(original, "one"), original, block_of(original, "one"), data
-    )
-    both, _ = bridged(first, block_of(first, "two"), original, block_of(original, "two"), data)
-    fresh = torch.randn(5, 3, 11, 11)
-    torch.testing.assert_close(both(fresh), original(fresh), atol=1e-3, rtol=1e-3)
+        wanted, left_out, bridge = (m(*fresh) for m in (net.original, skipped.module, found.module))
+    assert (bridge - wanted).square().mean() < (left_out - wanted).square().mean()
 
 
 def test_what_no_single_layer_makes_is_refused() -> None:
-    module = layered(Straight(), torch.randn(2, 3, 11, 11))
-    data = samples((torch.randn(2, 3, 11, 11),))
+    net = straight()
+    ctx = context(net, data())
     with pytest.raises(RequirementError, match="'two' takes"):
-        skipped(module, block_of(module, "two"))
+        run(Drop(("two",), bridge=False), net, ctx)
     for name in ("stem", "head"):
-        block = block_of(module, name)
         with pytest.raises(RequirementError, match=f"as '{name}' does"):
-            bridged(module, block, module, block, data)
+            run(Drop((name,)), net, ctx)
+    with pytest.raises(RequirementError, match="no block 'three'"):
+        run(Drop(("three",)), net, ctx)
+    with pytest.raises(OptionError, match="No block"):
+        Drop(())

@@ -1,25 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import fx, nn
 from torch.nn import functional
 
 from whet.errors import RequirementError
-from whet.optimize.network.refit import Batches, refitted
+from whet.optimize.network.refit import Inputs, refitted
 
 
 def traced(net: nn.Module) -> fx.GraphModule:
     return fx.symbolic_trace(net.eval())
 
 
-def samples(*batches: torch.Tensor) -> Batches:
-    def every() -> Iterator[tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]]:
-        return (((batch,), (batch,)) for batch in batches)
-
-    return every
+def samples(*batches: torch.Tensor) -> list[tuple[Inputs, Inputs]]:
+    return [((batch,), (batch,)) for batch in batches]
 
 
 class Pair(nn.Module):
@@ -51,7 +46,7 @@ def test_a_channel_that_says_nothing_new_costs_nothing() -> None:
         wide.first.weight[5], wide.first.bias[5] = 2 * wide.first.weight[2], 2 * wide.first.bias[2]
     small = traced(narrowed(wide, torch.arange(5)))
     data = [torch.randn(16, 3, 10, 10) for _ in range(4)]
-    found, (fit,) = refitted(small, wide, samples(*data), [["second"]])
+    found, (fit,) = refitted(small, traced(wide), samples(*data), ["second"])
     fresh = torch.randn(8, 3, 10, 10)
     assert fit.layer == "second"
     assert fit.before > 0.05
@@ -64,7 +59,7 @@ def test_weights_are_those_of_least_squares() -> None:
     torch.manual_seed(1)
     wide, keep = Pair(8), torch.tensor([0, 2, 3, 6])
     small, data = traced(narrowed(wide, keep)), torch.randn(64, 3, 6, 6)
-    found, _ = refitted(small, wide, samples(*data.split(16)), [["second"]], ridge=0.0)
+    found, _ = refitted(small, traced(wide), samples(*data.split(16)), ["second"], ridge=0.0)
     with torch.no_grad():
         inside = functional.relu(found.first(data))
         patches = functional.unfold(inside, 3, padding=1, stride=2)
@@ -100,7 +95,7 @@ def test_every_kind_of_layer_finds_the_weights_that_made_the_answers(
             parameter.data = torch.randn_like(parameter)
     original = nn.Sequential(type(layer)(*arguments(layer)))
     data = [torch.randn(*shape) for _ in range(6)]
-    found, (fit,) = refitted(spoilt, original, samples(*data), [["0"]], ridge=1e-9)
+    found, (fit,) = refitted(spoilt, traced(original), samples(*data), ["0"], ridge=1e-9)
     assert fit.before > 0.1
     assert fit.after < 1e-6
     for name, wanted in original.state_dict().items():
@@ -124,7 +119,7 @@ def test_layers_that_lost_channels_are_fitted_to_those_that_are_left() -> None:
         small.first.weight.normal_()
     data = [torch.randn(16, 3, 10, 10) for _ in range(3)]
     found, fits = refitted(
-        small, wide, samples(*data), [["first"], ["second"]], kept={"first": keep}
+        small, traced(wide), samples(*data), ["first", "second"], kept={"first": keep}
     )
     torch.testing.assert_close(found.first.weight, wide.first.weight[keep], atol=1e-3, rtol=1e-3)
     assert [fit.layer for fit in fits] == ["first", "second"]
@@ -134,4 +129,4 @@ def test_layers_that_lost_channels_are_fitted_to_those_that_are_left() -> None:
 def test_what_has_no_weights_to_fit_is_refused() -> None:
     net = traced(nn.Sequential(nn.BatchNorm1d(3)))
     with pytest.raises(RequirementError, match="BatchNorm1d"):
-        refitted(net, net, samples(torch.randn(2, 3)), [["0"]])
+        refitted(net, net, samples(torch.randn(2, 3)), ["0"])

@@ -1,0 +1,245 @@
+"""What each block of a network may become, and the damage that each choice does alone.
+
+For each block some narrower forms of all its widths together, and a bridge in its place. Each is
+repaired by itself between the original's blocks, on some of the samples, and its damage is told by
+what the original answers with it on the others. With each choice comes the block alone as a graph,
+so that a runtime can say what it takes; blocks that are alike share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import fx
+
+from whet._optional import require
+from whet.core.artifact import Artifact
+from whet.core.context import Context
+from whet.core.spec import Arrays
+from whet.errors import RequirementError
+from whet.optimize.graph.io import signature_of, write_onnx
+from whet.optimize.network.blocks import Block, extracted
+from whet.optimize.network.damage import Answers, damage
+from whet.optimize.network.drop import bridged
+from whet.optimize.network.learn import Pair
+from whet.optimize.network.menu import REQUEST, Choice, Choices, Combined, MenuPlan
+from whet.optimize.network.narrow import narrowed, orders_of, widths_in
+from whet.optimize.network.net import Batches, Net, batches_of
+from whet.optimize.network.repair import mended
+from whet.optimize.network.walk import Walk
+from whet.optimize.network.widths import Width
+from whet.optimize.quiet import quiet
+
+__all__ = ["choices_of"]
+
+_BATCH, _ROWS = 16, 384
+_SHARE = 3  # of so many batches at least, one judges
+_COMBINED = 10  # combinations that tell whether damages add up
+_OPSET = 20
+
+
+def choices_of(net: Net, ctx: Context, plan: MenuPlan) -> Choices:
+    """Make the menus of a network.
+
+    Args:
+        net: to which nothing was done yet.
+        ctx: with samples; graphs are written below its ``workdir``.
+        plan: what to put on them.
+
+    Raises:
+        RequirementError: there are no samples, or nothing to choose.
+    """
+    batches = batches_of(ctx, net.signature, size=_BATCH, most=_ROWS)
+    apart = max(1, min(-(-plan.judged // _BATCH), len(batches) // _SHARE))
+    judging, fitting = batches[:apart], batches[apart:] or batches
+    makers = _Makers(net, plan, fitting, ctx)
+    asked = batches_of(ctx, net.signature, size=plan.rows, most=plan.rows)[:1]
+    walks = _Walks(
+        Walk(net.original, fitting), Walk(net.original, judging), Walk(net.original, asked)
+    )
+    wanted = Walk(net.original, judging).answers()
+    made = [list(makers.menu(block, walks, wanted)) for block in net.cut.blocks]
+    if all(len(menu) == 1 for menu in made):
+        raise RequirementError("No block has anything to choose.", "Leave the network as it is.")
+    sums = _combined(net, made, judging, wanted, plan.classes, ctx.seed)
+    menus = tuple(tuple(each.choice for each in menu) for menu in made)
+    return Choices(menus, _entries(net.cut.blocks), sums, net.cut.notes)
+
+
+def _combined(
+    net: Net,
+    made: Sequence[Sequence[_Made]],
+    judging: Batches,
+    wanted: Answers,
+    classes: bool,
+    seed: int,
+) -> tuple[Combined, ...]:
+    """What some combinations of choices do together, against the sums of what they do alone.
+
+    Each block is changed with a chance that is drawn for the whole combination, so that few and
+    many changes are among them.
+    """
+    random, found = np.random.default_rng(seed), []
+    for _ in range(_COMBINED):
+        chance, walk, alone = random.uniform(0.1, 0.9), Walk(net.original, judging), 0.0
+        for block, menu in zip(net.cut.blocks, made, strict=True):
+            if len(menu) > 1 and random.random() < chance:
+                picked = menu[int(random.integers(1, len(menu)))]
+                alone += picked.choice.damage
+                _put(walk, block, picked.part)
+        together = damage(wanted, walk.answers(), classes=classes)
+        found.append(Combined(alone, together))
+    return tuple(found)
+
+
+def _put(walk: Walk, block: Block, part: fx.GraphModule) -> None:
+    """Let a walk go on with what another block makes of what comes in."""
+    with torch.no_grad():
+        walk.put(block.span.exit, [part(*x) for x in _tuples(walk, block)])
+
+
+def _entries(blocks: Sequence[Block]) -> tuple[int, ...]:
+    exits = {block.span.exit: place for place, block in enumerate(blocks)}
+    return tuple(exits.get(block.span.entry or "", -1) for block in blocks)
+
+
+@dataclass(frozen=True)
+class _Walks:
+    """The original on the samples that fit, that judge, and on one request."""
+
+    fitting: Walk
+    judging: Walk
+    asked: Walk
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A choice with the block that it makes."""
+
+    choice: Choice
+    part: fx.GraphModule
+
+
+class _Makers:
+    """Makes the choices of one block after another."""
+
+    def __init__(self, net: Net, plan: MenuPlan, fitting: Batches, ctx: Context) -> None:
+        self.net, self.plan, self.ctx = net, plan, ctx
+        self.widths = widths_in(net)
+        orders = orders_of(net, self.widths, fitting, ctx.seed)
+        self.narrow = {
+            share: (
+                stay,
+                narrowed(
+                    net,
+                    {
+                        w: orders[w.name][w.units - stay[w.name] :]
+                        for w in self.widths
+                        if w.name in stay
+                    },
+                ),
+            )
+            for share in plan.stay
+            if (stay := _stay(self.widths, share, plan.tile))
+        }
+        self.graphs: dict[str, Artifact] = {}
+
+    def menu(self, block: Block, walks: _Walks, wanted: Answers) -> Iterator[_Made]:
+        """The block as it is, and what it may become."""
+        net, fitted = self.net, _tuples(walks.fitting, block)
+        answers = walks.fitting.fork().at(block.span.exit)
+        asked = _tuples(walks.asked, block)[0]
+        walks.judging.at(block.inputs[0])  # forks begin here
+        whole = extracted(net.module, block)
+        yield self._made(whole, block, {}, dropped=False, damage=0.0, asked=asked)
+        pairs = [Pair(x, x, y) for x, y in zip(fitted, answers, strict=True)]
+        for units, dropped, changed in self._changed(block):
+            mended(changed, block, pairs, fit=True, steps=0, seed=self.ctx.seed)
+            part = extracted(changed.module, block)
+            fork = walks.judging.fork()
+            _put(fork, block, part)
+            found = damage(wanted, fork.answers(), classes=self.plan.classes)
+            yield self._made(part, block, units, dropped=dropped, damage=found, asked=asked)
+
+    def _changed(self, block: Block) -> Iterator[tuple[dict[str, int], bool, Net]]:
+        """The network with this block changed, and others too; what is shared is the original's."""
+        seen: list[dict[str, int]] = []
+        for stay, net in self.narrow.values():
+            own = {
+                w.name: stay[w.name]
+                for w in self.widths
+                if w.block == block.name and w.name in stay
+            }
+            if own and own not in seen:
+                seen.append(own)
+                yield own, False, net
+        try:
+            yield {}, True, bridged(self.net, block)
+        except RequirementError:
+            return
+
+    def _made(
+        self,
+        part: fx.GraphModule,
+        block: Block,
+        units: dict[str, int],
+        *,
+        dropped: bool,
+        damage: float,
+        asked: tuple[torch.Tensor, ...],
+    ) -> _Made:
+        size = sum(p.numel() * p.element_size() for p in part.parameters())
+        key = _key(part, asked)
+        if key not in self.graphs:
+            folder = self.ctx.workdir / f"block-{len(self.graphs)}"
+            self.graphs[key] = _graph(part, asked, folder)
+        choice = Choice(block.name, units, dropped, damage, size, self.graphs[key])
+        return _Made(choice, part)
+
+
+def _stay(widths: Sequence[Width], share: float, tile: int) -> dict[str, int]:
+    """Units that stay of each width that can be made narrower by whole tiles."""
+    found = {}
+    for width in widths:
+        step = tile if width.unit == 1 and width.units > tile else 1
+        units = max(step, round(width.units * share / step) * step)
+        if units < width.units:
+            found[width.name] = units
+    return found
+
+
+def _tuples(walk: Walk, block: Block) -> list[tuple[torch.Tensor, ...]]:
+    return list(zip(*[walk.at(name) for name in block.inputs], strict=True))
+
+
+def _key(part: fx.GraphModule, asked: Sequence[torch.Tensor]) -> str:
+    """Equal for blocks that do the same work: the same operators and layers over the same shapes."""
+    places = {node: place for place, node in enumerate(part.graph.nodes)}
+    # Sizes that a block takes aside are plain numbers.
+    lines = [str([(*t.shape, t.dtype) if isinstance(t, torch.Tensor) else t for t in asked])]
+    for node in part.graph.nodes:
+        args = fx.node.map_arg((node.args, node.kwargs), lambda n: places[n])
+        what = repr(part.get_submodule(node.target)) if node.op == "call_module" else node.op
+        what = str(node.target) if node.op == "call_function" else what
+        lines.append(f"{what} {args}")
+    return "\n".join(lines)
+
+
+def _graph(part: fx.GraphModule, asked: tuple[torch.Tensor, ...], folder: Path) -> Artifact:
+    """The block alone, at the sizes of one request."""
+    torch_onnx = require("torch.onnx", "export a block")
+    folder.mkdir(parents=True, exist_ok=True)
+    with quiet(), torch.no_grad():
+        model = torch_onnx.export(
+            part, asked, dynamo=True, opset_version=_OPSET, external_data=False, verbose=False
+        ).model_proto
+    names = [node.name for node in part.graph.find_nodes(op="placeholder")]
+    given = {n: np.asarray(value) for n, value in zip(names, asked, strict=True)}
+    # What isn't among the graph's inputs was a number, and is written into it.
+    asked_for: Arrays = {str(v.name): given[v.name] for v in model.graph.input}
+    np.savez(folder / REQUEST, allow_pickle=False, **asked_for)
+    return write_onnx(model, folder, "block", signature_of(model))

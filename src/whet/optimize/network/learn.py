@@ -1,0 +1,84 @@
+"""A block taught by gradients to give what the original's gives.
+
+Adam on the squared distance, as a share of what is wanted, with a step size that falls to nothing.
+Every eighth batch is held out; the weights that did best on those are kept, those from before among
+them, so that nothing gets worse by it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+__all__ = ["Pair", "learnt"]
+
+_RATE = 1e-3  # of the root mean square of a weight's tensor
+_LOOKS = 8  # at what is held out
+_HELD = 8  # every so many batches, one is held out
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One batch at a block.
+
+    Attributes:
+        taken: what the changed network's block takes.
+        given: what the original's takes.
+        answer: what the original's gives.
+    """
+
+    taken: tuple[torch.Tensor, ...]
+    given: tuple[torch.Tensor, ...]
+    answer: torch.Tensor
+
+
+def learnt(part: nn.Module, pairs: Sequence[Pair], *, steps: int, seed: int) -> None:
+    """Change a block's weights in place.
+
+    Args:
+        part: the block; its batch norms stay as they are.
+        pairs: what it takes and should give.
+        steps: one batch each.
+        seed: of their order.
+    """
+    held = pairs[::_HELD] if len(pairs) > 1 else pairs
+    learning = [pair for place, pair in enumerate(pairs) if place % _HELD] or list(pairs)
+    random = torch.Generator().manual_seed(seed)
+    parameters = [p for p in part.parameters() if p.is_floating_point()]
+    groups = [{"params": [p], "lr": _RATE * _size(p)} for p in parameters]
+    trained = [p.requires_grad for p in parameters]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    optimiser = torch.optim.Adam(groups)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    best, kept = _error(part, held), copy.deepcopy(part.state_dict())
+    for step in range(steps):
+        pair = learning[int(torch.randint(len(learning), (), generator=random))]
+        optimiser.zero_grad()
+        _distance(part, pair).backward()
+        optimiser.step()
+        falling.step()
+        if (step + 1) % max(1, steps // _LOOKS) == 0 and (error := _error(part, held)) < best:
+            best, kept = error, copy.deepcopy(part.state_dict())
+    part.load_state_dict(kept)
+    part.zero_grad(set_to_none=True)
+    for parameter, was in zip(parameters, trained, strict=True):
+        parameter.requires_grad_(was)
+
+
+def _distance(part: nn.Module, pair: Pair) -> torch.Tensor:
+    found: torch.Tensor = part(*pair.taken)
+    return (found - pair.answer).square().mean() / pair.answer.square().mean().clamp_min(1e-30)
+
+
+def _error(part: nn.Module, pairs: Sequence[Pair]) -> float:
+    with torch.no_grad():
+        return sum(float(_distance(part, pair)) for pair in pairs) / len(pairs)
+
+
+def _size(parameter: torch.Tensor) -> float:
+    return max(float(parameter.detach().square().mean().sqrt()), 1e-3)

@@ -1,0 +1,83 @@
+"""What each block of a network may become, as data that crosses processes; knows no torch."""
+
+from __future__ import annotations
+
+import msgspec
+
+from whet.core.artifact import Artifact
+from whet.core.note import Note
+
+__all__ = ["REQUEST", "Choice", "Choices", "Combined", "MenuPlan"]
+
+REQUEST = "request.npz"  # beside a block's graph: what one request is made of
+
+
+class MenuPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to put on the menus.
+
+    Attributes:
+        stay: shares of a width that may stay, each below 1.
+        tile: units of a width come in multiples of it, where a width has single channels.
+        classes: whether answers are scores of classes.
+        rows: that are asked at once when it serves.
+        judged: rows that tell damages, at most a third of all.
+    """
+
+    stay: tuple[float, ...]
+    tile: int
+    classes: bool
+    rows: int
+    judged: int
+
+
+class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that a block may become.
+
+    Attributes:
+        block: its name.
+        units: that stay of its widths; empty where none is narrower.
+        dropped: whether a bridge stands in its place.
+        damage: alone, after its repair.
+        size_bytes: of its weights.
+        graph: the block alone.
+    """
+
+    block: str
+    units: dict[str, int]
+    dropped: bool
+    damage: float
+    size_bytes: int
+    graph: Artifact
+
+    @property
+    def kept(self) -> bool:
+        """Whether the block stays as it is."""
+        return not self.units and not self.dropped
+
+
+class Combined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Choices for several blocks at once.
+
+    Attributes:
+        alone: the sum of the damages that they do alone.
+        together: what they do together, each repaired by itself.
+    """
+
+    alone: float
+    together: float
+
+
+class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The menus of a network.
+
+    Attributes:
+        menus: for each block its choices, the block as it is first.
+        entries: for each block the place of the block whose answer it takes; ``-1`` for the
+            network's inputs.
+        combined: some combinations of choices, that tell whether damages add up.
+    """
+
+    menus: tuple[tuple[Choice, ...], ...]
+    entries: tuple[int, ...]
+    combined: tuple[Combined, ...]
+    notes: tuple[Note, ...]

@@ -1,0 +1,165 @@
+"""What was changed brought back to what the original gives, block by block, without labels.
+
+Theory of operation. A network and its original are walked side by side over the samples. Whenever a
+block comes that was changed, its layers are fitted so that, from what they take *now*, they give
+what the original's give; then the walk goes on with what the repaired block gives. So each repair
+sees, and makes up for, what all before it left undone.
+
+Closed form first (`whet.optimize.network.refit`): the layers whose inputs have become fewer, in
+order, each to the answers of the original's layer of that name; a bridge to those of its block.
+Then, where steps are asked for, by gradients: all weights of the block to the block's answers
+(block-wise distillation; Practise, Wang and Wu 2023; Li et al. 2020), keeping the best by samples
+that aren't learnt from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
+
+import torch
+from torch import fx, nn
+
+from whet.core.context import Context
+from whet.core.passes import Pass, PassResult, Stage
+from whet.errors import OptionError
+from whet.optimize.network.blocks import Block, extracted
+from whet.optimize.network.learn import Pair, learnt
+from whet.optimize.network.modules import copied, part_at
+from whet.optimize.network.net import Batches, Net, batches_of
+from whet.optimize.network.products import FITTED
+from whet.optimize.network.refit import refitted
+from whet.optimize.network.walk import Walk
+
+__all__ = ["Repair", "changed_layers", "mended", "repaired"]
+
+_BATCH = 16
+
+
+@final
+@dataclass(frozen=True)
+class Repair(Pass[Net, Net]):
+    """Repair what was changed, block by block.
+
+    Attributes:
+        fit: fit layers in closed form.
+        steps: of gradients for each changed block, after that.
+        rows: samples used at most.
+
+    Raises:
+        OptionError: nothing is to be done, or with too few rows.
+    """
+
+    name: ClassVar[str] = "repair"
+    takes: ClassVar[Stage] = Stage.NETWORK
+    gives: ClassVar[Stage] = Stage.NETWORK
+    fit: bool = True
+    steps: int = 0
+    rows: int = 512
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.rows < 1 or not (self.fit or self.steps):
+            raise OptionError(
+                f"{self.steps} steps over {self.rows} rows repair nothing.",
+                "Fit in closed form (fit), or give steps of 1 or more, and rows.",
+            )
+
+    def requires(self, model: Net, ctx: Context) -> None:
+        batches_of(ctx, model.signature, size=_BATCH, most=1)
+
+    def apply(self, model: Net, ctx: Context) -> PassResult[Net]:
+        batches = batches_of(ctx, model.signature, size=_BATCH, most=self.rows)
+        return repaired(model, batches, fit=self.fit, steps=self.steps, seed=ctx.seed)
+
+    def ensures(self, model: Net, ctx: Context) -> None:
+        """Each fit keeps the better of before and after by samples that it hasn't seen."""
+
+
+def repaired(
+    net: Net, batches: Batches, *, fit: bool = True, steps: int = 0, seed: int = 0
+) -> PassResult[Net]:
+    """A network whose changed blocks give as nearly as they can what the original's give.
+
+    Args:
+        net: it stays as it is.
+        batches: inputs.
+        fit: in closed form.
+        steps: of gradients for each block.
+        seed: of what is drawn.
+    """
+    module = copied(net.module)
+    found, changed = replace(net, module=module), False
+    own, its = Walk(module, batches), Walk(net.original, batches)
+    for block in net.cut.blocks:
+        layers = changed_layers(found, block)
+        if layers:
+            pairs = [
+                Pair(taken, given, answer)
+                for taken, given, answer in zip(
+                    _inputs(own, block),
+                    _inputs(its, block),
+                    its.fork().at(block.span.exit),
+                    strict=True,
+                )
+            ]
+            mended(found, block, pairs, fit=fit, steps=steps, seed=seed)
+            changed = True
+    return PassResult(found, changed)
+
+
+def mended(
+    net: Net, block: Block, pairs: Sequence[Pair], *, fit: bool, steps: int, seed: int
+) -> None:
+    """Repair one block in place.
+
+    Args:
+        net: whose module's layers are changed.
+        block: of it, which was changed.
+        pairs: what both networks' blocks take, and what the original's gives.
+        fit: in closed form.
+        steps: of gradients.
+        seed: of what is drawn.
+    """
+    part = extracted(net.module, block)
+    if fit:
+        fitted, _ = refitted(
+            part,
+            extracted(net.original, block),
+            [(pair.taken, pair.given) for pair in pairs],
+            changed_layers(net, block),
+            kept=net.kept,
+            seed=seed,
+        )
+        _give(part, fitted)
+    if steps:
+        learnt(part, pairs, steps=steps, seed=seed)
+
+
+def changed_layers(net: Net, block: Block) -> tuple[str, ...]:
+    """Layers of a block that take fewer channels than the original's, or that it hasn't, in order."""
+    part = extracted(net.module, block)
+    found = []
+    for node in part.graph.find_nodes(op="call_module"):
+        target = str(node.target)
+        for name, layer in part.get_submodule(target).named_modules():
+            path = f"{target}.{name}" if name else target
+            if isinstance(layer, FITTED) and _takes(part_at(net.original, path)) != _takes(layer):
+                found.append(path)
+    return tuple(dict.fromkeys(found))
+
+
+def _takes(layer: object) -> int | None:
+    """Channels that a layer takes, those of a group where it has several."""
+    return int(layer.weight.shape[1]) if isinstance(layer, FITTED) else None
+
+
+def _inputs(walk: Walk, block: Block) -> Iterator[tuple[torch.Tensor, ...]]:
+    return zip(*[walk.at(name) for name in block.inputs], strict=True)
+
+
+def _give(part: nn.Module, fitted: fx.GraphModule) -> None:
+    """Put weights into the layers that the network holds."""
+    with torch.no_grad():
+        for own, new in zip(part.parameters(), fitted.parameters(), strict=True):
+            own.copy_(new)

@@ -1,0 +1,65 @@
+"""From a network under surgery to a graph: the pass that changes stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+
+from whet._optional import require
+from whet.core.artifact import Artifact
+from whet.core.context import Context
+from whet.core.passes import Pass, PassResult, Stage
+from whet.errors import PostconditionError, RequirementError
+from whet.optimize.export import export
+from whet.optimize.intake.network import Kind, Network
+from whet.optimize.network.net import Net
+
+__all__ = ["ToGraph"]
+
+_EXAMPLE_ROWS = 4
+
+
+@final
+@dataclass(frozen=True)
+class ToGraph(Pass[Net, Artifact]):
+    """Export the network with the inputs, outputs and free axes of the original's graph.
+
+    Both are run side by side at several sizes, as at the first export.
+    """
+
+    name: ClassVar[str] = "to-graph"
+    takes: ClassVar[Stage] = Stage.NETWORK
+    gives: ClassVar[Stage] = Stage.GRAPH
+
+    def requires(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # any network can be tried
+        if ctx.repair is None or not len(ctx.repair):
+            raise RequirementError("There are no samples to trace the network with.", "Give some.")
+
+    def apply(self, model: Net, ctx: Context) -> PassResult[Artifact]:
+        wrappers = require("whet.optimize.intake.modules", "export a network")
+        if ctx.repair is None:  # as `requires` found
+            return PassResult(ctx.reference, False)
+        inputs = model.signature.inputs
+        names = tuple(spec.name for spec in inputs)
+        network = Network(
+            ctx.reference.file.stem,
+            Kind.TORCH,
+            module=wrappers.Called(model.module, names),
+            inputs=inputs,
+            parameters=names,
+            outputs=tuple(spec.name for spec in model.signature.outputs),
+        )
+        rows = np.arange(min(_EXAMPLE_ROWS, len(ctx.repair)))
+        made = export(network, inputs, ctx.repair.rows(rows), ctx.workdir)
+        return PassResult(made.graph, True, made.notes)
+
+    def ensures(self, model: Artifact, ctx: Context) -> None:
+        own, its = model.signature, ctx.reference.signature
+        if own.inputs != its.inputs or [o.name for o in own.outputs] != [
+            o.name for o in its.outputs
+        ]:
+            raise PostconditionError(
+                f"The graph takes and gives {own}, the original {its}.", "Report this."
+            )

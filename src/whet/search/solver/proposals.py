@@ -1,0 +1,151 @@
+"""From the menus of a network to the plans worth trying, and in which order; pure.
+
+The whole frontier comes from one set of menus. Which of its points is the fastest that keeps the
+floor is found by trying: quality falls as time does, so each try halves what is left of the
+frontier. Damage is label-free and the floor is not, so no point is left out for its damage alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from whet.core.recipe import Step
+from whet.optimize.network.menu import Choice, Choices
+from whet.search.solver.chain import frontier
+from whet.search.solver.general import solve
+from whet.search.solver.menu import Entry, Link, Menu, Plan
+
+__all__ = ["FrontierSearch", "Proposal", "proposals", "rank_correlation"]
+
+_POINTS = 24  # of a frontier that isn't of a chain
+_LEAST_GAIN = 0.03  # share of the time; what gains less isn't worth a try
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A plan as passes.
+
+    Attributes:
+        steps: over the network, without its repair.
+        ms: that are predicted.
+        damage: as a sum.
+        changed: blocks that aren't what they were.
+    """
+
+    steps: tuple[Step, ...]
+    ms: float
+    damage: float
+    changed: int
+
+
+def proposals(choices: Choices, ms: Mapping[str, float], whole_ms: float) -> tuple[Proposal, ...]:
+    """The plans that no other beats in both time and damage, the gentlest first.
+
+    Args:
+        choices: the menus.
+        ms: that each graph of a block takes, by its path.
+        whole_ms: that the network takes as it is. Blocks timed alone take longer together, by what
+            each call of a runtime costs; so their times are scaled to it.
+    """
+    scale = whole_ms / sum(ms[menu[0].graph.path] for menu in choices.menus)
+    menus = [
+        Menu(
+            menu[0].block, tuple(_entry(i, c, scale * ms[c.graph.path]) for i, c in enumerate(menu))
+        )
+        for menu in choices.menus
+    ]
+    chain = all(before == place - 1 for place, before in enumerate(choices.entries))
+    plans = _chain(menus) if chain else _general(menus, choices.entries, whole_ms)
+    found = [_proposal(choices, plan) for plan in plans]
+    gaining = [p for p in found if p.changed and p.ms < (1 - _LEAST_GAIN) * whole_ms]
+    return tuple(sorted(gaining, key=lambda p: -p.ms))
+
+
+def _entry(place: int, choice: Choice, ms: float) -> Entry:
+    return Entry(str(place), ms, choice.damage, choice.size_bytes)
+
+
+def _chain(menus: Sequence[Menu]) -> list[Plan]:
+    return frontier(menus, [Link(i, i + 1) for i in range(len(menus) - 1)])
+
+
+def _general(menus: Sequence[Menu], entries: Sequence[int], whole_ms: float) -> list[Plan]:
+    links = [Link(before, place) for place, before in enumerate(entries) if before >= 0]
+    least = sum(min(e.ms for e in menu.entries) for menu in menus)
+    limits = [least + (whole_ms - least) * i / _POINTS for i in range(_POINTS + 1)]
+    plans = [solve(menus, links, most_ms=limit) for limit in limits]
+    return [plan for plan in plans if plan is not None]
+
+
+def _proposal(choices: Choices, plan: Plan) -> Proposal:
+    picked = [menu[int(entry.name)] for menu, entry in zip(choices.menus, plan.picks, strict=True)]
+    units = {name: stay for choice in picked for name, stay in choice.units.items()}
+    dropped = [choice.block for choice in picked if choice.dropped]
+    steps = []
+    if units:
+        steps.append(Step("narrow", {"units": units}))
+    if dropped:
+        steps.append(Step("drop", {"blocks": dropped}))
+    changed = sum(not choice.kept for choice in picked)
+    return Proposal(tuple(steps), plan.ms, plan.damage, changed)
+
+
+def rank_correlation(choices: Choices) -> float | None:
+    """How well sums of damages rank combinations (Spearman); ``None`` where none differ."""
+    ranks = [_ranks([getattr(c, key) for c in choices.combined]) for key in ("alone", "together")]
+    mean = (len(choices.combined) - 1) / 2
+    both, *own = (
+        sum((a - mean) * (b - mean) for a, b in zip(x, y, strict=True))
+        for x, y in ((ranks[0], ranks[1]), (ranks[0], ranks[0]), (ranks[1], ranks[1]))
+    )
+    spread = (own[0] * own[1]) ** 0.5
+    return both / spread if spread else None
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Ranks from 0; equal values share the mean of theirs."""
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2
+        for value in values
+    ]
+
+
+@dataclass
+class FrontierSearch:
+    """The fastest point of a frontier that keeps the floor, found by halving.
+
+    Attributes:
+        points: the gentlest first.
+        least_ratio: points nearer than this in time aren't told apart.
+    """
+
+    points: Sequence[Proposal]
+    least_ratio: float = 1.04
+    _good: int = field(default=-1, init=False)
+    _bad: int = field(default=-1, init=False)
+    _asked: int = field(default=-1, init=False)
+
+    def __post_init__(self) -> None:
+        self._bad = len(self.points)
+
+    def ask(self) -> Proposal | None:
+        """The next point to try; ``None`` where the answer is known."""
+        low, high = self._good + 1, self._bad - 1
+        if low > high:
+            return None
+        if self._good >= 0 and self.points[self._good].ms < self.least_ratio * self.points[high].ms:
+            return None
+        middle = (self._time(self._good, first=True) + self.points[high].ms) / 2
+        self._asked = min(range(low, high + 1), key=lambda i: abs(self.points[i].ms - middle))
+        return self.points[self._asked]
+
+    def tell(self, *, good: bool) -> None:
+        """Say whether the point that was asked for keeps the floor."""
+        if good:
+            self._good = self._asked
+        else:
+            self._bad = self._asked
+
+    def _time(self, place: int, *, first: bool) -> float:
+        return self.points[place].ms if place >= 0 or not first else self.points[0].ms

@@ -1,0 +1,117 @@
+"""A network with more channels than it needs comes out narrower, proven and faster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stripes import stripes, train
+
+import whet
+from whet.core.contract import Contract, Drop
+from whet.core.evidence import Evidence, Status, Trial, Verdict
+from whet.core.recipe import Recipe
+
+torch = pytest.importorskip("torch")
+
+
+class Wide(torch.nn.Module):
+    """Two residual blocks that are far too wide for four kinds of stripes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        nn = torch.nn
+        self.stem = nn.Conv2d(1, 32, 3, padding=1)
+        self.parts = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(),
+                nn.Conv2d(64, 32, 3, padding=1),
+            )
+            for _ in range(2)
+        )  # fmt: skip
+        self.head = nn.Linear(32, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.stem(x))
+        for part in self.parts:
+            y = torch.relu(y + part(y))
+        return self.head(y.mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def found(
+    caches: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Evidence, torch.nn.Module, Path]:
+    images, labels = stripes(np.random.default_rng(0), 1400)
+    torch.manual_seed(0)
+    network = Wide()
+    train(network, images[:600], labels[:600])
+    out = tmp_path_factory.mktemp("wide") / "out.whet"
+    outcome = whet.optimize(
+        network.eval(),
+        {"x": images[600:]},
+        Contract(metric="top1", max_drop=Drop(0.02)),
+        labels=labels[600:],
+        runtimes=("onnxruntime",),
+        budget_s=180.0,
+        out=out,
+    )
+    return outcome.evidence, network, out
+
+
+def by_surgery(evidence: Evidence) -> list[Trial]:
+    return [t for t in evidence.trials if t.rung == 3]
+
+
+def test_narrower_candidates_are_built_timed_and_judged(
+    found: tuple[Evidence, torch.nn.Module, Path],
+) -> None:
+    evidence, network, _ = found
+    tried = by_surgery(evidence)
+    assert tried, [n.reason for n in evidence.notes]
+    assert all(t.status is Status.OK for t in tried), [t.notes for t in tried]
+    whole = sum(p.numel() for p in network.parameters())
+    for trial in tried:
+        assert trial.footprint is not None
+        assert trial.footprint.parameters is not None
+        assert trial.footprint.parameters < 0.95 * whole
+    assert any(t.select is not None for t in tried)
+
+
+def test_one_of_them_is_proven_and_chosen_for_its_speed(
+    found: tuple[Evidence, torch.nn.Module, Path],
+) -> None:
+    evidence, _, _ = found
+    chosen = next(t for t in evidence.trials if t.id == evidence.chosen)
+    assert chosen.rung == 3, evidence.sentence
+    assert chosen.certify is not None
+    assert chosen.certify.verdict is Verdict.PASSED
+    assert chosen.speedup is not None
+    assert chosen.speedup.low > 1.3
+
+
+def test_the_bundle_answers_as_the_narrower_network(
+    found: tuple[Evidence, torch.nn.Module, Path],
+) -> None:
+    evidence, network, out = found
+    images, labels = stripes(np.random.default_rng(7), 200)
+    with whet.load(out) as bundle:
+        answers = np.concatenate(
+            [next(iter(bundle.run({"x": images[i : i + 1]}).values())) for i in range(200)]
+        )
+    with torch.no_grad():
+        wanted = network(torch.from_numpy(images)).numpy()
+    allowed = evidence.contract.max_drop.value + 0.02
+    lost = (wanted.argmax(1) == labels).mean() - (answers.argmax(1) == labels).mean()
+    assert lost <= allowed
+    assert np.abs(answers - wanted).max() > 0, "it isn't the original"
+
+
+def test_the_recipe_says_how_to_make_it_again(
+    found: tuple[Evidence, torch.nn.Module, Path],
+) -> None:
+    recipes = [t.recipe for t in by_surgery(found[0])]
+    assert all(isinstance(r, Recipe) for r in recipes)
+    names = [[s.name for s in r.steps] for r in recipes]
+    assert all(n[0] in {"narrow", "drop"} and "repair" in n and "to-graph" in n for n in names)

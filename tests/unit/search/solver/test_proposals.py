@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whet.core.artifact import Artifact, Format
+from whet.core.recipe import Step
+from whet.core.spec import Signature
+from whet.optimize.network.menu import Choice, Choices, Combined
+from whet.search.solver.proposals import (
+    FrontierSearch,
+    Proposal,
+    proposals,
+    rank_correlation,
+)
+
+
+def choice(block: str, graph: str, damage: float, **what: object) -> Choice:
+    artifact = Artifact(graph, Format.ONNX, Signature((), ()))
+    units = what.get("units", {})
+    dropped = bool(what.get("dropped", False))
+    return Choice(block, units, dropped, damage, 100, artifact)  # type: ignore[arg-type]
+
+
+def three_blocks(entries: tuple[int, ...] = (-1, 0, 1)) -> tuple[Choices, dict[str, float]]:
+    menus = (
+        (choice("stem", "s", 0.0),),
+        (
+            choice("a", "a", 0.0),
+            choice("a", "a8", 0.1, units={"a.w": 8}),
+            choice("a", "ab", 0.5, dropped=True),
+        ),
+        (choice("b", "b", 0.0), choice("b", "b8", 0.3, units={"b.w": 8})),
+    )
+    ms = {"s": 1.0, "a": 4.0, "a8": 2.0, "ab": 0.5, "b": 5.0, "b8": 3.0}
+    return Choices(menus, entries, (), ()), ms
+
+
+@pytest.mark.parametrize("entries", [(-1, 0, 1), (-1, 0, 0)], ids=["chain", "branches"])
+def test_plans_go_from_the_gentlest_to_the_fastest(entries: tuple[int, ...]) -> None:
+    choices, ms = three_blocks(entries)
+    found = proposals(choices, ms, whole_ms=20.0)
+    assert [p.damage for p in found] == sorted(p.damage for p in found)
+    assert [p.ms for p in found] == sorted((p.ms for p in found), reverse=True)
+    # Times are scaled to the whole: 10 ms of blocks are 20 ms of network.
+    assert found[0].ms == pytest.approx(2 * (1 + 2 + 5))
+    assert found[-1].ms == pytest.approx(2 * (1 + 0.5 + 3))
+    assert found[0].steps == (Step("narrow", {"units": {"a.w": 8}}),)
+    assert found[-1].steps == (
+        Step("narrow", {"units": {"b.w": 8}}),
+        Step("drop", {"blocks": ["a"]}),
+    )
+
+
+def test_what_gains_next_to_nothing_is_not_proposed() -> None:
+    choices, ms = three_blocks()
+    assert proposals(choices, {**ms, "a8": 3.9, "ab": 3.95, "b8": 4.9}, whole_ms=20.0) == ()
+
+
+def test_correlation_is_spearmans() -> None:
+    choices, _ = three_blocks()
+
+    def of(*pairs: tuple[float, float]) -> float | None:
+        return rank_correlation(
+            Choices(choices.menus, choices.entries, tuple(Combined(a, b) for a, b in pairs), ())
+        )
+
+    assert of((1, 10), (2, 100), (3, 1000)) == pytest.approx(1)
+    assert of((1, 3), (2, 2), (3, 1)) == pytest.approx(-1)
+    assert of((1, 1), (2, 3), (3, 2), (4, 4)) == pytest.approx(0.8)
+    assert of((1, 1), (1, 1)) is None
+    assert of() is None
+
+
+def points(times: list[float]) -> list[Proposal]:
+    return [Proposal((), ms, i / 10, 1) for i, ms in enumerate(sorted(times, reverse=True))]
+
+
+@given(
+    st.lists(st.floats(1.0, 100.0), min_size=1, max_size=30),
+    st.integers(0, 30),
+)
+def test_halving_ends_next_to_the_fastest_that_is_good(times: list[float], good: int) -> None:
+    """Of points in order, the first ``good`` keep the floor."""
+    search, asked, best = FrontierSearch(points(times)), 0, -1
+    while (point := search.ask()) is not None:
+        place = search.points.index(point)
+        search.tell(good=place < good)
+        best = max(best, place if place < good else -1)
+        asked += 1
+    assert asked <= len(times)
+    last = min(good, len(times)) - 1
+    if last >= 0:
+        assert best >= 0
+        assert search.points[best].ms <= search.least_ratio * search.points[last].ms
+
+
+def test_few_tries_are_enough() -> None:
+    search, asked = FrontierSearch(points([20 + 0.2 * i for i in range(400)])), 0
+    while (point := search.ask()) is not None:
+        search.tell(good=point.ms > 55)
+        asked += 1
+    assert asked <= 7
+
+
+def test_paths_are_no_part_of_what_is_proposed() -> None:
+    choices, ms = three_blocks()
+    assert all(str(Path("a8")) not in str(p.steps) for p in proposals(choices, ms, 20.0))
