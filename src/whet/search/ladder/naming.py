@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 
 from whet.core.recipe import Recipe, Step
 
@@ -16,6 +16,8 @@ _BEFORE = {
     "tidy": "tidied",
     "fuse": "fused",
 }
+# Options that name parts of a network, by what their parts are called.
+_PARTS = {"units": "narrower width", "blocks": "bridged block"}
 _SURGERY = {"narrow": "narrower", "drop": "fewer blocks"}
 _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 
@@ -94,8 +96,14 @@ def _options_apart(recipe: Recipe, other: Recipe) -> list[str]:
         for step in recipe.steps
         if step.name in _BEFORE and step.name not in passes
     ]
-    words += [f"{_plain(k)} {_short(v)}" for k, v in own.items() if its.get(k) != v]
+    words += [_said(k, v) for k, v in own.items() if its.get(k) != v]
     return words + [f"default {_plain(k)}" for k in its if k not in own]
+
+
+def _said(option: str, value: object) -> str:
+    if option in _PARTS and isinstance(value, Sized):
+        return f"{len(value)} {_PARTS[option]}{'s'[: len(value) != 1]}"
+    return f"{_plain(option)} {_short(value)}"
 
 
 def _options(recipe: Recipe) -> dict[str, object]:
@@ -113,8 +121,6 @@ def _plain(name: str) -> str:
 
 
 def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return f"of {len(value)}"
     if isinstance(value, (list, tuple)):
         return f"{len(value)} layers" if len(value) > 1 else str(value[0] if value else "none")
     if isinstance(value, bool):

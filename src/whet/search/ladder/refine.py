@@ -161,6 +161,7 @@ def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | Non
         before=base.recipe.steps[:place],
         quantiser=ranking,
         graph=setup.graph,
+        program=setup.program,
         repair=setup.repair.ref(),
         runtime=base.recipe.runtime,
         workdir=str(setup.workdir / "sensitivity" / base.recipe.build_digest()),

@@ -23,6 +23,7 @@ from whet.search.decisions.outlook import SURE
 from whet.search.intake.outputs import CLASS_METRICS
 from whet.search.ladder.rungs import GRAPHS
 from whet.search.ladder.trials import Trials
+from whet.search.ladder.variations import TO_GRAPH
 from whet.search.ladder.waves import enough, good
 from whet.search.setup import Setup
 from whet.search.solver.proposals import (
@@ -102,7 +103,7 @@ def _tail(base: Trial) -> tuple[Step, ...]:
 
 
 def _recipe(point: Proposal, base: Trial) -> Recipe:
-    steps = (*point.steps, Step("repair"), Step("to-graph"), *_tail(base))
+    steps = (*point.steps, Step("repair"), TO_GRAPH, *_tail(base))
     return Recipe(steps, base.recipe.runtime, base.recipe.settings)
 
 

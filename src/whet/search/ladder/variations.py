@@ -16,6 +16,8 @@ from whet.search.decisions.figures import speed
 from whet.search.ladder.rungs import FUSE, GRAPHS, MORE
 
 __all__ = [
+    "TO_GRAPH",
+    "on_the_graph",
     "padded",
     "restored_in",
     "retuned",
@@ -26,6 +28,7 @@ __all__ = [
     "tidied",
 ]
 
+TO_GRAPH = Step("to-graph")  # what comes before it changes the network itself
 _TIDY = (Step("tidy"), Step("fuse"))
 _PER_CHANNEL = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"})
 
@@ -72,7 +75,7 @@ def rounding_first(steps: Sequence[Step], **options: str) -> tuple[Step, ...] | 
     if not own.get("per_channel", True) or any(key.startswith("smooth_quant") for key in own):
         return None
     changed = msgspec.structs.replace(step, options={**own, "bias": "none", **options})
-    return (ROUND, *(changed if s is step else s for s in steps))
+    return on_the_graph((ROUND,), [changed if s is step else s for s in steps])
 
 
 def restored_in(
@@ -90,7 +93,27 @@ def restored_in(
     recipe = trial.recipe
     steps = restored(recipe.steps, ignored)
     settings = msgspec.structs.replace(recipe.settings, precision=precision)
-    return Recipe(stored(steps) if small else unrounded(steps), recipe.runtime, settings)
+    if small:
+        steps = stored(steps)
+    elif not _is_changed(recipe.steps):  # the untouched graph has no weights for another network
+        steps = unrounded(steps)
+    return Recipe(steps, recipe.runtime, settings)
+
+
+def on_the_graph(passes: Iterable[Step], steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The same steps with passes over graphs before all others of that kind.
+
+    Args:
+        passes: over graphs.
+        steps: of a candidate; they may begin with passes over the network.
+    """
+    place = next((i + 1 for i, step in enumerate(steps) if step == TO_GRAPH), 0)
+    return (*steps[:place], *passes, *steps[place:])
+
+
+def _is_changed(steps: Iterable[Step]) -> bool:
+    """Whether the network itself is another one."""
+    return TO_GRAPH in steps
 
 
 def tidied(trial: Trial) -> Iterator[Recipe]:
@@ -104,7 +127,8 @@ def tidied(trial: Trial) -> Iterator[Recipe]:
     given_back = any(step.name == UNROUND for step in recipe.steps)
     tidied = any(step in recipe.steps for step in _TIDY)
     if recipe.runtime in GRAPHS and not tidied and not given_back:
-        yield Recipe((*_TIDY, *recipe.steps), recipe.runtime, recipe.settings)
+        steps = on_the_graph(_TIDY, recipe.steps)
+        yield Recipe(steps, recipe.runtime, recipe.settings)
 
 
 def reworked(kind: str, trial: Trial) -> Iterator[Recipe]:
@@ -118,7 +142,7 @@ def reworked(kind: str, trial: Trial) -> Iterator[Recipe]:
     if names.isdisjoint(_PER_CHANNEL):
         return
     if kind == "transformer" and recipe.runtime == "onnxruntime" and "fuse" not in names:
-        yield Recipe((FUSE, *recipe.steps), recipe.runtime, recipe.settings)
+        yield Recipe(on_the_graph((FUSE,), recipe.steps), recipe.runtime, recipe.settings)
     whole = tuple(
         msgspec.structs.replace(step, options={**step.options, "per_channel": False})
         if step.name in _PER_CHANNEL

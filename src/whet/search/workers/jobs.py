@@ -159,6 +159,7 @@ class SensitivityJob(_Message, frozen=True):
     before: tuple[Step, ...]
     quantiser: Step
     graph: Artifact
+    program: Artifact | None
     repair: StoreRef
     runtime: str
     workdir: str
@@ -265,7 +266,9 @@ def sensitivity(job: SensitivityJob) -> Sensitivity:
     if done.exists():  # found by a search with another floor on the same samples
         return msgspec.json.decode(done.read_bytes(), type=Sensitivity)
     folder.mkdir(parents=True, exist_ok=True)
-    ctx = Context(folder, job.graph, open_ref(job.repair), job.threads, job.seed)
+    ctx = Context(
+        folder, job.graph, open_ref(job.repair), job.threads, job.seed, program=job.program
+    )
     graph = built_graph(job.before, job.graph, ctx, Path(job.shelf)).graph
     quantiser = pass_of(job.quantiser)
     if not isinstance(quantiser, NncfOptions):

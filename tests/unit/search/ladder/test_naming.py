@@ -83,3 +83,16 @@ def test_options_of_what_is_named_already_are_left_out() -> None:
     stored = Recipe((Step("store-int8", {"recurrent": False}), *plain.steps), "openvino", BASE)
     found = name_of(stored, {"openvino int8": plain})
     assert found == "openvino int8 (float layers stored in int8)"
+
+
+def test_a_changed_network_is_named_by_what_was_done_to_it() -> None:
+    narrow = Step("narrow", {"units": {"a": 8, "b": 4}})
+    drop = Step("drop", {"blocks": ["c"]})
+    rest = (Step("repair"), Step("to-graph"))
+    plain = Recipe((narrow, *rest), "openvino", Settings())
+    assert name_of(plain, {}) == "openvino narrower, fp32"
+    int8 = Recipe((narrow, drop, *rest, Step("quantize-nncf")), "openvino", Settings())
+    assert name_of(int8, {}) == "openvino narrower and fewer blocks, int8"
+    other = Recipe((Step("narrow", {"units": {"a": 4}}), *rest), "openvino", Settings())
+    taken = {"openvino narrower, fp32": plain}
+    assert name_of(other, taken) == "openvino narrower, fp32 (1 narrower width)"

@@ -160,3 +160,27 @@ def test_retuning_leaves_out_slow_precisions_but_never_its_own() -> None:
     found = list(variations.retuned(base, AXES, most=99, slow={Precision.BF16, Precision.FP32}))
     assert found
     assert {r.settings.precision for r in found} == {Precision.FP32}
+
+
+OPERATED = (Step("narrow", {"units": {"a": 8}}), Step("repair"), variations.TO_GRAPH)
+
+
+def test_passes_over_graphs_come_after_what_changes_the_network() -> None:
+    quantiser = Step("quantize-nncf")
+    changed = ran("onnxruntime", 2.0, Recipe((*OPERATED, quantiser), "onnxruntime", PLAIN))
+    for recipe in (*variations.tidied(changed), *variations.reworked("transformer", changed)):
+        assert recipe.steps[:3] == OPERATED
+        assert variations.TO_GRAPH not in recipe.steps[3:]
+    (first, *_) = variations.rounded(changed)
+    assert first.steps[:4] == (*OPERATED, ROUND)
+    assert variations.on_the_graph((ROUND,), (quantiser,)) == (ROUND, quantiser)
+
+
+def test_a_changed_network_is_not_given_weights_of_the_untouched_graph() -> None:
+    steps = (*OPERATED, ROUND, Step("quantize-nncf"))
+    changed = ran("openvino", 2.0, Recipe(steps, "openvino", PLAIN))
+    found = variations.restored_in(changed, ["layer"], Precision.FP32, small=False)
+    assert "restore-weights" not in [step.name for step in found.steps]
+    plain = ran("openvino", 2.0, Recipe(steps[3:], "openvino", PLAIN))
+    found = variations.restored_in(plain, ["layer"], Precision.FP32, small=False)
+    assert "restore-weights" in [step.name for step in found.steps]

@@ -114,6 +114,7 @@ def test_layers_before_a_mask_are_ranked_in_figures_that_a_worker_can_tell(tmp_p
         before=(),
         quantiser=Step("quantize-nncf", {"subset_size": 8}),
         graph=graph,
+        program=None,
         repair=given.repair,
         runtime=given.runtime,
         workdir=str(tmp_path / "ranking"),
