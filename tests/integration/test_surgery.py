@@ -77,6 +77,7 @@ def test_narrower_candidates_are_built_timed_and_judged(
         assert trial.footprint.parameters is not None
         assert trial.footprint.parameters < 0.95 * whole
     assert any(t.select is not None for t in tried)
+    assert any(note.where == "prediction" for t in tried for note in t.notes)
 
 
 def test_one_of_them_is_proven_and_chosen_for_its_speed(

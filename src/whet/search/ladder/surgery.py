@@ -9,10 +9,12 @@ timed, judged, and certified or not.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 
 import msgspec
 
 from whet.core.evidence import Status, Trial
+from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
 from whet.errors import StorageError, WhetError
 from whet.optimize.graph.quantize.space import ROUND, UNROUND
@@ -29,6 +31,7 @@ from whet.search.setup import Setup
 from whet.search.solver.proposals import (
     FrontierSearch,
     Proposal,
+    corrected_ms,
     proposals,
     rank_correlation,
 )
@@ -38,6 +41,7 @@ from whet.search.workers.surgery_jobs import Costs, CostsJob, MenusJob
 __all__ = ["operate"]
 
 _RUNG = 3
+_PREDICTION = "prediction"
 _STAY = (0.75, 0.5, 0.25)  # shares of a width that a menu offers
 _JUDGED = (32, 128)  # rows that tell damages, at least and at most
 _JUDGED_MACS = 1e11  # that they may take in between
@@ -73,12 +77,40 @@ def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> None:
     choices = _choices(setup, trials, need_s)
     points = _points(setup, trials, base, choices) if choices is not None else ()
     search, n = FrontierSearch(points), setup.certify.samples
+    predictions = _Predictions(trials, base)
     while (point := search.ask()) is not None and not enough(setup, trials):
         trial = trials.attempt(_recipe(point, base), _RUNG)
         if trial is None:
             return
-        trial = trials.judge(trial)
+        trial = predictions.told(point, trials.judge(trial))
         search.tell(good=promising(trial, setup.contract, n, least=SURE))
+
+
+@dataclass
+class _Predictions:
+    """What blocks said that plans would take, beside what they took."""
+
+    trials: Trials
+    base: Trial
+    seen: list[tuple[float, float]] = field(default_factory=list)
+
+    def told(self, point: Proposal, trial: Trial) -> Trial:
+        """The trial with a note of both, where it ran; later predictions are corrected by it."""
+        whole_ms = query_ms(self.base.latency)
+        if whole_ms is None or trial.speedup is None or not speed(trial):
+            return trial
+        measured_ms = whole_ms * speed(self.base) / speed(trial)
+        said_ms = corrected_ms(point.ms, whole_ms, self.seen)
+        self.seen.append((point.ms, measured_ms))
+        off = said_ms / measured_ms - 1
+        reason = (
+            f"Its blocks let expect {said_ms:.3g} ms; it took {measured_ms:.3g} ms ({off:+.0%})."
+        )
+        if not any(note.where == _PREDICTION for note in trial.notes):
+            notes = (*trial.notes, Note(_PREDICTION, reason))
+            trial = msgspec.structs.replace(trial, notes=notes)
+            self.trials.update(trial)
+        return trial
 
 
 def _base(setup: Setup, trials: Trials) -> Trial | None:

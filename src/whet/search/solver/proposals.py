@@ -7,6 +7,7 @@ frontier. Damage is label-free and the floor is not, so no point is left out for
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from whet.search.solver.chain import frontier
 from whet.search.solver.general import solve
 from whet.search.solver.menu import Entry, Link, Menu, Plan
 
-__all__ = ["FrontierSearch", "Proposal", "proposals", "rank_correlation"]
+__all__ = ["FrontierSearch", "Proposal", "corrected_ms", "proposals", "rank_correlation"]
 
 _POINTS = 24  # of a frontier that isn't of a chain
 _LEAST_GAIN = 0.03  # share of the time; what gains less isn't worth a try
@@ -89,6 +90,21 @@ def _proposal(choices: Choices, plan: Plan) -> Proposal:
         steps.append(Step("drop", {"blocks": dropped}))
     changed = sum(not choice.kept for choice in picked)
     return Proposal(tuple(steps), plan.ms, plan.damage, changed)
+
+
+def corrected_ms(ms: float, whole_ms: float, seen: Sequence[tuple[float, float]]) -> float:
+    """A prediction as whole candidates have corrected it so far.
+
+    Times of blocks don't add up, but what changing them saves goes together: savings are scaled by
+    the median of what they came to before.
+
+    Args:
+        ms: predicted from blocks.
+        whole_ms: what the network takes as it is.
+        seen: of candidates so far, what was predicted from blocks and what was measured.
+    """
+    factors = [(whole_ms - measured) / (whole_ms - told) for told, measured in seen]
+    return whole_ms - (whole_ms - ms) * (statistics.median(factors) if factors else 1.0)
 
 
 def rank_correlation(choices: Choices) -> float | None:

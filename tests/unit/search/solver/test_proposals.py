@@ -13,6 +13,7 @@ from whet.optimize.network.menu import Choice, Choices, Combined
 from whet.search.solver.proposals import (
     FrontierSearch,
     Proposal,
+    corrected_ms,
     proposals,
     rank_correlation,
 )
@@ -109,3 +110,10 @@ def test_few_tries_are_enough() -> None:
 def test_paths_are_no_part_of_what_is_proposed() -> None:
     choices, ms = three_blocks()
     assert all(str(Path("a8")) not in str(p.steps) for p in proposals(choices, ms, 20.0))
+
+
+def test_predictions_are_corrected_by_what_savings_came_to() -> None:
+    assert corrected_ms(6.0, 10.0, ()) == 6.0
+    # 4 ms were promised and 2 came, 2 promised and 1 came: half of what is promised comes.
+    assert corrected_ms(4.0, 10.0, [(6.0, 8.0), (8.0, 9.0)]) == pytest.approx(7.0)
+    assert corrected_ms(10.0, 10.0, [(6.0, 8.0)]) == 10.0
