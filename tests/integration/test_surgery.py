@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import whet
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Evidence, Status, Trial, Verdict
 from whet.core.recipe import Recipe
+from whet.search.events import Event, TrialDone
 
 torch = pytest.importorskip("torch")
 
@@ -48,13 +50,24 @@ def found(
     network = Wide()
     train(network, images[:600], labels[:600])
     out = tmp_path_factory.mktemp("wide") / "out.whet"
+    enough, done = threading.Event(), list[Trial]()
+
+    def look(event: Event) -> None:
+        """Stop once a few of them are known: what was found by then is certified and packed."""
+        if isinstance(event, TrialDone) and event.trial.rung == 3:
+            done.append(event.trial)
+        if len(done) == 3:
+            enough.set()
+
     outcome = whet.optimize(
         network.eval(),
         {"x": images[600:]},
         Contract(metric="top1", max_drop=Drop(0.02)),
         labels=labels[600:],
         runtimes=("onnxruntime",),
-        budget_s=180.0,
+        budget_s=400.0,
+        on_event=look,
+        cancel=enough,
         out=out,
     )
     return outcome.evidence, network, out
