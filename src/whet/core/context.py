@@ -43,6 +43,7 @@ class Context:
     Attributes:
         workdir: a folder of the pass's own, where it writes its files.
         reference: the untouched original, as exported.
+        shelf: a folder for what several candidates of one search need; ``None`` keeps nothing.
         program: the same as a torch program, where the network came from torch.
         repair: calibration and repair inputs; ``None`` where there are none.
         threads: compute threads the pass may use.
@@ -55,3 +56,4 @@ class Context:
     threads: int = 1
     seed: int = 0
     program: Artifact | None = None
+    shelf: Path | None = None

@@ -15,7 +15,7 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from whet.core.note import Note
-from whet.optimize.network.modules import free_name, part_at
+from whet.optimize.network.modules import free_name, made_from, part_at
 from whet.optimize.network.segment import Flow, Span, segment
 
 __all__ = ["Block", "Blocks", "Shape", "blocks_of", "extracted", "replaced"]
@@ -98,15 +98,8 @@ def extracted(module: fx.GraphModule, block: Block) -> fx.GraphModule:
     graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
     for name in block.inputs:
         copies[nodes[name]] = graph.placeholder(name)
-    made, waiting = set[fx.Node](), [nodes[block.span.exit]]
-    while waiting:
-        each = waiting.pop()
-        if each not in copies and each not in made:
-            made.add(each)
-            waiting += each.all_input_nodes
-    for node in module.graph.nodes:
-        if node in made:
-            copies[node] = graph.node_copy(node, copies.__getitem__)
+    for node in made_from(nodes[block.span.exit], copies):
+        copies[node] = graph.node_copy(node, copies.__getitem__)
     graph.output(copies[nodes[block.span.exit]])
     return fx.GraphModule(module, graph)
 

@@ -26,7 +26,7 @@ from whet.optimize.network.blocks import Block, extracted
 from whet.optimize.network.damage import Answers, damage
 from whet.optimize.network.drop import bridged
 from whet.optimize.network.learn import Pair
-from whet.optimize.network.menu import REQUEST, Choice, Choices, Combined, MenuPlan
+from whet.optimize.network.menu import REQUEST, ROWS, Choice, Choices, Combined, MenuPlan
 from whet.optimize.network.narrow import narrowed, orders_of, widths_in
 from whet.optimize.network.net import Batches, Net, batches_of
 from whet.optimize.network.repair import mended
@@ -36,7 +36,7 @@ from whet.optimize.quiet import quiet
 
 __all__ = ["choices_of"]
 
-_BATCH, _ROWS = 16, 384
+_BATCH = 16
 _SHARE = 3  # of so many batches at least, one judges
 _COMBINED = 10  # combinations that tell whether damages add up
 _OPSET = 20
@@ -53,15 +53,13 @@ def choices_of(net: Net, ctx: Context, plan: MenuPlan) -> Choices:
     Raises:
         RequirementError: there are no samples, or nothing to choose.
     """
-    batches = batches_of(ctx, net.signature, size=_BATCH, most=_ROWS)
+    batches = batches_of(ctx, net.signature, size=_BATCH, most=ROWS)
     apart = max(1, min(-(-plan.judged // _BATCH), len(batches) // _SHARE))
     judging, fitting = batches[:apart], batches[apart:] or batches
-    makers = _Makers(net, plan, fitting, ctx)
-    asked = batches_of(ctx, net.signature, size=plan.rows, most=plan.rows)[:1]
-    walks = _Walks(
-        Walk(net.original, fitting), Walk(net.original, judging), Walk(net.original, asked)
-    )
-    wanted = Walk(net.original, judging).answers()
+    makers = _Makers(net, plan, ctx)
+    asked = batches_of(ctx, net.signature, size=plan.rows, most=plan.rows)
+    walks = _Walks(*(Walk(net.original, batches) for batches in (fitting, judging, asked)))
+    wanted = walks.judging.fork().answers()
     made = [list(makers.menu(block, walks, wanted)) for block in net.cut.blocks]
     if all(len(menu) == 1 for menu in made):
         raise RequirementError("No block has anything to choose.", "Leave the network as it is.")
@@ -99,7 +97,7 @@ def _combined(
 def _put(walk: Walk, block: Block, part: fx.GraphModule) -> None:
     """Let a walk go on with what another block makes of what comes in."""
     with torch.no_grad():
-        walk.put(block.span.exit, [part(*x) for x in _tuples(walk, block)])
+        walk.put(block.span.exit, [part(*x) for x in walk.together(block.inputs)])
 
 
 def _entries(blocks: Sequence[Block]) -> tuple[int, ...]:
@@ -127,34 +125,25 @@ class _Made:
 class _Makers:
     """Makes the choices of one block after another."""
 
-    def __init__(self, net: Net, plan: MenuPlan, fitting: Batches, ctx: Context) -> None:
+    def __init__(self, net: Net, plan: MenuPlan, ctx: Context) -> None:
         self.net, self.plan, self.ctx = net, plan, ctx
-        self.widths = widths_in(net)
-        orders = orders_of(net, self.widths, fitting, ctx.seed)
-        self.narrow = {
-            share: (
-                stay,
-                narrowed(
-                    net,
-                    {
-                        w: orders[w.name][w.units - stay[w.name] :]
-                        for w in self.widths
-                        if w.name in stay
-                    },
-                ),
-            )
+        widths = widths_in(net)
+        orders = orders_of(net, widths, ctx) if widths else {}
+        # One network for each share, narrower everywhere: a block is taken out of it.
+        self.narrow = [
+            (stay, narrowed(net, stay, orders))
             for share in plan.stay
-            if (stay := _stay(self.widths, share, plan.tile))
-        }
+            if (stay := _stay(widths, share, plan.tile))
+        ]
         self.graphs: dict[str, Artifact] = {}
 
     def menu(self, block: Block, walks: _Walks, wanted: Answers) -> Iterator[_Made]:
         """The block as it is, and what it may become."""
-        net, fitted = self.net, _tuples(walks.fitting, block)
+        fitted = walks.fitting.together(block.inputs)
         answers = walks.fitting.fork().at(block.span.exit)
-        asked = _tuples(walks.asked, block)[0]
-        walks.judging.at(block.inputs[0])  # forks begin here
-        whole = extracted(net.module, block)
+        (asked,) = walks.asked.together(block.inputs)
+        walks.judging.together(block.inputs)  # forks begin here
+        whole = extracted(self.net.module, block)
         yield self._made(whole, block, {}, dropped=False, damage=0.0, asked=asked)
         pairs = [Pair(x, x, y) for x, y in zip(fitted, answers, strict=True)]
         for units, dropped, changed in self._changed(block):
@@ -168,12 +157,8 @@ class _Makers:
     def _changed(self, block: Block) -> Iterator[tuple[dict[str, int], bool, Net]]:
         """The network with this block changed, and others too; what is shared is the original's."""
         seen: list[dict[str, int]] = []
-        for stay, net in self.narrow.values():
-            own = {
-                w.name: stay[w.name]
-                for w in self.widths
-                if w.block == block.name and w.name in stay
-            }
+        for stay, net in self.narrow:
+            own = {w.name: units for w, units in stay.items() if w.block == block.name}
             if own and own not in seen:
                 seen.append(own)
                 yield own, False, net
@@ -201,19 +186,15 @@ class _Makers:
         return _Made(choice, part)
 
 
-def _stay(widths: Sequence[Width], share: float, tile: int) -> dict[str, int]:
+def _stay(widths: Sequence[Width], share: float, tile: int) -> dict[Width, int]:
     """Units that stay of each width that can be made narrower by whole tiles."""
     found = {}
     for width in widths:
         step = tile if width.unit == 1 and width.units > tile else 1
         units = max(step, round(width.units * share / step) * step)
         if units < width.units:
-            found[width.name] = units
+            found[width] = units
     return found
-
-
-def _tuples(walk: Walk, block: Block) -> list[tuple[torch.Tensor, ...]]:
-    return list(zip(*[walk.at(name) for name in block.inputs], strict=True))
 
 
 def _key(part: fx.GraphModule, asked: Sequence[torch.Tensor]) -> str:

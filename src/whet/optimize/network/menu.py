@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 from whet.core.artifact import Artifact
 from whet.core.note import Note
 
-__all__ = ["REQUEST", "Choice", "Choices", "Combined", "MenuPlan"]
+__all__ = ["REQUEST", "ROWS", "Choice", "Choices", "Combined", "MenuPlan"]
 
+ROWS = 384  # samples that menus are made with, at most
 REQUEST = "request.npz"  # beside a block's graph: what one request is made of
 
 
@@ -28,6 +31,10 @@ class MenuPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     classes: bool
     rows: int
     judged: int
+
+    def digest(self) -> str:
+        """16 hex digits that are equal exactly for equal plans."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
 
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

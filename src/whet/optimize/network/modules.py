@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from copy import deepcopy
 
 from torch import fx, nn
 
 from whet.optimize.quiet import quiet
 
-__all__ = ["copied", "free_name", "part_at"]
+__all__ = ["copied", "free_name", "made_from", "part_at"]
 
 
 def copied(module: fx.GraphModule) -> fx.GraphModule:
@@ -26,6 +26,17 @@ def part_at(module: nn.Module, path: str) -> object:
         return operator.attrgetter(path)(module)
     except AttributeError:
         return None
+
+
+def made_from(node: fx.Node, known: Container[fx.Node]) -> list[fx.Node]:
+    """What isn't known of all that a value is made from, with itself, in the graph's order."""
+    found, waiting = set[fx.Node](), [node]
+    while waiting:
+        each = waiting.pop()
+        if each not in known and each not in found:
+            found.add(each)
+            waiting += each.all_input_nodes
+    return [each for each in node.graph.nodes if each in found]
 
 
 def free_name(name: str, taken: Collection[str]) -> str:

@@ -7,12 +7,13 @@ fitted here: that is `whet.optimize.network.repair`'s part, which may come after
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, final
 
+import numpy as np
 import torch
-from torch import fx, nn
+from torch import fx
 
 from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
@@ -20,15 +21,18 @@ from whet.errors import OptionError, PostconditionError, RequirementError
 from whet.optimize.network.blocks import Block, extracted
 from whet.optimize.network.importance import Taker, removal_order
 from whet.optimize.network.modules import copied
-from whet.optimize.network.net import Batches, Net, batches_of
+from whet.optimize.network.net import Net, batches_of
 from whet.optimize.network.products import Sums
 from whet.optimize.network.walk import Walk
 from whet.optimize.network.widths import Width, dependencies, group_of, widths_of
 
-__all__ = ["Narrow", "narrowed", "orders_of", "widths_in"]
+__all__ = ["Narrow", "Orders", "narrowed", "orders_of", "widths_in"]
 
 _ROWS, _BATCH = 256, 16
 _EXAMPLE_ROWS = 2
+
+Orders = Mapping[str, torch.Tensor]
+"""Units of each width, the least needed first, by the width's name."""
 
 
 @final
@@ -71,18 +75,14 @@ class Narrow(Pass[Net, Net]):
         fewer = {w: stay[w.name] for w in widths if stay.get(w.name, w.units) < w.units}
         if not fewer:
             return PassResult(model, False)
-        batches = batches_of(ctx, model.signature, size=_BATCH, most=_ROWS)
-        orders = orders_of(model, fewer, batches, ctx.seed)
-        keep = {w: orders[w.name][w.units - units :] for w, units in fewer.items()}
-        return PassResult(narrowed(model, keep), True)
+        return PassResult(narrowed(model, fewer, orders_of(model, widths, ctx)), True)
 
     def ensures(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # layers say it
-        for name, units in self.units.items():
-            width = next(w for w in widths_in(model) if w.name == name)
-            layer = model.module.get_submodule(name)
-            if len(layer.weight) > units * width.unit:
+        for name, channels in model.kept.items():
+            have = len(model.module.get_submodule(name).weight)
+            if have != len(channels):
                 raise PostconditionError(
-                    f"'{name}' has {len(layer.weight)} channels, not {units * width.unit}.",
+                    f"'{name}' has {have} channels, not {len(channels)}.",
                     "Report this with the network.",
                 )
 
@@ -93,23 +93,34 @@ def widths_in(net: Net) -> tuple[Width, ...]:
     return widths_of(net.original, net.cut.blocks, graph)
 
 
-def orders_of(
-    net: Net, widths: Iterable[Width], batches: Batches, seed: int
-) -> dict[str, torch.Tensor]:
+def orders_of(net: Net, widths: Sequence[Width], ctx: Context) -> Orders:
     """For each width its units, the least needed first.
+
+    They are the same for all that becomes of a network, and take minutes for a large one; so where
+    the context has a shelf they are kept there.
 
     Args:
         net: whose original is asked.
-        widths: of it.
-        batches: inputs.
-        seed: of the places of maps that are looked at.
+        widths: all of it.
+        ctx: with samples.
+
+    Raises:
+        RequirementError: there are no samples.
     """
-    walk, found = Walk(net.original, batches), dict[str, torch.Tensor]()
-    asked = list(widths)
+    file = None if ctx.shelf is None else ctx.shelf / "orders.npz"
+    if file is not None and file.exists():
+        with np.load(file) as kept:
+            return {name: torch.from_numpy(kept[name]) for name in kept.files}
+    walk = Walk(net.original, batches_of(ctx, net.signature, size=_BATCH, most=_ROWS))
+    found: dict[str, torch.Tensor] = {}
     for block in net.cut.blocks:
-        own = [w for w in asked if w.block == block.name]
+        own = [w for w in widths if w.block == block.name]
         if own:
-            found |= _orders(net.original, block, own, walk, seed)
+            found |= _orders(net.original, block, own, walk, ctx.seed)
+    if file is not None:
+        part = file.with_suffix(".part.npz")  # renamed, so that it is whole or not there
+        np.savez(part, allow_pickle=False, **{name: order.numpy() for name, order in found.items()})
+        part.replace(file)
     return found
 
 
@@ -123,7 +134,7 @@ def _orders(
         for width in widths
         for taken in width.taken_by
     }
-    inputs = list(zip(*(walk.at(name) for name in block.inputs), strict=True))
+    inputs = walk.together(block.inputs)
     hooks = [
         part.get_submodule(name).register_forward_hook(_seeing(each)) for name, each in sums.items()
     ]
@@ -152,37 +163,30 @@ def _taker(sums: Sums, channels: tuple[tuple[int, ...], ...]) -> Taker:
     return Taker(products[:wide, :wide], weights[:wide], places.flatten(1))
 
 
-def narrowed(net: Net, keep: Mapping[Width, torch.Tensor]) -> Net:
-    """The network with some units of widths left only.
+def narrowed(net: Net, stay: Mapping[Width, int], orders: Orders) -> Net:
+    """The network with fewer units in some of its widths.
 
     Args:
         net: it stays as it is.
-        keep: units that stay, by width.
+        stay: how many units stay, by width.
+        orders: of the units, see `orders_of`.
     """
     module, kept = copied(net.module), dict(net.kept)
     graph = dependencies(module, _example(net))
     names = {layer: name for name, layer in module.named_modules()}
-    for width, units in keep.items():
-        gone = sorted(set(range(width.units)) - set(units.tolist()))
+    for width, units in stay.items():
+        gone = sorted(orders[width.name][: width.units - units].tolist())
         channels = [u * width.unit + place for u in gone for place in range(width.unit)]
         group = group_of(graph, module.get_submodule(width.name), channels)
         for item in group:
             name = names.get(item.dep.target.module)
             if name in width.made_by:
-                stay = torch.ones(len(module.get_submodule(name).weight), dtype=torch.bool)
-                stay[item.idxs] = False
-                kept[name] = stay.nonzero().flatten()
+                left = torch.ones(len(module.get_submodule(name).weight), dtype=torch.bool)
+                left[item.idxs] = False
+                kept[name] = left.nonzero().flatten()
         group.prune()
-    return replace(net, module=_settled(module), kept=kept)
-
-
-def _settled(module: fx.GraphModule) -> fx.GraphModule:
-    """Without the gradients' leftovers that a trace by them leaves."""
-    module.zero_grad(set_to_none=True)
-    for layer in module.modules():
-        if isinstance(layer, nn.Module):
-            layer.eval()
-    return module
+    module.zero_grad(set_to_none=True)  # it was traced by gradients
+    return replace(net, module=module.eval(), kept=kept)
 
 
 def _example(net: Net) -> tuple[torch.Tensor, ...]:

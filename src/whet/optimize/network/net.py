@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from whet.optimize.network.layers import with_layers
 from whet.optimize.quiet import quiet
 from whet.runtimes.torch_program import load_program
 
-__all__ = ["Batches", "Net", "batches_of", "opened"]
+__all__ = ["Batches", "Net", "batches_of", "opened", "samples_of"]
 
 Batches = tuple[tuple[torch.Tensor, ...], ...]
 """Inputs in order, each in batches of one size."""
@@ -86,16 +86,22 @@ def batches_of(ctx: Context, signature: Signature, *, size: int, most: int) -> B
     Raises:
         RequirementError: there are no repair samples.
     """
-    if ctx.repair is None or not len(ctx.repair):
-        raise RequirementError("There are no samples to repair with.", "Give some.")
-    rows = min(most, len(ctx.repair))
+    feed = samples_of(ctx)
+    rows = min(most, len(feed))
     size = min(size, rows)
     names = [spec.name for spec in signature.inputs]
-    return tuple(_tensors(each, names) for each in _whole(ctx.repair, size, rows - rows % size))
+    return tuple(_tensors(each, names) for each in feed.batches(size, rows - rows % size))
 
 
-def _whole(feed: Feed, size: int, rows: int) -> Iterator[Arrays]:
-    return feed.batches(size, rows)
+def samples_of(ctx: Context) -> Feed:
+    """The repair samples.
+
+    Raises:
+        RequirementError: there are none.
+    """
+    if ctx.repair is None or not len(ctx.repair):
+        raise RequirementError("There are no samples to repair with.", "Give some.")
+    return ctx.repair
 
 
 def _tensors(arrays: Arrays, names: list[str]) -> tuple[torch.Tensor, ...]:

@@ -14,7 +14,7 @@ that aren't learnt from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
@@ -27,7 +27,7 @@ from whet.errors import OptionError
 from whet.optimize.network.blocks import Block, extracted
 from whet.optimize.network.learn import Pair, learnt
 from whet.optimize.network.modules import copied, part_at
-from whet.optimize.network.net import Batches, Net, batches_of
+from whet.optimize.network.net import Batches, Net, batches_of, samples_of
 from whet.optimize.network.products import FITTED
 from whet.optimize.network.refit import refitted
 from whet.optimize.network.walk import Walk
@@ -65,8 +65,8 @@ class Repair(Pass[Net, Net]):
                 "Fit in closed form (fit), or give steps of 1 or more, and rows.",
             )
 
-    def requires(self, model: Net, ctx: Context) -> None:
-        batches_of(ctx, model.signature, size=_BATCH, most=1)
+    def requires(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # any network can be
+        samples_of(ctx)
 
     def apply(self, model: Net, ctx: Context) -> PassResult[Net]:
         batches = batches_of(ctx, model.signature, size=_BATCH, most=self.rows)
@@ -92,13 +92,12 @@ def repaired(
     found, changed = replace(net, module=module), False
     own, its = Walk(module, batches), Walk(net.original, batches)
     for block in net.cut.blocks:
-        layers = changed_layers(found, block)
-        if layers:
+        if changed_layers(found, block):
             pairs = [
                 Pair(taken, given, answer)
                 for taken, given, answer in zip(
-                    _inputs(own, block),
-                    _inputs(its, block),
+                    own.together(block.inputs),
+                    its.together(block.inputs),
                     its.fork().at(block.span.exit),
                     strict=True,
                 )
@@ -152,10 +151,6 @@ def changed_layers(net: Net, block: Block) -> tuple[str, ...]:
 def _takes(layer: object) -> int | None:
     """Channels that a layer takes, those of a group where it has several."""
     return int(layer.weight.shape[1]) if isinstance(layer, FITTED) else None
-
-
-def _inputs(walk: Walk, block: Block) -> Iterator[tuple[torch.Tensor, ...]]:
-    return zip(*[walk.at(name) for name in block.inputs], strict=True)
 
 
 def _give(part: nn.Module, fitted: fx.GraphModule) -> None:

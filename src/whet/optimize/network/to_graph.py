@@ -11,10 +11,10 @@ from whet._optional import require
 from whet.core.artifact import Artifact
 from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
-from whet.errors import PostconditionError, RequirementError
+from whet.errors import PostconditionError
 from whet.optimize.export import export
 from whet.optimize.intake.network import Kind, Network
-from whet.optimize.network.net import Net
+from whet.optimize.network.net import Net, samples_of
 
 __all__ = ["ToGraph"]
 
@@ -34,14 +34,11 @@ class ToGraph(Pass[Net, Artifact]):
     gives: ClassVar[Stage] = Stage.GRAPH
 
     def requires(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # any network can be tried
-        if ctx.repair is None or not len(ctx.repair):
-            raise RequirementError("There are no samples to trace the network with.", "Give some.")
+        samples_of(ctx)
 
     def apply(self, model: Net, ctx: Context) -> PassResult[Artifact]:
         wrappers = require("whet.optimize.intake.modules", "export a network")
-        if ctx.repair is None:  # as `requires` found
-            return PassResult(ctx.reference, False)
-        inputs = model.signature.inputs
+        samples, inputs = samples_of(ctx), model.signature.inputs
         names = tuple(spec.name for spec in inputs)
         network = Network(
             ctx.reference.file.stem,
@@ -51,8 +48,8 @@ class ToGraph(Pass[Net, Artifact]):
             parameters=names,
             outputs=tuple(spec.name for spec in model.signature.outputs),
         )
-        rows = np.arange(min(_EXAMPLE_ROWS, len(ctx.repair)))
-        made = export(network, inputs, ctx.repair.rows(rows), ctx.workdir)
+        rows = np.arange(min(_EXAMPLE_ROWS, len(samples)))
+        made = export(network, inputs, samples.rows(rows), ctx.workdir)
         return PassResult(made.graph, True, made.notes)
 
     def ensures(self, model: Artifact, ctx: Context) -> None:

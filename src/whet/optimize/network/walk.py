@@ -14,6 +14,8 @@ import torch
 from torch import fx
 from torch.utils._pytree import tree_flatten
 
+from whet.optimize.network.modules import made_from
+
 __all__ = ["Walk"]
 
 _Batches = Sequence[tuple[torch.Tensor, ...]]
@@ -35,13 +37,13 @@ class Walk:
             dict(zip(inputs, module.graph.process_inputs(*batch), strict=True)) for batch in batches
         ]
 
-    def __len__(self) -> int:
-        """How many batches there are."""
-        return len(self._held)
-
     def at(self, name: str) -> list[torch.Tensor]:
         """What a value is on each batch. What no value ahead needs is forgotten."""
         return [held[self._nodes[name]] for held in self._to(self._nodes[name])]
+
+    def together(self, names: Sequence[str]) -> list[tuple[torch.Tensor, ...]]:
+        """Several values on each batch, as `at`."""
+        return list(zip(*[self.at(name) for name in names], strict=True))
 
     def answers(self) -> list[list[torch.Tensor]]:
         """The tensors that the network gives for each batch; the walk is over then."""
@@ -63,7 +65,7 @@ class Walk:
 
     def _to(self, node: fx.Node) -> list[dict[fx.Node, object]]:
         """Compute a value; gives what was held when it was just known, and forgets."""
-        order = _made_from(node, self._held[0].keys())
+        order = made_from(node, self._held[0].keys())
         run = fx.Interpreter(self.module, garbage_collect_values=False)
         found = []
         with torch.no_grad():
@@ -79,17 +81,6 @@ class Walk:
     def _needed(self, held: dict[fx.Node, object], node: fx.Node) -> set[fx.Node]:
         """What values ahead are made from, and the value itself while it has a use."""
         ends = self.module.graph.find_nodes(op="output")
-        ahead = _made_from(ends[0], held.keys())
+        ahead = made_from(ends[0], held.keys())
         needed = {before for each in ahead for before in each.all_input_nodes if before in held}
         return needed | {node} if node.op != "output" else set()
-
-
-def _made_from(node: fx.Node, known: object) -> list[fx.Node]:
-    """What isn't known of all that a value is made from, with itself, in the graph's order."""
-    found, waiting = set[fx.Node](), [node]
-    while waiting:
-        each = waiting.pop()
-        if each not in known and each not in found:  # type: ignore[operator]
-            found.add(each)
-            waiting += each.all_input_nodes
-    return [each for each in node.graph.nodes if each in found]

@@ -15,7 +15,7 @@ from whet.search.setup import Setup
 from whet.search.workers.built import Counts
 from whet.search.workers.jobs import Made
 
-__all__ = ["arithmetic_of", "complete", "moved_bytes"]
+__all__ = ["arithmetic_of", "complete", "counts_of", "moved_bytes"]
 
 # Both operands of the products become integers. OpenVINO does that to the activations of
 # graphs with stored integers as well, on the fly, where the CPU multiplies integers faster.
@@ -41,7 +41,7 @@ def complete(
         MeasurementError: the latency is below what this machine can do at all.
     """
     precision = arithmetic_of(trial.recipe)
-    own = made.counts or Counts(setup.parameters, setup.macs)
+    own = counts_of(setup, made)
     median_ms = query_ms(latency)
     share = None
     if median_ms is not None and not setup.uncounted:
@@ -78,6 +78,11 @@ def complete(
         ceiling=top_precision(setup.machine.ceilings, precision) if share is not None else None,
         notes=notes,
     )
+
+
+def counts_of(setup: Setup, made: Made) -> Counts:
+    """Its own counts where the network was changed, else the original's."""
+    return made.counts or Counts(setup.parameters, setup.macs)
 
 
 def arithmetic_of(recipe: Recipe) -> str:

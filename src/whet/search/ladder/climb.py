@@ -191,7 +191,7 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
         # slow to be judged may be the fastest with it.
         pad(setup, trials, [t for t in first if _may_be_good(setup, t)])
     # Fewer channels move speed more than all that follows, so they come first where they are cheap.
-    operate(setup, trials, share=_SURGERY)
+    operated = operate(setup, trials, share=_SURGERY)
     settings = {name: _padded(setup, trials, own, name) for name, own in settings.items()}
     if not enough(setup, trials):
         round_with_care(setup, trials)
@@ -199,7 +199,8 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     retune(setup, trials, axes, most=FEW)
     if not enough(setup, trials):
         rescue_rounded(setup, trials)
-    operate(setup, trials)
+    if not operated:
+        operate(setup, trials)
     wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
         refine(setup, trials)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from whet.core.evidence import LayerTime, Status, Trial
 from whet.core.recipe import Recipe, Step
-from whet.errors import StorageError, WhetError
+from whet.errors import WhetError
 from whet.optimize.graph.quantize.groups import group_ms
 from whet.optimize.graph.quantize.plan import RestoreSearch
 from whet.optimize.graph.quantize.sensitivity import Sensitivity
@@ -25,9 +25,9 @@ from whet.search.decisions.outlook import LIKELY, SURE
 from whet.search.decisions.worth import looks_good
 from whet.search.ladder import variations
 from whet.search.ladder.assay import layers_of
+from whet.search.ladder.side_jobs import side_job
 from whet.search.ladder.trials import Trials
 from whet.search.setup import Setup
-from whet.search.workers.isolate import run_isolated
 from whet.search.workers.jobs import SensitivityJob
 
 __all__ = ["refine", "rescue_rounded"]
@@ -169,23 +169,17 @@ def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | Non
         threads=setup.threads,
         seed=setup.seed,
     )
-    left = trials.budget.climbing_s(time.monotonic())
-    try:
-        found = run_isolated(
-            "whet.search.workers.jobs:sensitivity",
-            job,
-            Sensitivity,
-            timeout_s=max(20.0, min(900.0, left)),
-            memory_bytes=setup.memory_bytes,
-            cores=setup.cores,
-            cancel=trials.stop.asked,
-        ).value
-    except StorageError:
-        raise
-    except WhetError as error:
-        trials.tell.remark(base.name, f"Its layers could not be ranked: {error.message}")
-        return None
-    trials.ledger.put(key, found)
+    found = side_job(
+        setup,
+        trials,
+        "whet.search.workers.jobs:sensitivity",
+        job,
+        Sensitivity,
+        where=base.name,
+        failing="Its layers could not be ranked",
+    )
+    if found is not None:
+        trials.ledger.put(key, found)
     return found
 
 

@@ -19,7 +19,7 @@ from whet.errors import MeasurementError
 from whet.measure.ceiling_looks import Look, higher, settled
 from whet.measure.roofline import beyond_theory, peak_of, top_precision, without_peak
 from whet.search.decisions.figures import query_ms
-from whet.search.decisions.footing import arithmetic_of, complete
+from whet.search.decisions.footing import arithmetic_of, complete, counts_of
 from whet.search.setup import Setup
 from whet.search.workers.jobs import Made
 
@@ -66,7 +66,7 @@ class SecondLooks:
                 if raised != setup.machine.ceilings:
                     setup = _with(setup, raised)
                     continue
-                if settled(looks, top) or _impossible(setup, latency, precision):
+                if settled(looks, top) or _impossible(setup, made, latency, precision):
                     raise
                 if len(looks) >= _MOST_LOOKS or self.seconds >= _MOST_S:
                     break
@@ -94,11 +94,11 @@ def unmeasured(precision: str, looks: Sequence[Look]) -> Note:
     )
 
 
-def _impossible(setup: Setup, latency: Latency, precision: str) -> bool:
+def _impossible(setup: Setup, made: Made, latency: Latency, precision: str) -> bool:
     median_ms = query_ms(latency)
     machine = setup.machine
     return median_ms is not None and beyond_theory(
-        setup.macs * setup.contract.batch,
+        counts_of(setup, made).macs * setup.contract.batch,
         median_ms,
         cores=machine.cores,
         flags=machine.flags,

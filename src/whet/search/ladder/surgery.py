@@ -13,17 +13,18 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from whet.core.artifact import Artifact
 from whet.core.evidence import Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
-from whet.errors import StorageError, WhetError
 from whet.optimize.graph.quantize.space import ROUND, UNROUND
-from whet.optimize.network.menu import Choices, MenuPlan
+from whet.optimize.network.menu import ROWS, Choices, MenuPlan
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import query_ms, speed
 from whet.search.decisions.outlook import SURE
 from whet.search.intake.outputs import CLASS_METRICS
 from whet.search.ladder.rungs import GRAPHS
+from whet.search.ladder.side_jobs import side_job
 from whet.search.ladder.trials import Trials
 from whet.search.ladder.variations import TO_GRAPH
 from whet.search.ladder.waves import enough, good
@@ -35,7 +36,6 @@ from whet.search.solver.proposals import (
     proposals,
     rank_correlation,
 )
-from whet.search.workers.isolate import run_isolated
 from whet.search.workers.surgery_jobs import Costs, CostsJob, MenusJob
 
 __all__ = ["operate"]
@@ -46,43 +46,54 @@ _STAY = (0.75, 0.5, 0.25)  # shares of a width that a menu offers
 _JUDGED = (32, 128)  # rows that tell damages, at least and at most
 _JUDGED_MACS = 1e11  # that they may take in between
 _LEAST_CORRELATION = 0.8  # below it sums of damages say little
-_COSTS_S = 300.0
 # Making menus takes about as long as the untouched graph takes for so many answers to each sample.
-_MENUS_ROWS = 60
+_MENUS_ANSWERS = 60
 _MENUS_LEAST_S = 15.0
-# Channels that kernels of this CPU take at once, the widest first.
-_TILES = (("amx_int8", 16), ("avx512f", 16), ("avx2", 8))
+# Channels that kernels take at once on CPUs with these flags, and on all others.
+_TILES, _TILE = (("amx_int8", 16), ("avx512f", 16)), 8
 
 
-def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> None:
-    """Change the network where there is one, as far as the floor and the time allow; once.
+def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> bool:
+    """Change the network where there is one, as far as the floor and the time allow.
 
     Args:
         setup: of the search.
         trials: so far.
         share: of the time left that menus may take; where they take more, nothing is done.
+
+    Returns:
+        Whether there is no sense in asking again.
     """
     base = _base(setup, trials)
-    done = any(trial.rung == _RUNG for trial in trials.all.values())
-    if done or base is None or enough(setup, trials):
-        return
+    if base is None or enough(setup, trials):
+        return False
     if setup.program is None:
         trials.tell.remark(
             "surgery", "The network came as a graph, so its layers stay as they are."
         )
-        return
-    need_s = _MENUS_LEAST_S + _MENUS_ROWS * len(setup.repair) * setup.original_ms / 1e3
+        return True
+    rows = min(ROWS, len(setup.repair))
+    need_s = _MENUS_LEAST_S + _MENUS_ANSWERS * rows * setup.original_ms / 1e3
     if share < 1 and need_s > share * trials.climbing_s():
-        return
-    choices = _choices(setup, trials, need_s)
-    points = _points(setup, trials, base, choices) if choices is not None else ()
-    search, n = FrontierSearch(points), setup.certify.samples
-    predictions = _Predictions(trials, base)
+        return False
+    if not trials.budget.affords(time.monotonic(), need_s):
+        trials.tell.remark("surgery", "The time left didn't allow menus of the network's blocks.")
+        return True
+    choices = _choices(setup, trials, setup.program)
+    if choices is not None:
+        _try(setup, trials, base, _points(setup, trials, base, choices))
+    return True
+
+
+def _try(setup: Setup, trials: Trials, base: Trial, points: tuple[Proposal, ...]) -> None:
+    """Halve the frontier by the floor, while there is time."""
+    search, predictions = FrontierSearch(points), _Predictions(trials, base)
     while (point := search.ask()) is not None and not enough(setup, trials):
         trial = trials.attempt(_recipe(point, base), _RUNG)
         if trial is None:
             return
         trial = predictions.told(point, trials.judge(trial))
+        n = setup.certify.samples
         search.tell(good=promising(trial, setup.contract, n, least=SURE))
 
 
@@ -139,88 +150,82 @@ def _recipe(point: Proposal, base: Trial) -> Recipe:
     return Recipe(steps, base.recipe.runtime, base.recipe.settings)
 
 
-def _choices(setup: Setup, trials: Trials, need_s: float) -> Choices | None:
-    """The menus; ``None`` where there is no time for them or nothing to choose."""
-    if setup.program is None:
-        return None
-    if not trials.budget.affords(time.monotonic(), need_s):
-        trials.tell.remark("surgery", "The time left didn't allow menus of the network's blocks.")
-        return None
+def _choices(setup: Setup, trials: Trials, program: Artifact) -> Choices | None:
+    """The menus; ``None`` where there is nothing to choose."""
     trials.tell.rung(_RUNG)
     trials.tell.phase("finding what each block of the network could become")
     flags = setup.machine.flags
+    plan = MenuPlan(
+        stay=_STAY,
+        tile=next((tile for flag, tile in _TILES if flag in flags), _TILE),
+        classes=setup.metric in CLASS_METRICS,
+        rows=setup.contract.batch,
+        judged=int(min(_JUDGED[1], max(_JUDGED[0], _JUDGED_MACS / max(setup.macs, 1)))),
+    )
     job = MenusJob(
         graph=setup.graph,
-        program=setup.program,
+        program=program,
         repair=setup.repair.ref(),
-        plan=MenuPlan(
-            stay=_STAY,
-            tile=next((tile for flag, tile in _TILES if flag in flags), 8),
-            classes=setup.metric in CLASS_METRICS,
-            rows=setup.contract.batch,
-            judged=int(min(_JUDGED[1], max(_JUDGED[0], _JUDGED_MACS / max(setup.macs, 1)))),
-        ),
-        workdir=str(setup.workdir / "surgery"),
+        plan=plan,
+        # A search under another contract on the same samples may want other menus.
+        workdir=str(setup.workdir / "surgery" / plan.digest()),
+        shelf=str(setup.workdir / "built"),
         threads=setup.threads,
         seed=setup.seed,
     )
-    try:
-        found = run_isolated(
-            "whet.search.workers.surgery_jobs:network_menus",
-            job,
-            Choices,
-            timeout_s=trials.budget.climbing_s(time.monotonic()),
-            memory_bytes=setup.memory_bytes,
-            cores=setup.cores,
-            cancel=trials.stop.asked,
-        ).value
-    except StorageError:
-        raise
-    except WhetError as error:
-        trials.tell.remark("surgery", f"The network stays as it is: {error.message}")
-        return None
-    for note in found.notes:
+    found = side_job(
+        setup,
+        trials,
+        "whet.search.workers.surgery_jobs:network_menus",
+        job,
+        Choices,
+        where="surgery",
+        failing="The network stays as it is",
+    )
+    for note in found.notes if found is not None else ():
         trials.tell.remark(note.where, note.reason)
     return found
 
 
 def _points(setup: Setup, trials: Trials, base: Trial, choices: Choices) -> tuple[Proposal, ...]:
     """The frontier of plans, with what each block takes measured in the base's runtime."""
-    graphs = {c.graph.path: c.graph for menu in choices.menus for c in menu}
-    key = f"block-costs-{base.recipe.digest()}"
-    costs = trials.ledger.get_as(key, Costs)
-    if costs is None:
-        trials.tell.phase("timing each block of the network")
-        job = CostsJob(
-            graphs=tuple(graphs.values()),
-            steps=tuple(step for step in _tail(base) if step != ROUND),
-            runtime=base.recipe.runtime,
-            settings=base.recipe.settings,
-            cache=str(setup.cache),
-            workdir=str(setup.workdir / "surgery" / f"costs-{base.recipe.digest()}"),
-            threads=setup.threads,
-            seed=setup.seed,
-        )
-        try:
-            costs = run_isolated(
-                "whet.search.workers.surgery_jobs:block_costs",
-                job,
-                Costs,
-                timeout_s=_COSTS_S,
-                memory_bytes=setup.memory_bytes,
-                cores=setup.cores,
-                cancel=trials.stop.asked,
-            ).value
-        except StorageError:
-            raise
-        except WhetError as error:
-            trials.tell.remark("surgery", f"Its blocks could not be timed: {error.message}")
-            return ()
-        trials.ledger.put(key, costs)
     _say_how_they_add_up(trials, choices)
+    graphs = {c.graph.path: c.graph for menu in choices.menus for c in menu}
+    costs = _costs(setup, trials, base, tuple(graphs.values()))
     whole_ms = query_ms(base.latency)
-    ms = dict(zip(graphs, costs.ms, strict=True))
-    return proposals(choices, ms, whole_ms) if whole_ms is not None else ()
+    if costs is None or whole_ms is None:
+        return ()
+    return proposals(choices, dict(zip(graphs, costs.ms, strict=True)), whole_ms)
+
+
+def _costs(setup: Setup, trials: Trials, base: Trial, graphs: tuple[Artifact, ...]) -> Costs | None:
+    """What each block takes, remembered by the ledger so that a resumed search proposes the same."""
+    key = f"block-costs-{base.recipe.digest()}"
+    kept = trials.ledger.get_as(key, Costs)
+    if kept is not None and len(kept.ms) == len(graphs):
+        return kept
+    trials.tell.phase("timing each block of the network")
+    job = CostsJob(
+        graphs=graphs,
+        steps=tuple(step for step in _tail(base) if step != ROUND),  # it changes numbers only
+        runtime=base.recipe.runtime,
+        settings=base.recipe.settings,
+        cache=str(setup.cache),
+        threads=setup.threads,
+        seed=setup.seed,
+    )
+    found = side_job(
+        setup,
+        trials,
+        "whet.search.workers.surgery_jobs:block_costs",
+        job,
+        Costs,
+        where="surgery",
+        failing="Its blocks could not be timed",
+    )
+    if found is not None:
+        trials.ledger.put(key, found)
+    return found
 
 
 def _say_how_they_add_up(trials: Trials, choices: Choices) -> None:

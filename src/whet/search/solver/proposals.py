@@ -152,7 +152,7 @@ class FrontierSearch:
             return None
         if self._good >= 0 and self.points[self._good].ms < self.least_ratio * self.points[high].ms:
             return None
-        middle = (self._time(self._good, first=True) + self.points[high].ms) / 2
+        middle = (self.points[max(self._good, 0)].ms + self.points[high].ms) / 2
         self._asked = min(range(low, high + 1), key=lambda i: abs(self.points[i].ms - middle))
         return self.points[self._asked]
 
@@ -162,6 +162,3 @@ class FrontierSearch:
             self._good = self._asked
         else:
             self._bad = self._asked
-
-    def _time(self, place: int, *, first: bool) -> float:
-        return self.points[place].ms if place >= 0 or not first else self.points[0].ms

@@ -239,6 +239,7 @@ def make_engine(job: MakeJob) -> Made:
             threads=job.threads,
             seed=job.seed,
             program=job.program,
+            shelf=Path(job.shelf),
         )
         made = built(job.steps, job.graph, ctx, Path(job.shelf), job.sizes)
     graph = made.graph

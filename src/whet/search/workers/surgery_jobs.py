@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from whet.core.artifact import Artifact
 from whet.core.context import Context
 from whet.core.recipe import Step
+from whet.core.room import temporary_folder
 from whet.core.settings import Settings
 from whet.core.spec import Arrays
 from whet.data.store import StoreRef, open_ref
@@ -38,6 +39,7 @@ class MenusJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     repair: StoreRef
     plan: menus.MenuPlan
     workdir: str
+    shelf: str
     threads: int
     seed: int
 
@@ -50,7 +52,6 @@ class CostsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str
     settings: Settings
     cache: str
-    workdir: str
     threads: int
     seed: int
 
@@ -76,8 +77,18 @@ def network_menus(job: MenusJob) -> menus.Choices:
     done = folder / "menus.json"
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=menus.Choices)
-    folder.mkdir(parents=True, exist_ok=True)
-    ctx = Context(folder, job.graph, open_ref(job.repair), job.threads, job.seed, job.program)
+    shelf = Path(job.shelf)
+    for needed in (folder, shelf):
+        needed.mkdir(parents=True, exist_ok=True)
+    ctx = Context(
+        workdir=folder,
+        reference=job.graph,
+        repair=open_ref(job.repair),
+        threads=job.threads,
+        seed=job.seed,
+        program=job.program,
+        shelf=shelf,
+    )
     found: menus.Choices = make.choices_of(network.opened(job.program), ctx, job.plan)
     keep(done, found)
     return found
@@ -97,11 +108,12 @@ def block_costs(job: CostsJob) -> Costs:
 
     runtime, cache = get(job.runtime), EngineCache(Path(job.cache))
     with ExitStack() as opened:
+        folder = opened.enter_context(temporary_folder("whet-blocks-"))
         asked: list[tuple[Session, Arrays]] = []
         for place, graph in enumerate(job.graphs):
             with np.load(graph.file.with_name(menus.REQUEST)) as file:
                 request = dict(file)
-            made = _with_passes(job, graph, request, Path(job.workdir) / str(place))
+            made = _with_passes(job, graph, request, folder / str(place))
             session, _ = cache.opened(runtime, made, _unfixed(job.settings))
             opened.enter_context(session)
             asked.append((session, request))

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import msgspec
+import numpy as np
 import pytest
 import torch
 from surgery_nets import context, encoder_net, pictures, residual_net, texts
@@ -29,8 +33,8 @@ def test_heads_of_an_attention_are_its_units() -> None:
 def test_what_others_say_is_given_up_without_loss() -> None:
     net, data = residual_net(copies=True), pictures()
     widths = widths_in(net)
-    orders = orders_of(net, widths, data, 0)
-    small = narrowed(net, {w: orders[w.name][8:] for w in widths})
+    orders = orders_of(net, widths, context(net, data))
+    small = narrowed(net, dict.fromkeys(widths, 8), orders)
     found = repaired(small, data).model
     fresh = pictures(1, 8, seed=7)[0]
     with torch.no_grad():
@@ -100,3 +104,17 @@ def test_nothing_to_narrow_changes_nothing() -> None:
     result = run(Narrow(units={"one.a": 16}), net, context(net, pictures()))
     assert not result.changed
     assert result.model is net
+
+
+def test_orders_are_kept_on_the_shelf_and_taken_from_there(tmp_path: Path) -> None:
+    net, data = residual_net(), pictures()
+    widths, ctx = widths_in(net), replace(context(net, data), shelf=tmp_path)
+    first, again = (orders_of(net, widths, ctx) for _ in range(2))
+    alone = orders_of(net, widths, context(net, data))
+    assert [f.name for f in tmp_path.iterdir()] == ["orders.npz"]
+    for name, order in first.items():
+        assert torch.equal(order, again[name])
+        assert torch.equal(order, alone[name])
+    turned = {name: order.flip(0).numpy() for name, order in first.items()}
+    np.savez(tmp_path / "orders.npz", **turned)
+    assert all(torch.equal(o, first[n].flip(0)) for n, o in orders_of(net, widths, ctx).items())

@@ -18,6 +18,7 @@ from whet.measure.ceiling_looks import Look
 from whet.optimize.graph.traffic import Traffic
 from whet.search.ladder.second_looks import SecondLooks, unmeasured
 from whet.search.setup import Setup
+from whet.search.workers.built import Counts
 from whet.search.workers.jobs import Made
 
 # What the machine did for the engine: 0.2 GOP in a median of 4.5 ms.
@@ -64,11 +65,15 @@ def setup(share: float | None, macs: int = MACS, flags: tuple[str, ...] = ("avx2
 
 
 def completed(
-    tmp_path: Path, looks: SecondLooks, given: Setup, median_ms: float = 4.5
+    tmp_path: Path,
+    looks: SecondLooks,
+    given: Setup,
+    median_ms: float = 4.5,
+    counts: Counts | None = None,
 ) -> tuple[Setup, Footprint]:
     file = tmp_path / "model.bin"
     file.write_bytes(b"x")
-    made = Made(Artifact(str(file), Format.ONNX, Signature((), ())), "engine", ())
+    made = Made(Artifact(str(file), Format.ONNX, Signature((), ())), "engine", (), counts=counts)
     return looks.complete(given, BASE, made, latency(median_ms / 0.9), Footprint(0))
 
 
@@ -138,3 +143,13 @@ def test_a_look_that_failed_settles_nothing(tmp_path: Path) -> None:
     _, found = completed(tmp_path, SecondLooks(look, {}), setup(0.73))
     assert "no time for enough looks" in found.notes[-1].reason
     assert "no time" in unmeasured("fp32", []).reason
+
+
+def test_a_changed_network_is_held_to_its_own_arithmetic(tmp_path: Path) -> None:
+    """Narrower networks are faster than the original could be; that convicts nobody."""
+    look = Scripted([0.73] * 4, unrest=BUSY)
+    original = setup(0.73, macs=450 * MACS)
+    own = Counts(parameters=99, macs=MACS)
+    _, found = completed(tmp_path, SecondLooks(look, {}), original, counts=own)
+    assert (found.parameters, found.macs) == (99, MACS)
+    assert "couldn't be measured" in found.notes[0].reason

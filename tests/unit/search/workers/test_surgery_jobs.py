@@ -1,0 +1,143 @@
+"""Menus and block costs, as a worker makes them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from whet.core.artifact import Artifact
+from whet.core.recipe import Step
+from whet.core.settings import Settings
+from whet.core.spec import TensorSpec
+from whet.data.readers import open_samples
+from whet.data.store import StoreRef, write_store
+from whet.optimize.export import export
+from whet.optimize.intake.live import load_module
+from whet.optimize.network.menu import Choices, MenuPlan
+from whet.search.workers.jobs import MakeJob, make_engine
+from whet.search.workers.surgery_jobs import (
+    CostsJob,
+    MenusJob,
+    block_costs,
+    network_menus,
+)
+
+PLAN = MenuPlan(stay=(0.5,), tile=8, classes=True, rows=1, judged=16)
+
+
+class Part(nn.Module):
+    """A residual block, most of whose work lies within."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = nn.Conv2d(16, 96, 3, padding=1), nn.Conv2d(96, 16, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(torch.relu(self.up(x)))
+
+
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.one, self.two = nn.Conv2d(3, 16, 3, padding=1), Part(), Part()
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.two(self.one(torch.relu(self.stem(x)))).mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Artifact, Artifact, StoreRef]:
+    folder = tmp_path_factory.mktemp("network")
+    torch.manual_seed(0)
+    rows = np.random.default_rng(0).normal(size=(64, 3, 16, 16)).astype(np.float32)
+    spec = TensorSpec("x", "float32", ("batch", 3, 16, 16))
+    made = export(load_module(Network().eval()), (spec,), {"x": rows[:4]}, folder / "export")
+    store = write_store(open_samples({"x": rows}), folder / "samples", limit=64, seed=0)
+    assert made.program is not None
+    return folder, made.graph, made.program, store.ref()
+
+
+def menus(given: tuple[Path, Artifact, Artifact, StoreRef], plan: MenuPlan = PLAN) -> Choices:
+    folder, graph, program, repair = given
+    job = MenusJob(
+        graph=graph,
+        program=program,
+        repair=repair,
+        plan=plan,
+        workdir=str(folder / "surgery" / plan.digest()),
+        shelf=str(folder / "built"),
+        threads=2,
+        seed=0,
+    )
+    return network_menus(job)
+
+
+def test_menus_are_kept_by_what_was_asked_for(
+    given: tuple[Path, Artifact, Artifact, StoreRef],
+) -> None:
+    first = menus(given)
+    written = {f: f.stat().st_mtime_ns for f in (given[0] / "surgery").rglob("*.onnx")}
+    assert menus(given) == first
+    assert all(f.stat().st_mtime_ns == when for f, when in written.items()), "taken from there"
+    other = menus(given, msgspec.structs.replace(PLAN, rows=4))
+    request = np.load(Path(other.menus[1][0].graph.path).with_name("request.npz"))
+    assert next(iter(request.values())).shape[0] == 4
+
+
+@pytest.mark.parametrize(
+    "steps", [(), (Step("quantize-ort", {"calibration": "minmax"}),)], ids=["float", "int8"]
+)
+def test_a_narrower_block_takes_less(
+    given: tuple[Path, Artifact, Artifact, StoreRef], steps: tuple[Step, ...]
+) -> None:
+    whole, narrow, bridge = (c.graph for c in menus(given).menus[1])
+    job = CostsJob(
+        graphs=(whole, narrow, bridge),
+        steps=steps,
+        runtime="onnxruntime",
+        settings=Settings(),
+        cache=str(given[0] / "cache"),
+        threads=1,
+        seed=0,
+    )
+    ms = block_costs(job).ms
+    assert ms[2] < ms[1] < ms[0]
+
+
+def test_candidates_take_the_order_that_the_menus_found(
+    given: tuple[Path, Artifact, Artifact, StoreRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, graph, program, repair = given
+    choices = menus(given)
+    steps = (
+        Step("narrow", {"units": choices.menus[1][1].units}),
+        Step("repair"),
+        Step("to-graph"),
+    )
+    narrow = sys.modules["whet.optimize.network.narrow"]
+    monkeypatch.setattr(narrow, "removal_order", None)  # nobody may look for it again
+    made = make_engine(
+        MakeJob(
+            steps=steps,
+            graph=graph,
+            program=program,
+            repair=repair,
+            runtime="onnxruntime",
+            settings=Settings(),
+            cache=str(folder / "cache"),
+            workdir=str(folder / "built" / "one"),
+            shelf=str(folder / "built"),
+            threads=2,
+            seed=0,
+        )
+    )
+    assert made.counts is not None
+    whole = sum(p.numel() for p in Network().parameters())
+    assert made.counts.parameters < 0.8 * whole
