@@ -61,6 +61,7 @@ def optimize(
     weights: str | Path | None = None,
     transform: Transform | None = None,
     labels: Any = None,
+    train: Any = None,
     budget_s: float | None = 900.0,
     label_key: str | None = None,
     text_keys: Sequence[str] | None = None,
@@ -91,6 +92,9 @@ def optimize(
         transform: how pictures or texts become inputs.
         labels: given apart from the samples, in their order: an array, a list, or a file that
             holds nothing else (``.npy``, ``.npz``, one column of ``.csv`` or ``.txt``).
+        train: more samples, of the same kind and in any form that ``samples`` may have, which a
+            network may learn from when it is changed (its training set, for instance). They need
+            no labels. Those that are among ``samples`` are left out, for these judge.
         budget_s: time for the whole search in seconds; ``None`` for no limit.
         label_key: column or array that holds the labels.
         text_keys: columns that hold the text.
@@ -129,6 +133,7 @@ def optimize(
     given = Given(
         network=str(network) if isinstance(network, Path) else network,
         samples=samples,
+        train=train,
         weights=str(held) if held is not None else None,
         transform=_transform_of(transform),
         labels=labels,

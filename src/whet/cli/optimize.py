@@ -48,7 +48,12 @@ def add(verbs: Verbs) -> None:
         help="for a factory: .safetensors, .npz, or what torch.save wrote (.pt, .pth, .pth.tar, .bin,"
         " .ckpt)",
     )
-    options.add_samples(parser)
+    options.add_samples(parser).add_argument(
+        "--train",
+        metavar="WHERE",
+        help="more samples of the same kind, without labels or with them, that a network may learn"
+        " from when it is changed, such as its training set; they never judge",
+    )
     add_contract(parser)
     options.add_transform(parser)
     search = parser.add_argument_group("search")
@@ -92,6 +97,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
             weights=args.weights,
             transform=transform,
             labels=args.labels,
+            train=args.train,
             budget_s=budget_s,
             label_key=args.label_key,
             text_keys=text_keys,

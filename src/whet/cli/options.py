@@ -24,8 +24,8 @@ __all__ = [
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
-def add_samples(parser: argparse.ArgumentParser) -> None:
-    """Where samples and labels are."""
+def add_samples(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Where samples and labels are; the group, for what a verb adds to it."""
     group = parser.add_argument_group("samples")
     group.add_argument(
         "--samples",
@@ -53,6 +53,7 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--most", type=int, default=20_000, metavar="N", help="samples read at most (default 20000)"
     )
+    return group
 
 
 def add_transform(parser: argparse.ArgumentParser) -> None:

@@ -153,6 +153,7 @@ class Api(Protocol):
         weights: str | Path | None = None,
         transform: Any = None,
         labels: Any = None,
+        train: Any = None,
         budget_s: float | None = 900.0,
         label_key: str | None = None,
         text_keys: tuple[str, ...] | None = None,

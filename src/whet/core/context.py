@@ -46,6 +46,7 @@ class Context:
         shelf: a folder for what several candidates of one search need; ``None`` keeps nothing.
         program: the same as a torch program, where the network came from torch.
         repair: calibration and repair inputs; ``None`` where there are none.
+        train: more inputs, that networks may learn from; ``None`` where there are none.
         threads: compute threads the pass may use.
         seed: for every random choice.
     """
@@ -57,3 +58,4 @@ class Context:
     seed: int = 0
     program: Artifact | None = None
     shelf: Path | None = None
+    train: Feed | None = None

@@ -50,6 +50,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         canonical = msgspec.json.encode(self, order="deterministic")
         return hashlib.sha256(canonical).hexdigest()[:16]
 
+    def has(self, name: str) -> bool:
+        """Whether a pass of this name is among its own."""
+        return any(step.name == name for step in self.steps)
+
     def build_digest(self) -> str:
         """As `digest`, over the passes only: recipes that share their graph share it."""
         return digest_of(self.steps)

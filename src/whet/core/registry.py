@@ -27,6 +27,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
         "narrow": "whet.optimize.network.narrow:Narrow",
         "drop": "whet.optimize.network.drop:Drop",
         "repair": "whet.optimize.network.repair:Repair",
+        "distill": "whet.optimize.network.distill:Distill",
         "to-graph": "whet.optimize.network.to_graph:ToGraph",
         "tidy": "whet.optimize.graph.tidy:Tidy",
         "fold-transform": "whet.optimize.graph.fold:FoldTransform",

@@ -149,6 +149,10 @@ class SampleStore:
         _, inverse = np.unique(self._hashes, return_inverse=True)
         return inverse.astype(np.int64)
 
+    def apart_from(self, other: SampleStore) -> NDArray[np.int64]:
+        """Indices of the samples whose inputs are among no sample of another store."""
+        return np.flatnonzero(~np.isin(self._hashes, other._hashes)).astype(np.int64)
+
     def __len__(self) -> int:
         return self.samples * self.rows_per_sample
 

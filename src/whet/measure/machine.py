@@ -12,7 +12,7 @@ from whet.core.evidence import Ceilings, Machine
 from whet.measure.ceiling_looks import first_look
 from whet.measure.cgroup import allowed_cores, allowed_memory
 
-__all__ = ["allowed_cores", "fingerprint"]
+__all__ = ["allowed_cores", "cpu_flags", "fingerprint"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -63,7 +63,7 @@ def fingerprint(*, ceilings: bool, cache: Path | None) -> Machine:
     Raises:
         StorageError: the cache can't be written.
     """
-    cpu, flags = cpu_of(_CPUINFO.read_text() if _CPUINFO.is_file() else "")
+    cpu, flags = cpu_of(_cpuinfo())
     machine = Machine(
         cpu=cpu or platform.processor() or platform.machine(),
         arch=platform.machine(),
@@ -79,6 +79,11 @@ def fingerprint(*, ceilings: bool, cache: Path | None) -> Machine:
     return msgspec.structs.replace(machine, ceilings=first_look(machine, cache))
 
 
+def cpu_flags() -> tuple[str, ...]:
+    """Features of this CPU that decide which kernels are taken."""
+    return cpu_of(_cpuinfo())[1]
+
+
 def cpu_of(cpuinfo: str) -> tuple[str, tuple[str, ...]]:
     """Model name and the flags that matter, from the text of ``/proc/cpuinfo``."""
     fields: dict[str, str] = {}
@@ -91,6 +96,10 @@ def cpu_of(cpuinfo: str) -> tuple[str, tuple[str, ...]]:
         # Cloud machines call different CPUs by one name; family and model tell them apart.
         name += f" (family {fields.get('cpu family', '?')}, model {fields['model']})"
     return name, tuple(sorted(_FLAGS.intersection(flags)))
+
+
+def _cpuinfo() -> str:
+    return _CPUINFO.read_text() if _CPUINFO.is_file() else ""
 
 
 def _versions() -> dict[str, str]:

@@ -26,6 +26,7 @@ class Setup:
         graph: as exported, with the transform folded in; what "untouched" means.
         program: the torch program, where the network came from torch.
         repair, select, certify: the three disjoint parts.
+        train: more samples that networks may learn from, none of which is in those parts.
         look: the first few of select, which the original has answered already.
         metric: concrete, never ``"auto"``.
         function: the user's live function, where the metric is one.
@@ -54,6 +55,7 @@ class Setup:
     select: SampleStore
     certify: SampleStore
     look: SampleStore
+    train: SampleStore | None
     samples: SampleSummary
     references: References
     machine: Machine

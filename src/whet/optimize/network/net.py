@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import fx
 
 from whet.core.artifact import Artifact
 from whet.core.context import Context, Feed
-from whet.core.spec import Arrays, Signature
+from whet.core.spec import Signature
 from whet.errors import RequirementError
 from whet.optimize.network.blocks import Block, Blocks, blocks_of
 from whet.optimize.network.layers import with_layers
 from whet.optimize.quiet import quiet
 from whet.runtimes.torch_program import load_program
 
-__all__ = ["Batches", "Net", "batches_of", "opened", "samples_of"]
+__all__ = ["Batches", "Net", "Rows", "batches_of", "opened", "samples_of"]
 
 Batches = tuple[tuple[torch.Tensor, ...], ...]
 """Inputs in order, each in batches of one size."""
@@ -75,7 +77,7 @@ def opened(program: Artifact | None) -> Net:
 
 
 def batches_of(ctx: Context, signature: Signature, *, size: int, most: int) -> Batches:
-    """Repair samples as a network takes them, in whole batches of one size.
+    """Samples as a network takes them, in whole batches of one size; a seeded draw of many.
 
     Args:
         ctx: with samples.
@@ -84,25 +86,43 @@ def batches_of(ctx: Context, signature: Signature, *, size: int, most: int) -> B
         most: rows in all.
 
     Raises:
-        RequirementError: there are no repair samples.
+        RequirementError: there are no samples.
     """
-    feed = samples_of(ctx)
-    rows = min(most, len(feed))
-    size = min(size, rows)
-    names = [spec.name for spec in signature.inputs]
-    return tuple(_tensors(each, names) for each in feed.batches(size, rows - rows % size))
+    rows = Rows(samples_of(ctx), signature)
+    count = min(most, len(rows))
+    size = min(size, count)
+    drawn = np.random.default_rng(ctx.seed).permutation(len(rows))[: count - count % size]
+    return tuple(rows.take(part) for part in drawn.reshape(-1, size))
 
 
 def samples_of(ctx: Context) -> Feed:
-    """The repair samples.
+    """What a network may learn from: the samples for training, else the repair samples.
 
     Raises:
         RequirementError: there are none.
     """
-    if ctx.repair is None or not len(ctx.repair):
+    found = ctx.train if ctx.train is not None and len(ctx.train) else ctx.repair
+    if found is None or not len(found):
         raise RequirementError("There are no samples to repair with.", "Give some.")
-    return ctx.repair
+    return found
 
 
-def _tensors(arrays: Arrays, names: list[str]) -> tuple[torch.Tensor, ...]:
-    return tuple(torch.from_numpy(arrays[name].copy()) for name in names)
+class Rows:
+    """Samples as a network takes them: tensors, in the order of its inputs.
+
+    Args:
+        feed: the samples.
+        signature: of the network.
+    """
+
+    def __init__(self, feed: Feed, signature: Signature) -> None:
+        self._feed = feed
+        self._names = [spec.name for spec in signature.inputs]
+
+    def __len__(self) -> int:
+        return len(self._feed)
+
+    def take(self, places: NDArray[np.integer]) -> tuple[torch.Tensor, ...]:
+        """The rows at these places as one batch, padded to the longest of them."""
+        arrays = self._feed.rows(places)
+        return tuple(torch.from_numpy(arrays[name].copy()) for name in self._names)

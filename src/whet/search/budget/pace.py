@@ -34,6 +34,7 @@ _CALIBRATION_ROWS: Mapping[str, int] = {
 _COLLECTING = 3.0
 # Rounding weights in advance takes about as long as calibrating on this many rows.
 _ROUNDING_ROWS = 400
+_ROUNDS, _LEARNS = "round-weights", "distill"
 
 # Passes that take next to nothing, and options of quantisers that only name layers.
 _QUICK = frozenset({"convert-ir", "store-int8", "restore-weights"})
@@ -81,8 +82,8 @@ def _with_building_s(recipe: Recipe, known: Sequence[Trial], repair_rows: int) -
     row_s = _fastest_row_s(known)
     ran = [t for t in known if t.status is Status.OK]
     # Weights are rounded once; those who come later find them.
-    rounded_first = next((t for t in ran if _rounds(t.recipe)), None)
-    rounding_s = _COLLECTING * row_s * _ROUNDING_ROWS if _rounds(recipe) else 0.0
+    rounded_first = next((t for t in ran if t.recipe.has(_ROUNDS)), None)
+    rounding_s = _COLLECTING * row_s * _ROUNDING_ROWS if recipe.has(_ROUNDS) else 0.0
     ahead_s = rounding_s if rounded_first is None else 0.0
 
     def calibration_s(of: Recipe) -> float:
@@ -100,8 +101,9 @@ def _with_building_s(recipe: Recipe, known: Sequence[Trial], repair_rows: int) -
         (t.recipe.runtime, like_s(t))
         for t in ran
         if bool(t.recipe.steps) == bool(recipe.steps)
-        # What rounding took says nothing of candidates without it.
-        and (not _rounds(t.recipe) or _rounds(recipe))
+        # What rounding took says nothing of candidates without it, and learning is given its time.
+        and (not t.recipe.has(_ROUNDS) or recipe.has(_ROUNDS))
+        and not t.recipe.has(_LEARNS)
     ]
     like = [s for runtime, s in took if runtime == recipe.runtime]
     if like:
@@ -174,7 +176,3 @@ def _calibration_rows(recipe: Recipe) -> int:
         if step.name in _CALIBRATION_ROWS
     ]
     return max(rows, default=0)
-
-
-def _rounds(recipe: Recipe) -> bool:
-    return any(step.name == "round-weights" for step in recipe.steps)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.evidence import SampleSummary
+from whet.core.note import Note
 from whet.core.spec import TensorSpec
 from whet.data.readers import open_samples
 from whet.data.sample import Reader
@@ -16,7 +17,7 @@ from whet.data.split import split
 from whet.data.store import SampleStore
 from whet.data.text import Pairs
 from whet.data.transform import ImageTransform, TextTransform, Transform
-from whet.errors import OptionError
+from whet.errors import OptionError, SamplesError
 from whet.search.intake.given import Given
 from whet.search.ledger.workspace import Workspace
 from whet.search.workers.jobs import Described
@@ -30,11 +31,12 @@ _PAIRS: dict[str, Pairs] = {"classifier": "join", "encoder": "apart"}
 
 @dataclass(frozen=True)
 class Parts:
-    """The three disjoint parts, and what is said of them in the report."""
+    """The three disjoint parts, what else may be learnt from, and what is said in the report."""
 
     repair: SampleStore
     select: SampleStore
     certify: SampleStore
+    train: SampleStore | None
     summary: SampleSummary
 
 
@@ -107,8 +109,10 @@ def expected(
     return described.inputs
 
 
-def parts_of(store: SampleStore, given: Given, space: Workspace) -> Parts:
-    """Split into repair, select and certify."""
+def parts_of(
+    store: SampleStore, train: SampleStore | None, given: Given, space: Workspace
+) -> Parts:
+    """Split into repair, select and certify; none of them is learnt from as training sample."""
     parts = split(
         store.samples,
         _class_labels(store),
@@ -123,6 +127,7 @@ def parts_of(store: SampleStore, given: Given, space: Workspace) -> Parts:
             ("certify", parts.certify),
         )
     ]
+    more = _apart(train, store, space) if train is not None else None
     summary = SampleSummary(
         source=store.source,
         total=store.samples,
@@ -130,9 +135,43 @@ def parts_of(store: SampleStore, given: Given, space: Workspace) -> Parts:
         select=views[1].samples,
         certify=views[2].samples,
         labelled=store.labels is not None,
-        notes=store.notes + parts.notes,
+        notes=store.notes + parts.notes + (_train_notes(train, more) if train and more else ()),
     )
-    return Parts(views[0], views[1], views[2], summary)
+    return Parts(views[0], views[1], views[2], more, summary)
+
+
+def _apart(train: SampleStore, store: SampleStore, space: Workspace) -> SampleStore:
+    """The training samples that are among no others.
+
+    Raises:
+        SamplesError: there are none, or they are no inputs of the same network.
+    """
+    own, its = ({i.name: i.dtype for i in each.inputs} for each in (train, store))
+    if own != its:
+        raise SamplesError(
+            f"The training samples are {_listed(own)}, the samples {_listed(its)}.",
+            "Give training samples of the same kind (--train).",
+        )
+    apart = train.apart_from(store)
+    if not apart.size:
+        raise SamplesError(
+            "All training samples are among the samples too, by which the network is judged.",
+            "Give others (--train), or none.",
+        )
+    return train.subset(apart, space.folder / "train.npy")
+
+
+def _train_notes(train: SampleStore, kept: SampleStore) -> tuple[Note, ...]:
+    left_out = train.samples - kept.samples
+    notes = [Note("train", f"Networks may learn from {kept.samples} more samples.")]
+    if left_out:
+        reason = f"{left_out} of them were left out: they are among the samples that judge."
+        notes.append(Note("train", reason))
+    return tuple(notes) + train.notes
+
+
+def _listed(dtypes: dict[str, str]) -> str:
+    return ", ".join(f"{name} ({dtype})" for name, dtype in dtypes.items())
 
 
 def _class_labels(store: SampleStore) -> NDArray[np.generic] | None:

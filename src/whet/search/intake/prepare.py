@@ -75,7 +75,7 @@ def prepare(
     exported, store, space = taken.exported, taken.store, taken.space
     contract, judged = with_scores(contract, exported.graph.signature)
     check_shapes(contract, exported.graph.signature, store, taken.task, exported.dropped)
-    parts = parts_of(store, given, space)
+    parts = parts_of(store, taken.train, given, space)
     memory_bytes, cores = worker_memory_bytes(), cores_for(threads)
     references = References(exported, space.folder / "reference", cores, memory_bytes)
     say("asking the original")
@@ -107,6 +107,7 @@ def prepare(
         select=parts.select,
         certify=parts.certify,
         look=look,
+        train=parts.train,
         samples=_with_proofs(parts.summary, scored, contract),
         references=references,
         machine=machine,

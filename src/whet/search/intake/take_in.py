@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -42,6 +42,7 @@ from whet.search.workers.jobs import Described, DescribeJob, Exported, ExportJob
 __all__ = ["Taken", "take_in"]
 
 _WORKER_S = 900.0
+_MOST_TRAIN = 100_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Taken:
     Attributes:
         exported: in the workspace.
         store: all samples, with labels as the metric takes them.
+        train: more samples, that networks may learn from.
         samples: digest of the store.
         task: what the network is for, where that is known.
         space: the folders of every search on this graph and these samples.
@@ -58,6 +60,7 @@ class Taken:
 
     exported: Exported
     store: SampleStore
+    train: SampleStore | None
     samples: str
     task: str | None
     space: Workspace
@@ -102,6 +105,7 @@ def _taken(
         store, samples = decoded(given, described, arrival, stop)
         need_labels(contract.metric, labelled=store.labels is not None)
         check_enough(store.samples, store.groups)
+        train, more = _train(given, described, arrival, stop)
         say("exporting the network")
         exported = _export(given, contract, store, arrival / "export", stop)
         task = exported.task or (described.task if described is not None else None)
@@ -109,14 +113,27 @@ def _taken(
         # Its parts are others where labels became classes, and so are the answers kept there.
         kind = " classes" if labelled is not store else ""
         content = hashlib.sha256(
-            f"{export_digest(exported)} {samples} {given.seed}{kind}".encode()
+            f"{export_digest(exported)} {samples} {given.seed}{kind}{more}".encode()
         ).hexdigest()
         space = Workspace(content, ledger=ledger or shared_ledger(exported.graph.digest()))
         held.enter_context(space.held())
         space.clean()
         clean_samples()
         settled = _settled(exported, arrival / "export", space.folder)
-    return Taken(settled, labelled, samples, task, space)
+    return Taken(settled, labelled, train, samples, task, space)
+
+
+def _train(
+    given: Given, described: Described | None, arrival: Path, stop: Stop
+) -> tuple[SampleStore | None, str]:
+    """The samples that networks may learn from, and the digest of what they are, where there are any."""
+    if given.train is None:
+        return None, ""
+    place = arrival / "train"
+    place.mkdir()
+    asked = replace(given, samples=given.train, labels=None, most=max(_MOST_TRAIN, given.most))
+    store, digest = decoded(asked, described, place, stop)
+    return store, f" train {digest}"
 
 
 @contextlib.contextmanager

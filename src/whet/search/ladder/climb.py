@@ -42,6 +42,7 @@ from whet.search.ladder.polish import (
 from whet.search.ladder.refine import refine, rescue_rounded
 from whet.search.ladder.rounding import round_with_care
 from whet.search.ladder.surgery import operate
+from whet.search.ladder.teach import teach
 from whet.search.ladder.trials import Trials
 from whet.search.ladder.waves import (
     enough,
@@ -199,12 +200,13 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     retune(setup, trials, axes, most=FEW)
     if not enough(setup, trials):
         rescue_rounded(setup, trials)
-    if not operated:
-        operate(setup, trials)
+    operated = operated or operate(setup, trials)
     wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
         refine(setup, trials)
     rework(setup, trials)
+    if operated is not None:
+        teach(setup, trials, operated)
     retune(setup, trials, axes, most=ALL)
 
 

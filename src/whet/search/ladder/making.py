@@ -21,7 +21,7 @@ def engine_for(setup: Setup, recipe: Recipe, left_s: float, cancel: threading.Ev
     Args:
         setup: of the search.
         recipe: what to make.
-        left_s: time left for it; between 20 s and 10 min are given.
+        left_s: time left for it; between 20 s and 10 min are given, and more only to learn.
         cancel: setting it ends the process.
 
     Raises:
@@ -41,12 +41,13 @@ def engine_for(setup: Setup, recipe: Recipe, left_s: float, cancel: threading.Ev
         threads=setup.threads,
         seed=setup.seed,
         sizes=setup.sizes,
+        train=setup.train.ref() if setup.train is not None else None,
     )
     return run_isolated(
         "whet.search.workers.jobs:make_engine",
         job,
         Made,
-        timeout_s=max(_LEAST_S, min(_MOST_S, left_s)),
+        timeout_s=max(_LEAST_S, left_s if recipe.has("distill") else min(_MOST_S, left_s)),
         memory_bytes=setup.memory_bytes,
         cores=setup.cores,
         cancel=cancel,

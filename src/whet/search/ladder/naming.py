@@ -19,6 +19,7 @@ _BEFORE = {
 # Options that name parts of a network, by what their parts are called.
 _PARTS = {"units": "narrower width", "blocks": "bridged block"}
 _SURGERY = {"narrow": "narrower", "drop": "fewer blocks"}
+_AFTER_SURGERY = ("repair", "distill", "to-graph")
 _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 
 
@@ -27,8 +28,9 @@ def kind_of(steps: tuple[Step, ...], precision: str) -> str:
     names = [step.name for step in steps]
     surgery = " and ".join(_SURGERY[name] for name in names if name in _SURGERY)
     if surgery:
-        rest = tuple(step for step in steps if step.name not in {*_SURGERY, "repair", "to-graph"})
-        return f"{surgery}, {kind_of(rest, precision)}"
+        rest = tuple(step for step in steps if step.name not in {*_SURGERY, *_AFTER_SURGERY})
+        taught = ", taught" if "distill" in names else ""
+        return f"{surgery}{taught}, {kind_of(rest, precision)}"
     kind = ""
     if any(name in _INT8 for name in names):
         kind = "int8"

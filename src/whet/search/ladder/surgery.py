@@ -9,7 +9,7 @@ timed, judged, and certified or not.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -17,6 +17,7 @@ from whet.core.artifact import Artifact
 from whet.core.evidence import Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
+from whet.data.store import SampleStore
 from whet.optimize.graph.quantize.space import ROUND, UNROUND
 from whet.optimize.network.menu import ROWS, Choices, MenuPlan
 from whet.search.decisions.decide import promising
@@ -38,7 +39,7 @@ from whet.search.solver.proposals import (
 )
 from whet.search.workers.surgery_jobs import Costs, CostsJob, MenusJob
 
-__all__ = ["operate"]
+__all__ = ["Operated", "Predictions", "learn_from", "operate", "recipe_of", "start_of"]
 
 _RUNG = 3
 _PREDICTION = "prediction"
@@ -53,7 +54,20 @@ _MENUS_LEAST_S = 15.0
 _TILES, _TILE = (("amx_int8", 16), ("avx512f", 16)), 8
 
 
-def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> bool:
+@dataclass(frozen=True)
+class Operated:
+    """Where surgery ended.
+
+    Attributes:
+        points: plans, the gentlest first; none where there was nothing to do.
+        predictions: what was said of them, and seen.
+    """
+
+    points: tuple[Proposal, ...]
+    predictions: Predictions
+
+
+def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> Operated | None:
     """Change the network where there is one, as far as the floor and the time allow.
 
     Args:
@@ -62,34 +76,42 @@ def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> bool:
         share: of the time left that menus may take; where they take more, nothing is done.
 
     Returns:
-        Whether there is no sense in asking again.
+        What there is to go on with; ``None`` where there is sense in asking again.
     """
-    base = _base(setup, trials)
+    base = start_of(setup, trials)
     if base is None or enough(setup, trials):
-        return False
+        return None
+    nothing = Operated((), Predictions(trials, base))
     if setup.program is None:
         trials.tell.remark(
             "surgery", "The network came as a graph, so its layers stay as they are."
         )
-        return True
-    rows = min(ROWS, len(setup.repair))
+        return nothing
+    rows = min(ROWS, len(learn_from(setup)))
     need_s = _MENUS_LEAST_S + _MENUS_ANSWERS * rows * setup.original_ms / 1e3
     if share < 1 and need_s > share * trials.climbing_s():
-        return False
+        return None
     if not trials.budget.affords(time.monotonic(), need_s):
         trials.tell.remark("surgery", "The time left didn't allow menus of the network's blocks.")
-        return True
+        return nothing
     choices = _choices(setup, trials, setup.program)
-    if choices is not None:
-        _try(setup, trials, base, _points(setup, trials, base, choices))
-    return True
+    if choices is None:
+        return nothing
+    found = replace(nothing, points=_points(setup, trials, base, choices))
+    _try(setup, trials, base, found)
+    return found
 
 
-def _try(setup: Setup, trials: Trials, base: Trial, points: tuple[Proposal, ...]) -> None:
+def learn_from(setup: Setup) -> SampleStore:
+    """The samples that networks may learn from."""
+    return setup.train if setup.train is not None else setup.repair
+
+
+def _try(setup: Setup, trials: Trials, base: Trial, found: Operated) -> None:
     """Halve the frontier by the floor, while there is time."""
-    search, predictions = FrontierSearch(points), _Predictions(trials, base)
+    search, predictions = FrontierSearch(found.points), found.predictions
     while (point := search.ask()) is not None and not enough(setup, trials):
-        trial = trials.attempt(_recipe(point, base), _RUNG)
+        trial = trials.attempt(recipe_of(point, base), _RUNG)
         if trial is None:
             return
         trial = predictions.told(point, trials.judge(trial))
@@ -98,7 +120,7 @@ def _try(setup: Setup, trials: Trials, base: Trial, points: tuple[Proposal, ...]
 
 
 @dataclass
-class _Predictions:
+class Predictions:
     """What blocks said that plans would take, beside what they took."""
 
     trials: Trials
@@ -124,7 +146,7 @@ class _Predictions:
         return trial
 
 
-def _base(setup: Setup, trials: Trials) -> Trial | None:
+def start_of(setup: Setup, trials: Trials) -> Trial | None:
     """The candidate whose passes and settings the changed network gets: the fastest that is good."""
     able = [
         t
@@ -145,8 +167,9 @@ def _tail(base: Trial) -> tuple[Step, ...]:
     )
 
 
-def _recipe(point: Proposal, base: Trial) -> Recipe:
-    steps = (*point.steps, Step("repair"), TO_GRAPH, *_tail(base))
+def recipe_of(point: Proposal, base: Trial, *after: Step) -> Recipe:
+    """A plan, its repair and what comes after it, with the passes and settings of the base."""
+    steps = (*point.steps, Step("repair"), *after, TO_GRAPH, *_tail(base))
     return Recipe(steps, base.recipe.runtime, base.recipe.settings)
 
 
@@ -166,6 +189,7 @@ def _choices(setup: Setup, trials: Trials, program: Artifact) -> Choices | None:
         graph=setup.graph,
         program=program,
         repair=setup.repair.ref(),
+        train=setup.train.ref() if setup.train is not None else None,
         plan=plan,
         # A search under another contract on the same samples may want other menus.
         workdir=str(setup.workdir / "surgery" / plan.digest()),

@@ -137,6 +137,7 @@ class MakeJob(_Message, frozen=True):
     threads: int
     seed: int
     sizes: dict[str, int] = {}
+    train: StoreRef | None = None
 
 
 class Made(_Message, frozen=True):
@@ -240,6 +241,7 @@ def make_engine(job: MakeJob) -> Made:
             seed=job.seed,
             program=job.program,
             shelf=Path(job.shelf),
+            train=open_ref(job.train) if job.train is not None else None,
         )
         made = built(job.steps, job.graph, ctx, Path(job.shelf), job.sizes)
     graph = made.graph

@@ -25,7 +25,16 @@ from whet.optimize.network import menu as menus
 from whet.runtimes.base import Session
 from whet.search.workers.built import built_graph, keep
 
-__all__ = ["Costs", "CostsJob", "MenusJob", "block_costs", "network_menus"]
+__all__ = [
+    "Costs",
+    "CostsJob",
+    "MenusJob",
+    "Pace",
+    "PaceJob",
+    "block_costs",
+    "learning_pace",
+    "network_menus",
+]
 
 _ROUNDS = (10, 60)  # at least and at most
 _SECONDS = 12.0  # after which no further round is begun
@@ -37,6 +46,7 @@ class MenusJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graph: Artifact
     program: Artifact
     repair: StoreRef
+    train: StoreRef | None
     plan: menus.MenuPlan
     workdir: str
     shelf: str
@@ -54,6 +64,27 @@ class CostsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: str
     threads: int
     seed: int
+
+
+class PaceJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A network that was changed, of which is asked how fast it learns."""
+
+    graph: Artifact
+    program: Artifact
+    repair: StoreRef
+    train: StoreRef | None
+    steps: tuple[Step, ...]
+    batch: int
+    workdir: str
+    shelf: str
+    threads: int
+    seed: int
+
+
+class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds that one step of learning takes."""
+
+    step_s: float
 
 
 class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,10 +108,34 @@ def network_menus(job: MenusJob) -> menus.Choices:
     done = folder / "menus.json"
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=menus.Choices)
-    shelf = Path(job.shelf)
+    ctx = _context(job)
+    found: menus.Choices = make.choices_of(network.opened(job.program), ctx, job.plan)
+    keep(done, found)
+    return found
+
+
+def learning_pace(job: PaceJob) -> Pace:
+    """How fast a changed network learns here.
+
+    Raises:
+        PassError: a pass refused the network.
+    """
+    from whet._optional import require
+    from whet.core.passes import Pipeline, run
+    from whet.optimize.build import pass_of
+
+    network = require("whet.optimize.network.net", "change a network")
+    distill = require("whet.optimize.network.distill", "teach a network")
+    ctx = _context(job)
+    changed = run(Pipeline(tuple(map(pass_of, job.steps))), network.opened(job.program), ctx)
+    return Pace(distill.step_s(changed.model, ctx, job.batch))
+
+
+def _context(job: MenusJob | PaceJob) -> Context:
+    folder, shelf = Path(job.workdir), Path(job.shelf)
     for needed in (folder, shelf):
         needed.mkdir(parents=True, exist_ok=True)
-    ctx = Context(
+    return Context(
         workdir=folder,
         reference=job.graph,
         repair=open_ref(job.repair),
@@ -88,10 +143,8 @@ def network_menus(job: MenusJob) -> menus.Choices:
         seed=job.seed,
         program=job.program,
         shelf=shelf,
+        train=open_ref(job.train) if job.train is not None else None,
     )
-    found: menus.Choices = make.choices_of(network.opened(job.program), ctx, job.plan)
-    keep(done, found)
-    return found
 
 
 def block_costs(job: CostsJob) -> Costs:

@@ -13,7 +13,7 @@ from whet.errors import RequirementError
 from whet.optimize.network.blocks import extracted
 from whet.optimize.network.choices import choices_of
 from whet.optimize.network.menu import REQUEST, Choices, MenuPlan
-from whet.optimize.network.net import Net
+from whet.optimize.network.net import Net, batches_of
 from whet.optimize.network.walk import Walk
 
 PLAN = MenuPlan(stay=(0.75, 0.5), tile=4, classes=True, rows=1, judged=16)
@@ -64,9 +64,8 @@ def test_a_blocks_graph_answers_its_request_as_the_block_does(made: tuple[Net, C
     (found,) = session.run(None, request)
     block = net.block("one")
     with torch.no_grad():
-        (taken,) = Walk(net.original, [tuple(t[:1] for t in pictures(1, 16)[0])]).at(
-            block.span.entry or ""
-        )
+        (asked,) = batches_of(context(net, pictures(6, 16)), net.signature, size=1, most=1)
+        (taken,) = Walk(net.original, [asked]).at(block.span.entry or "")
         wanted = extracted(net.original, block)(taken)
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
 

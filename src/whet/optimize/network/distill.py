@@ -1,0 +1,109 @@
+"""A changed network taught as a whole to answer as the original does, without labels.
+
+Theory of operation. Repair block by block sees one block at a time, so what it leaves undone adds
+up. Here all weights learn together: the network is to give what the original gives at the end and
+between all blocks (Hinton et al. 2015; Romero et al. 2015), on views of the samples that are made
+anew each time (`whet.optimize.network.views`). Between blocks both networks have values of the same
+name and shape, so nothing needs an adaptor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
+
+from torch import fx
+from torch.utils._pytree import tree_flatten
+
+from whet.core.context import Context
+from whet.core.passes import Pass, PassResult, Stage
+from whet.errors import OptionError, RequirementError
+from whet.optimize.network.modules import copied
+from whet.optimize.network.net import Net, Rows, samples_of
+from whet.optimize.network.train import Schedule, pace, train
+
+__all__ = ["Distill", "step_s"]
+
+_CHECKPOINT = "distilling.pt"
+
+
+@final
+@dataclass(frozen=True)
+class Distill(Pass[Net, Net]):
+    """Teach a changed network what the original gives.
+
+    A run that was cut off goes on from its last checkpoint in the pass's folder.
+
+    Attributes:
+        steps: one batch each.
+        batch: rows of one.
+        rate: of learning at its highest, as a share of a weight tensor's root mean square.
+
+    Raises:
+        OptionError: nothing is to be learnt.
+    """
+
+    name: ClassVar[str] = "distill"
+    takes: ClassVar[Stage] = Stage.NETWORK
+    gives: ClassVar[Stage] = Stage.NETWORK
+    steps: int = 1000
+    batch: int = 64
+    rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or not 0 < self.rate < 1:
+            raise OptionError(
+                f"Nothing is learnt in {self.steps} steps of {self.batch} rows at a rate of"
+                f" {self.rate}.",
+                "Give 1 or more steps and rows, and a rate between 0 and 1.",
+            )
+
+    def requires(self, model: Net, ctx: Context) -> None:
+        samples_of(ctx)
+        if model.module is model.original:
+            raise RequirementError(
+                "The network is the original still, and has nothing to learn from it.",
+                "Put what changes it before this pass.",
+            )
+
+    def apply(self, model: Net, ctx: Context) -> PassResult[Net]:
+        found = replace(model, module=copied(model.module))
+        rows = Rows(samples_of(ctx), model.signature)
+        schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed)
+        changed = train(*_pair(found), rows, schedule, ctx.workdir / _CHECKPOINT)
+        return PassResult(found, changed)
+
+    def ensures(self, model: Net, ctx: Context) -> None:
+        """The weights that did best on rows held out are kept, those from before among them."""
+
+
+def step_s(net: Net, ctx: Context, batch: int) -> float:
+    """Seconds that one step takes here.
+
+    Args:
+        net: changed, as it would learn; it stays as it is.
+        ctx: with samples.
+        batch: rows of a step.
+    """
+    student, teacher = _pair(replace(net, module=copied(net.module)))
+    return pace(student, teacher, Rows(samples_of(ctx), net.signature), batch)
+
+
+def _pair(net: Net) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """The network and its original, as one teaches the other."""
+    exits = tuple(block.span.exit for block in net.cut.blocks)
+    return _telling(net.module, exits), _telling(net.original, exits)
+
+
+def _telling(module: fx.GraphModule, names: tuple[str, ...]) -> fx.GraphModule:
+    """The network over the same layers, which gives the values named besides its answers.
+
+    It takes its inputs one after another, and gives two tuples of tensors.
+    """
+    graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
+    answers = graph.graph_copy(module.graph, copies)
+    flat = [n for n in tree_flatten(answers)[0] if isinstance(n, fx.Node)]
+    by_name = {node.name: copy for node, copy in copies.items()}
+    between = [by_name[name] for name in names if by_name[name] not in flat]
+    graph.output((tuple(flat), tuple(between)))
+    return fx.GraphModule(module, graph)
