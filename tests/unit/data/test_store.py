@@ -399,3 +399,15 @@ def test_reading_can_be_given_up_and_leaves_nothing(tmp_path):
         )
     assert len(seen) == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_samples_that_are_among_others_are_told_apart(tmp_path):
+    here = write_store(
+        open_samples({"x": np.arange(6.0)[:, None]}), tmp_path / "a", limit=9, seed=0
+    )
+    there = write_store(
+        open_samples({"x": np.array([[9.0], [2.0], [7.0], [5.0]])}), tmp_path / "b", limit=9, seed=0
+    )
+    assert there.apart_from(here).tolist() == [0, 2]
+    part = here.subset(np.array([0, 1, 5]), tmp_path / "part.npy")
+    assert there.apart_from(part).tolist() == [0, 1, 2]

@@ -46,12 +46,12 @@ class MenusJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graph: Artifact
     program: Artifact
     repair: StoreRef
-    train: StoreRef | None
     plan: menus.MenuPlan
     workdir: str
     shelf: str
     threads: int
     seed: int
+    train: StoreRef | None = None
 
 
 class CostsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,13 +72,13 @@ class PaceJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graph: Artifact
     program: Artifact
     repair: StoreRef
-    train: StoreRef | None
     steps: tuple[Step, ...]
     batch: int
     workdir: str
     shelf: str
     threads: int
     seed: int
+    train: StoreRef | None = None
 
 
 class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

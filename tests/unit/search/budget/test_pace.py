@@ -141,3 +141,15 @@ def test_with_other_layers_in_float_only_what_the_same_work_took_counts() -> Non
     assert usual_s(restored, [quick, slow], repair_rows=300) == 20.0
     other = Recipe((Step("quantize-nncf-ir", {"preset": "mixed"}),), "openvino", Settings())
     assert usual_s(other, [quick, slow], repair_rows=300) == 90.0
+
+
+def test_what_learning_took_says_nothing_of_others() -> None:
+    narrow = (Step("narrow", {"share": 0.5}), Step("repair"))
+    plain = Recipe((*narrow, Step("to-graph")), "onnxruntime", Settings())
+    learns = Recipe((*narrow, Step("distill"), Step("to-graph")), "onnxruntime", Settings())
+    other = Recipe((Step("drop"), Step("distill"), Step("to-graph")), "onnxruntime", Settings())
+    trials = [
+        Trial(r.digest(), str(s), r, 3, Status.OK, s) for r, s in ((plain, 12.0), (learns, 400.0))
+    ]
+    assert usual_s(other, trials, repair_rows=0) < 100
+    assert usual_s(Recipe(STEPS, "onnxruntime", Settings()), trials, repair_rows=0) < 100

@@ -96,3 +96,6 @@ def test_a_changed_network_is_named_by_what_was_done_to_it() -> None:
     other = Recipe((Step("narrow", {"units": {"a": 4}}), *rest), "openvino", Settings())
     taken = {"openvino narrower, fp32": plain}
     assert name_of(other, taken) == "openvino narrower, fp32 (1 narrower width)"
+    learnt = (narrow, Step("repair"), Step("distill", {"steps": 96}), Step("to-graph"))
+    taught = Recipe(learnt, "openvino", Settings())
+    assert name_of(taught, taken) == "openvino narrower, taught, fp32"

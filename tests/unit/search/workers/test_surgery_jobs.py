@@ -24,7 +24,9 @@ from whet.search.workers.jobs import MakeJob, make_engine
 from whet.search.workers.surgery_jobs import (
     CostsJob,
     MenusJob,
+    PaceJob,
     block_costs,
+    learning_pace,
     network_menus,
 )
 
@@ -141,3 +143,22 @@ def test_candidates_take_the_order_that_the_menus_found(
     assert made.counts is not None
     whole = sum(p.numel() for p in Network().parameters())
     assert made.counts.parameters < 0.8 * whole
+
+
+def test_it_is_told_how_fast_a_network_learns(
+    given: tuple[Path, Artifact, Artifact, StoreRef],
+) -> None:
+    folder, graph, program, repair = given
+    job = PaceJob(
+        graph=graph,
+        program=program,
+        repair=repair,
+        steps=(Step("narrow", {"share": 0.5}),),
+        batch=8,
+        workdir=str(folder / "surgery"),
+        shelf=str(folder / "built"),
+        threads=1,
+        seed=0,
+        train=repair,
+    )
+    assert 0 < learning_pace(job).step_s < 30
