@@ -39,7 +39,7 @@ from whet.search.workers.host import worker_memory_bytes
 from whet.search.workers.isolate import run_isolated
 from whet.search.workers.recipe_jobs import CarriedOut, CarryOutJob
 
-__all__ = ["apply_recipe"]
+__all__ = ["apply_recipe", "largest_difference"]
 
 _WORKER_S = 6 * 3600.0
 _RUNTIMES = {Format.ONNX: "onnxruntime", Format.OPENVINO: "openvino"}
@@ -153,18 +153,24 @@ def _contender(recipe: WrittenRecipe, graph: Artifact, threads: int) -> Contende
 
 def _deviation(name: str, want: Arrays, have: Arrays) -> Deviation:
     return Deviation(
-        _largest(want[name], have[name]), difference({name: want[name]}, {name: have[name]})
+        largest_difference(want[name], have[name]),
+        difference({name: want[name]}, {name: have[name]}),
     )
 
 
-def _largest(want: NDArray[np.generic], have: NDArray[np.generic]) -> float:
-    """The largest difference of two numbers; none where both are the same infinity."""
+def largest_difference(want: NDArray[np.generic], have: NDArray[np.generic]) -> float:
+    """The largest difference of two numbers; none where both are the same infinity.
+
+    Args:
+        want: (rows, ...).
+        have: of the same shape.
+    """
     worst = 0.0
     for part in row_chunks(want):
         a, b = want[part].astype(np.float64), have[part].astype(np.float64)
         alike = (a == b) | (np.isnan(a) & np.isnan(b))
         apart = np.abs(np.where(alike, 0.0, a) - np.where(alike, 0.0, b))
-        worst = max(worst, float(np.nan_to_num(apart, nan=np.inf).max(initial=0.0)))
+        worst = max(worst, float(np.where(np.isnan(apart), np.inf, apart).max(initial=0.0)))
     return worst
 
 

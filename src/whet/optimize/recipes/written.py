@@ -96,7 +96,7 @@ class WrittenRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The recipe as the text of a file.
 
         Raises:
-            OptionError: it holds what no recipe may, such as control characters in a name.
+            OptionError: it holds what no file of one can: control characters, infinity.
         """
         document: dict[str, object] = {"kind": KIND, "version": VERSION, "seed": self.seed}
         if self.threads is not None:
@@ -112,7 +112,13 @@ class WrittenRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.settings is not None:
             document["settings"] = msgspec.to_builtins(self.settings)
         text = written(document)
-        decode(text.encode("utf-8", "surrogatepass"), "recipe")  # held to the rules of its reader
+        # Held to the rules of its reader, who knows no infinity either.
+        read = decode(text.encode("utf-8", "surrogatepass"), "recipe")
+        if msgspec.to_builtins(read) != msgspec.to_builtins(self):
+            raise OptionError(
+                "The recipe holds what no file of one can, such as a number that isn't finite.",
+                "Correct its options.",
+            )
         return text
 
 
