@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from whet.bundle.disk import copy_file, place_of, staged, write_file
+from whet.bundle.disk import copy_file, staged, write_file
 from whet.core.artifact import Artifact, Format
 from whet.core.note import Note
 from whet.errors import StorageError
 from whet.optimize.recipes.written import WrittenRecipe
 
-__all__ = ["RECIPE", "Applied", "Cost", "Deviation", "check_place", "place_for", "write_applied"]
+__all__ = ["RECIPE", "Applied", "Cost", "Deviation", "check_place", "write_applied"]
 
 RECIPE = "recipe.yaml"
 _OURS = re.compile(r"recipe\.yaml|[\w.-]+\.(?:onnx|xml|bin|data)", re.ASCII)
@@ -79,15 +79,6 @@ class Applied:
     def max_deviation(self) -> float:
         """The largest difference of any two numbers of any output."""
         return max((each.largest for each in self.deviations.values()), default=0.0)
-
-
-def place_for(out: Path) -> Path:
-    """Where the folder is to stand.
-
-    Raises:
-        StorageError: no system has such a path.
-    """
-    return place_of(out)
 
 
 def check_place(place: Path) -> None:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from whet.bundle.disk import place_of
 from whet.core.artifact import Artifact, Format
 from whet.core.contract import Contract
 from whet.core.note import Note
@@ -28,7 +29,7 @@ from whet.measure.likeness import check_alike_in_form, difference
 from whet.optimize.intake.load import need_files, need_packages
 from whet.optimize.recipes.written import WrittenRecipe
 from whet.search.answers import answers_of
-from whet.search.applied import Applied, Cost, Deviation, check_place, place_for, write_applied
+from whet.search.applied import Applied, Cost, Deviation, check_place, write_applied
 from whet.search.intake.given import Given
 from whet.search.intake.parts import Parts, parts_of
 from whet.search.intake.take_in import Taken, take_in
@@ -65,7 +66,7 @@ def apply_recipe(
     need_packages(given.network)
     need_files(given.network, given.weights)
     steps = recipe.pipeline().steps
-    place = place_for(out)
+    place = place_of(out)
     check_place(place)
     cores = cores_for(recipe.threads or allowed_cores())
     whole = msgspec.structs.replace(recipe, steps=steps, seed=given.seed, threads=len(cores))

@@ -104,17 +104,16 @@ class WrittenRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.ignore_outputs:
             document["ignore_outputs"] = list(self.ignore_outputs)
         document["steps"] = [
-            {step.name: msgspec.to_builtins(step.options)} if step.options else step.name
-            for step in self.steps
+            {step.name: _plain(step.options)} if step.options else step.name for step in self.steps
         ]
         if self.runtime is not None:
             document["runtime"] = self.runtime
         if self.settings is not None:
-            document["settings"] = msgspec.to_builtins(self.settings)
+            document["settings"] = _plain(self.settings)
         text = written(document)
         # Held to the rules of its reader, who knows no infinity either.
         read = decode(text.encode("utf-8", "surrogatepass"), "recipe")
-        if msgspec.to_builtins(read) != msgspec.to_builtins(self):
+        if _plain(read) != _plain(self):
             raise OptionError(
                 "The recipe holds what no file of one can, such as a number that isn't finite.",
                 "Correct its options.",
@@ -309,6 +308,14 @@ def _outputs(parsed: Parsed, value: object) -> tuple[str, ...]:
             ("ignore_outputs",), "The outputs to ignore are no list of names.", "Give [name, name]."
         )
     return tuple(value)
+
+
+def _plain(value: object) -> object:
+    """As a file has it: of enums their values, of tuples lists."""
+    value = msgspec.to_builtins(value)
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _option_place(number: int, step: Step, error: OptionError) -> Place:

@@ -98,6 +98,14 @@ def test_it_reads_as_one_would_write_it() -> None:
     )
 
 
+def test_what_a_search_holds_as_tuples_and_enums_is_written_as_lists_and_texts() -> None:
+    options = {"blocks": ("one", "two"), "bits": [Precision.BF16], "deep": {"a": ((1,),)}}
+    read = decode(WrittenRecipe((Step("drop", options),)).to_yaml().encode(), "r.yaml")
+    assert read.steps[0].options == {
+        "blocks": ["one", "two"], "bits": ["bf16"], "deep": {"a": [[1]]},
+    }  # fmt: skip
+
+
 def test_people_may_write_less(tmp_path: Path) -> None:
     file = tmp_path / "r.yaml"
     file.write_text(
