@@ -32,8 +32,8 @@ class Residual(nn.Module):
         )
         self.head = nn.Linear(16, 4)
 
-    def forward(self, x):
-        y = torch.relu(self.stem(x))
+    def forward(self, images):
+        y = torch.relu(self.stem(images))
         return self.head(torch.relu(y + self.part(y)).mean((2, 3)))
 
 
@@ -112,11 +112,12 @@ def test_a_network_becomes_narrower_and_int8_and_still_answers(
 def test_how_far_it_is_off_is_what_a_look_at_those_samples_shows(
     made: Applied, plain: Applied, job: Job
 ) -> None:
-    """Of all samples, the largest difference is no smaller than that of the ones that were asked."""
+    """Over all samples, the largest difference is no smaller than over those that were asked."""
     with np.load(job.samples) as data:
-        apart = np.abs(answers(made.graph, data["images"]) - answers(plain.graph, data["images"]))
-    assert 0 < made.max_deviation < 1.05 * apart.max()
-    assert made.rows < len(data["images"])
+        images = data["images"]
+    apart = np.abs(answers(made.graph, images) - answers(plain.graph, images))
+    assert np.median(apart) < made.max_deviation < 1.05 * apart.max()
+    assert made.rows < len(images)
     assert plain.max_deviation < 1e-4
     assert not plain.changed
 
