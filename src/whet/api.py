@@ -286,7 +286,8 @@ def recipe_of(bundle: str | Path, variant: str | None = None) -> WrittenRecipe:
         BundleError: it is refused, or holds no record of its search.
         OptionError: an argument of the wrong type, or a variant that the bundle doesn't have.
     """
-    return _recipe_of(read_bundle(path_of("bundle", bundle)), maybe(text_of, "variant", variant))
+    place, name = path_of("bundle", bundle), maybe(text_of, "variant", variant)
+    return _recipe_of(read_bundle(place), name)
 
 
 def load(bundle: str | Path, variant: str | None = None, *, trust_code: bool = False) -> Loaded:

@@ -13,7 +13,7 @@ from whet.core.spec import Signature
 from whet.errors import StorageError
 from whet.optimize.recipes.written import WrittenRecipe, read_recipe
 from whet.search.applied import Applied, Cost, Deviation, check_place, write_applied
-from whet.search.by_hand import largest_difference
+from whet.search.by_hand import _fewer_threads, largest_difference
 
 RECIPE = WrittenRecipe((), seed=4, threads=2)
 
@@ -84,3 +84,10 @@ def test_the_record_names_the_worst_output() -> None:
     deviations = {"a": Deviation(0.5, 0.1), "b": Deviation(2.0, 0.01)}
     found = Applied(Path("m"), RECIPE, True, (), cost, cost, deviations, 3)
     assert found.max_deviation == 2.0
+
+
+def test_another_number_of_threads_is_said() -> None:
+    assert _fewer_threads(RECIPE, 2) == ()
+    assert _fewer_threads(WrittenRecipe(()), 1) == ()
+    (note,) = _fewer_threads(RECIPE, 1)
+    assert note.reason.startswith("The recipe was made with 2, and 1 can be used here")
