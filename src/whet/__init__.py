@@ -6,51 +6,133 @@ names are resolved on first use.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from whet.api import bench, inspect, load, optimize, verify
+    from whet.api import (
+        apply,
+        bench,
+        inspect,
+        load,
+        optimize,
+        read_recipe,
+        recipe_of,
+        verify,
+        write_recipe,
+    )
     from whet.core.contract import Contract, Drop
     from whet.data.transform import ImageTransform, TextTransform
     from whet.errors import WhetError
+    from whet.optimize.graph.cast import Cast
+    from whet.optimize.graph.convert import ConvertIr
+    from whet.optimize.graph.fold import FoldTransform
+    from whet.optimize.graph.fuse import Fuse
+    from whet.optimize.graph.quantize.dynamic import QuantizeDynamic
+    from whet.optimize.graph.quantize.nncf import QuantizeNncf, QuantizeNncfIr
+    from whet.optimize.graph.quantize.ort import QuantizeOrt
+    from whet.optimize.graph.quantize.restore import Restore, RestoreIr
+    from whet.optimize.graph.quantize.rounding import RoundWeights
+    from whet.optimize.graph.quantize.stored import StoreInt8
+    from whet.optimize.graph.quantize.unrounded import RestoreWeights
+    from whet.optimize.graph.quantize.weights import QuantizeWeights, QuantizeWeightsIr
+    from whet.optimize.graph.tidy import Tidy
+    from whet.optimize.network.distill import Distill
+    from whet.optimize.network.drop import DropBlocks
+    from whet.optimize.network.narrow import Narrow
+    from whet.optimize.network.repair import Repair
+    from whet.optimize.network.to_graph import ToGraph
+    from whet.optimize.recipes.pipeline import Pipeline
 
 __all__ = [
+    "Cast",
     "Contract",
+    "ConvertIr",
+    "Distill",
     "Drop",
+    "DropBlocks",
+    "FoldTransform",
+    "Fuse",
     "ImageTransform",
+    "Narrow",
+    "Pipeline",
+    "QuantizeDynamic",
+    "QuantizeNncf",
+    "QuantizeNncfIr",
+    "QuantizeOrt",
+    "QuantizeWeights",
+    "QuantizeWeightsIr",
+    "Repair",
+    "Restore",
+    "RestoreIr",
+    "RestoreWeights",
+    "RoundWeights",
+    "StoreInt8",
     "TextTransform",
+    "Tidy",
+    "ToGraph",
     "WhetError",
     "__version__",
+    "apply",
     "bench",
     "inspect",
     "load",
     "optimize",
+    "read_recipe",
+    "recipe_of",
     "verify",
+    "write_recipe",
 ]
 
 __version__ = "0.1.0"
 
 _WHERE = {
+    "Cast": "whet.optimize.graph.cast",
     "Contract": "whet.core.contract",
+    "ConvertIr": "whet.optimize.graph.convert",
     "Drop": "whet.core.contract",
+    "Distill": "whet.optimize.network.distill",
+    "DropBlocks": "whet.optimize.network.drop",
+    "FoldTransform": "whet.optimize.graph.fold",
+    "Fuse": "whet.optimize.graph.fuse",
     "ImageTransform": "whet.data.transform",
+    "Narrow": "whet.optimize.network.narrow",
+    "Pipeline": "whet.optimize.recipes.pipeline",
+    "QuantizeDynamic": "whet.optimize.graph.quantize.dynamic",
+    "QuantizeNncf": "whet.optimize.graph.quantize.nncf",
+    "QuantizeNncfIr": "whet.optimize.graph.quantize.nncf",
+    "QuantizeOrt": "whet.optimize.graph.quantize.ort",
+    "QuantizeWeights": "whet.optimize.graph.quantize.weights",
+    "QuantizeWeightsIr": "whet.optimize.graph.quantize.weights",
+    "Repair": "whet.optimize.network.repair",
+    "Restore": "whet.optimize.graph.quantize.restore",
+    "RestoreIr": "whet.optimize.graph.quantize.restore",
+    "RestoreWeights": "whet.optimize.graph.quantize.unrounded",
+    "RoundWeights": "whet.optimize.graph.quantize.rounding",
+    "StoreInt8": "whet.optimize.graph.quantize.stored",
     "TextTransform": "whet.data.transform",
+    "Tidy": "whet.optimize.graph.tidy",
+    "ToGraph": "whet.optimize.network.to_graph",
     "WhetError": "whet.errors",
+    "apply": "whet.api",
     "bench": "whet.api",
     "inspect": "whet.api",
     "load": "whet.api",
     "optimize": "whet.api",
+    "read_recipe": "whet.api",
+    "recipe_of": "whet.api",
     "verify": "whet.api",
+    "write_recipe": "whet.api",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'whet' has no attribute '{name}'")
-    return getattr(importlib.import_module(_WHERE[name]), name)
+    from whet._optional import require
+
+    return getattr(require(_WHERE[name], f"use whet.{name}"), name)
 
 
 def __dir__() -> list[str]:

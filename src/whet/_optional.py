@@ -30,6 +30,7 @@ _EXTRAS = {
     "transformers": "optimize",
     "scipy": "optimize",
     "safetensors": "optimize",
+    "yaml": "optimize",
     "openvino": "openvino",
     "onnxruntime": "onnxruntime",
     "PIL": "images",
@@ -90,6 +91,7 @@ def require(module: str, why: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except (Exception, SystemExit) as error:  # a broken package may raise anything
+        package = _missing(error) if package == _OWN else package
         if not installed(package):
             extra = _EXTRAS.get(package, "all")
             raise MissingExtraError(
@@ -101,6 +103,12 @@ def require(module: str, why: str) -> ModuleType:
         if broken is None and package == _OWN:
             raise
         raise (broken or _broken(module, error)) from error
+
+
+def _missing(error: BaseException) -> str:
+    """The package that a module of whet lacks, if extras bring it; else whet itself."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return name if name in _EXTRAS and not installed(name) else _OWN
 
 
 def broken_package(error: BaseException) -> HostError | None:

@@ -12,6 +12,7 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 # `load_and_run.py` needs a bundle: it runs on the one that another example wrote.
 ARGUMENTS: dict[str, list[str]] = {
+    "by_hand.py": [],
     "digits.py": [],
     "onnx_file.py": [],
     "text_encoder.py": [],
@@ -43,6 +44,12 @@ def test_digits_from_python_and_the_bundle_again(tmp_path: Path) -> None:
     assert "read:" in printed
     # The bundle takes what the module took, in a process without torch.
     assert "takes input: float32" in run("load_and_run.py", "digits.whet", cwd=tmp_path)
+
+
+def test_passes_by_hand_and_the_same_bytes_again(tmp_path: Path) -> None:
+    printed = run("by_hand.py", cwd=tmp_path)
+    assert "the same bytes: True" in printed
+    assert "- narrow:\n    share: 0.4\n" in printed
 
 
 def test_a_folder_that_is_no_bundle_is_bad_input(tmp_path: Path) -> None:

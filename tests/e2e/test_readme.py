@@ -95,7 +95,7 @@ def test_every_command_line_that_is_shown_parses(line: str) -> None:
     assert parsed.verb == words[0]
     # Every option that is shown was taken as one, not as the value of another.
     taken = {f"--{name.replace('_', '-')}" for name, value in vars(parsed).items() if value}
-    taken |= {"--data"} if parsed.verb == "optimize" else set()
+    taken |= {"--data"} if parsed.verb in {"optimize", "apply"} else set()
     assert {word.partition("=")[0] for word in words if word.startswith("--")} <= taken
 
 

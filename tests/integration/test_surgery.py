@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from stripes import stripes, train
@@ -14,6 +15,7 @@ from whet.core.contract import Contract, Drop
 from whet.core.evidence import Evidence, Status, Trial, Verdict
 from whet.core.recipe import Recipe
 from whet.search.events import Event, TrialDone
+from whet.search.workers.built import BuiltGraph
 
 torch = pytest.importorskip("torch")
 
@@ -120,6 +122,30 @@ def test_the_bundle_answers_as_the_narrower_network(
     lost = (wanted.argmax(1) == labels).mean() - (answers.argmax(1) == labels).mean()
     assert lost <= allowed
     assert np.abs(answers - wanted).max() > 0, "it isn't the original"
+
+
+def test_the_bundles_recipe_makes_the_very_same_graph_again(
+    found: tuple[Evidence, torch.nn.Module, Path], caches: Path, tmp_path: Path
+) -> None:
+    evidence, network, out = found
+    chosen = next(t for t in evidence.trials if t.id == evidence.chosen)
+    recipe = whet.recipe_of(out)
+    assert recipe.steps == chosen.recipe.steps
+    whet.write_recipe(recipe, tmp_path / "r.yaml")
+    images, labels = stripes(np.random.default_rng(0), 1400)
+    made = whet.apply(
+        tmp_path / "r.yaml",
+        network,
+        {"x": images[600:]},
+        labels=labels[600:],
+        out=tmp_path / "again",
+    )
+    (kept,) = caches.glob(f"searches/*/built/{chosen.recipe.build_digest()}/built.json")
+    graph = msgspec.json.decode(kept.read_bytes(), type=BuiltGraph).graph
+    assert made.graph.read_bytes() == graph.file.read_bytes()
+    assert chosen.footprint is not None
+    if [s.name for s in recipe.steps][-1] == "to-graph":
+        assert made.after.parameters == chosen.footprint.parameters
 
 
 def test_the_recipe_says_how_to_make_it_again(

@@ -17,6 +17,15 @@ CALLS: dict[str, dict[str, Any]] = {
     "verify": {"bundle": "gone.whet"},
     "bench": {"bundle": "gone.whet"},
     "inspect": {"bundle": "gone.whet"},
+    "recipe_of": {"bundle": "gone.whet"},
+    "apply": {
+        "recipe": whet.Pipeline([]),
+        "network": "gone.py:build",
+        "samples": "gone.npz",
+        "out": "gone.applied",
+    },
+    "read_recipe": {"path": "gone.yaml"},
+    "write_recipe": {"recipe": whet.Pipeline([]), "path": "gone/gone.yaml"},
 }
 PATH = (3, b"a", ["a"], {})
 TEXT = (3, True, ["a"])
@@ -26,7 +35,12 @@ NAMES = (3, [3], {}, True, ())
 FLAG = ("no", 0, None)
 WRONG: dict[str, tuple[object, ...]] = {
     "bundle": (*PATH, None),
-    "out": PATH,
+    "path": (*PATH, None),
+    "out": (*PATH, None),
+    "recipe": (3, None, b"a", ["a"], {}),
+    "threads": ("2", 0.5, True, [1], 0, -1),
+    "ignore_outputs": NAMES,
+    "on_phase": (3, True, "print"),
     "ledger": PATH,
     "weights": PATH,
     "inputs": PATH,
@@ -64,8 +78,9 @@ def test_no_argument_is_forgotten(verb: str) -> None:
     [
         (verb, name, value)
         for verb in CALLS
-        for name in inspect.signature(getattr(whet, verb)).parameters
+        for name, parameter in inspect.signature(getattr(whet, verb)).parameters.items()
         for value in WRONG.get(name, ())
+        if value is not None or parameter.default is not None  # else it may be left out
     ],
 )
 def test_it_is_refused_by_name_and_with_a_remedy(verb: str, name: str, value: object) -> None:

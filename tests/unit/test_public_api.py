@@ -8,19 +8,56 @@ from pathlib import Path
 import pytest
 
 import whet
+from whet.core.registry import names, resolve
 
-PUBLIC = [
-    "Contract",
-    "Drop",
-    "ImageTransform",
-    "TextTransform",
-    "WhetError",
-    "__version__",
+VERBS = (
+    "apply",
     "bench",
     "inspect",
     "load",
     "optimize",
+    "read_recipe",
+    "recipe_of",
     "verify",
+    "write_recipe",
+)
+PUBLIC = [
+    "Cast",
+    "Contract",
+    "ConvertIr",
+    "Drop",
+    "DropBlocks",
+    "FoldTransform",
+    "Fuse",
+    "ImageTransform",
+    "Narrow",
+    "Pipeline",
+    "QuantizeDynamic",
+    "QuantizeNncf",
+    "QuantizeNncfIr",
+    "QuantizeOrt",
+    "QuantizeWeights",
+    "QuantizeWeightsIr",
+    "Repair",
+    "Restore",
+    "RestoreIr",
+    "RestoreWeights",
+    "RoundWeights",
+    "StoreInt8",
+    "TextTransform",
+    "Tidy",
+    "ToGraph",
+    "WhetError",
+    "__version__",
+    "apply",
+    "bench",
+    "inspect",
+    "load",
+    "optimize",
+    "read_recipe",
+    "recipe_of",
+    "verify",
+    "write_recipe",
 ]
 
 
@@ -35,10 +72,17 @@ def test_each_public_name_resolves(name: str) -> None:
 
 
 def test_each_verb_is_documented_where_it_is_written() -> None:
-    for verb in ("bench", "inspect", "load", "optimize", "verify"):
+    for verb in VERBS:
         found = getattr(whet, verb)
         assert found.__module__.startswith("whet.api"), verb
         assert found.__doc__, verb
+
+
+def test_every_registered_pass_is_public_under_the_name_of_its_class() -> None:
+    for name in names("pass"):
+        found = resolve("pass", name)
+        assert getattr(whet, found.__name__) is found
+        assert found.name == name
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import threading
 from collections.abc import Callable
@@ -18,15 +17,13 @@ from whet.cli.contract import add_contract, as_flags, contract_of
 from whet.cli.exits import Exit
 from whet.cli.ports import GetApi, Outcome, Verbs
 from whet.cli.watch import watch
-from whet.core.reach import is_folder
 from whet.errors import ContractError
 from whet.measure.cgroup import allowed_cores
 from whet.search.events import Event
 
-__all__ = ["add", "default_out", "report_outcome", "run"]
+__all__ = ["add", "report_outcome", "run"]
 
 _BUDGET = "15m"
-_LONGEST = 200  # characters of a name that was not chosen; file systems take 255
 
 
 def add(verbs: Verbs) -> None:
@@ -39,21 +36,8 @@ def add(verbs: Verbs) -> None:
         " proven; the nearest miss is packed all the same.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "network", help="file.py:factory, a .pt2 or .onnx file, or a Hugging Face model directory"
-    )
-    parser.add_argument(
-        "--weights",
-        metavar="FILE",
-        help="for a factory: .safetensors, .npz, or what torch.save wrote (.pt, .pth, .pth.tar, .bin,"
-        " .ckpt)",
-    )
-    options.add_samples(parser).add_argument(
-        "--train",
-        metavar="WHERE",
-        help="more samples of the same kind, without labels or with them, that a network may learn"
-        " from when it is changed, such as its training set; they never judge",
-    )
+    options.add_network(parser)
+    options.add_samples(parser)
     add_contract(parser)
     options.add_transform(parser)
     search = parser.add_argument_group("search")
@@ -83,7 +67,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
     budget_s = None if args.budget == "none" else options.parse_seconds("--budget", args.budget)
     runtimes = options.names_of("--runtimes", args.runtimes)
     text_keys = options.names_of("--text-keys", args.text_keys)
-    out = Path(args.out) if args.out else default_out(args.network)
+    out = Path(args.out) if args.out else options.default_out(args.network)
     command = shlex.join(["whet", *args.command_line])
     console.quiet = args.quiet
     verbs = api()
@@ -136,10 +120,3 @@ def report_outcome(outcome: Outcome, console: Console) -> int:
             *closing(outcome.evidence, bundle=bundle, columns=console.columns, paint=console.paint)
         )
     return outcome.exit_code
-
-
-def default_out(network: str) -> Path:
-    """``resnet50.py:build`` and ``models/resnet50.onnx`` give ``resnet50.whet``."""
-    path = re.sub(r"(\.py):[A-Za-z_]\w*$", r"\1", network)
-    stem = Path(path).stem if not is_folder(Path(path)) else Path(path).resolve().name
-    return Path(f"{re.sub(r'[^A-Za-z0-9._-]', '-', stem)[:_LONGEST] or 'model'}.whet")

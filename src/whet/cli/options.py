@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whet.core.reach import is_folder
 from whet.errors import OptionError
 
 if TYPE_CHECKING:
@@ -13,19 +15,35 @@ if TYPE_CHECKING:
     from whet.data.transform import Transform
 
 __all__ = [
+    "add_network",
     "add_samples",
     "add_transform",
     "add_trust",
+    "default_out",
     "names_of",
     "parse_seconds",
     "transform_of",
 ]
 
+_LONGEST = 200  # characters of a name that was not chosen; file systems take 255
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
-def add_samples(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Where samples and labels are; the group, for what a verb adds to it."""
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """Which network, with which weights."""
+    parser.add_argument(
+        "network", help="file.py:factory, a .pt2 or .onnx file, or a Hugging Face model directory"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="for a factory: .safetensors, .npz, or what torch.save wrote (.pt, .pth, .pth.tar, .bin,"
+        " .ckpt)",
+    )
+
+
+def add_samples(parser: argparse.ArgumentParser) -> None:
+    """Where samples and labels are."""
     group = parser.add_argument_group("samples")
     group.add_argument(
         "--samples",
@@ -53,7 +71,12 @@ def add_samples(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument(
         "--most", type=int, default=20_000, metavar="N", help="samples read at most (default 20000)"
     )
-    return group
+    group.add_argument(
+        "--train",
+        metavar="WHERE",
+        help="more samples of the same kind, without labels or with them, that a network may learn"
+        " from when it is changed, such as its training set; they never judge",
+    )
 
 
 def add_transform(parser: argparse.ArgumentParser) -> None:
@@ -216,3 +239,10 @@ def parse_seconds(flag: str, text: str) -> float:
             f"{flag} '{text}' is no time.", "Write a duration such as 10m, 90s or 1h."
         )
     return seconds
+
+
+def default_out(network: str, suffix: str = ".whet") -> Path:
+    """``resnet50.py:build`` and ``models/resnet50.onnx`` give ``resnet50.whet``."""
+    path = re.sub(r"(\.py):[A-Za-z_]\w*$", r"\1", network)
+    stem = Path(path).stem if not is_folder(Path(path)) else Path(path).resolve().name
+    return Path(f"{re.sub(r'[^A-Za-z0-9._-]', '-', stem)[:_LONGEST] or 'model'}{suffix}")

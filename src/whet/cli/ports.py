@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from whet.data.text import Pairs
     from whet.errors import WhetError
     from whet.measure.scenarios import Outcome as LoadOutcome
+    from whet.optimize.recipes.written import WrittenRecipe
+    from whet.search.applied import Cost, Deviation
     from whet.search.events import Event
     from whet.serve.clauses import ClauseHere
 
 __all__ = [
     "Api",
+    "Applied",
     "Bench",
     "Check",
     "GetApi",
@@ -140,6 +143,27 @@ class Bench(Protocol):
     def parts(self) -> Mapping[str, tuple[Percentile, ...]]: ...
 
 
+class Applied(Protocol):
+    """What `apply` gives back."""
+
+    @property
+    def graph(self) -> Path: ...
+    @property
+    def recipe(self) -> WrittenRecipe: ...
+    @property
+    def changed(self) -> bool: ...
+    @property
+    def notes(self) -> tuple[Note, ...]: ...
+    @property
+    def before(self) -> Cost: ...
+    @property
+    def after(self) -> Cost: ...
+    @property
+    def deviations(self) -> Mapping[str, Deviation]: ...
+    @property
+    def rows(self) -> int: ...
+
+
 class Api(Protocol):
     """The public verbs."""
 
@@ -191,6 +215,30 @@ class Api(Protocol):
     ) -> Bench: ...
 
     def inspect(self, bundle: str | Path) -> Inspection: ...
+
+    def recipe_of(self, bundle: str | Path, variant: str | None = None) -> WrittenRecipe: ...
+
+    def apply(
+        self,
+        recipe: str | Path,
+        network: str | Path,
+        samples: Any,
+        *,
+        out: str | Path,
+        weights: str | Path | None = None,
+        transform: Any = None,
+        labels: Any = None,
+        train: Any = None,
+        label_key: str | None = None,
+        text_keys: tuple[str, ...] | None = None,
+        pairs: Pairs | None = None,
+        label_offset: int = 0,
+        most: int = 20_000,
+        seed: int | None = None,
+        threads: int | None = None,
+        ignore_outputs: tuple[str, ...] | None = None,
+        on_phase: Callable[[str], None] | None = None,
+    ) -> Applied: ...
 
 
 GetApi = Callable[[], Api]

@@ -7,9 +7,9 @@ module only when its name is asked for, so that core reaches no runtime.
 
 from __future__ import annotations
 
-import importlib
 from typing import Literal
 
+from whet._optional import require
 from whet.errors import OptionError
 
 __all__ = ["REGISTRY", "Kind", "names", "resolve"]
@@ -25,7 +25,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
     },
     "pass": {
         "narrow": "whet.optimize.network.narrow:Narrow",
-        "drop": "whet.optimize.network.drop:Drop",
+        "drop": "whet.optimize.network.drop:DropBlocks",
         "repair": "whet.optimize.network.repair:Repair",
         "distill": "whet.optimize.network.distill:Distill",
         "to-graph": "whet.optimize.network.to_graph:ToGraph",
@@ -59,6 +59,7 @@ def resolve(kind: Kind, name: str) -> type:
 
     Raises:
         OptionError: no class of that kind is registered under the name.
+        HostError: its module needs a package that is missing or broken.
     """
     known = REGISTRY[kind]
     if name not in known:
@@ -66,5 +67,5 @@ def resolve(kind: Kind, name: str) -> type:
             f"There is no {kind} called '{name}'.", f"The names are {', '.join(known)}."
         )
     module, _, cls = known[name].partition(":")
-    found: type = getattr(importlib.import_module(module), cls)
+    found: type = getattr(require(module, f"use the {kind} '{name}'"), cls)
     return found

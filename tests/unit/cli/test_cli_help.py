@@ -10,6 +10,7 @@ import pytest
 from whet.cli.exits import TABLE
 from whet.cli.main import main
 
+VERBS = ("demo", "optimize", "inspect", "verify", "bench", "report", "recipe", "apply")
 HEAVY = {
     "torch",
     "onnx",
@@ -27,13 +28,13 @@ HEAVY = {
 def test_help_names_verbs_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    for verb in ("demo", "optimize", "inspect", "verify", "bench", "report"):
+    for verb in VERBS:
         assert f" {verb} " in text
     for code, words in TABLE.items():
         assert f"{int(code)} {words}" in text
 
 
-@pytest.mark.parametrize("verb", ["demo", "optimize", "inspect", "verify", "bench", "report"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "--help"]) == 0
     assert "usage: whet " + verb in capsys.readouterr().out

@@ -6,7 +6,7 @@ import pytest
 
 from whet.cli import options
 from whet.cli.main import parser
-from whet.cli.optimize import default_out
+from whet.cli.options import default_out
 from whet.data.transform import ImageTransform, TextTransform
 from whet.errors import OptionError
 

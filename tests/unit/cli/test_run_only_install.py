@@ -54,6 +54,15 @@ def test_optimize_names_the_extra(tmp_path: Path, network: str) -> None:
     assert "metric.py" not in said
 
 
+@pytest.mark.parametrize("step", ["narrow: {share: 0.5}", "cast"])
+def test_apply_names_the_extra(tmp_path: Path, step: str) -> None:
+    (tmp_path / "r.yaml").write_text(f"kind: whet-recipe\nversion: 1\nsteps:\n- {step}\n")
+    code, said = whet(tmp_path, "apply", "r.yaml", "net.onnx", "--data", "s.npz")
+    assert code == 4, said
+    assert "pip install 'whet[optimize]'" in said
+    assert "No module named" not in said
+
+
 def test_the_demo_names_its_own(tmp_path: Path) -> None:
     code, said = whet(tmp_path, "demo")
     assert code == 4, said

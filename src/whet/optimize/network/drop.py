@@ -22,14 +22,14 @@ from whet.optimize.network.blocks import Block, Shape, extracted, replaced
 from whet.optimize.network.modules import free_name
 from whet.optimize.network.net import Net
 
-__all__ = ["Drop", "bridged"]
+__all__ = ["DropBlocks", "bridged"]
 
 _CONVOLUTIONS = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
 
 
 @final
 @dataclass(frozen=True)
-class Drop(Pass[Net, Net]):
+class DropBlocks(Pass[Net, Net]):
     """Leave blocks out.
 
     Attributes:

@@ -16,6 +16,7 @@ import torch
 from torch import fx
 
 from whet.core.context import Context
+from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, PostconditionError, RequirementError
 from whet.optimize.network.blocks import Block, extracted
@@ -74,7 +75,8 @@ class Narrow(Pass[Net, Net]):
         stay = self.units or {w.name: max(1, round(w.units * (1 - self.share))) for w in widths}
         fewer = {w: stay[w.name] for w in widths if stay.get(w.name, w.units) < w.units}
         if not fewer:
-            return PassResult(model, False)
+            reason = "No width lies within a block" if not widths else "All widths stay as they are"
+            return PassResult(model, False, (Note(self.name, f"{reason}, so nothing is removed."),))
         return PassResult(narrowed(model, fewer, orders_of(model, widths, ctx)), True)
 
     def ensures(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # layers say it

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from whet.bundle.disk import check_room, place_of
 from whet.bundle.write import check_place
+from whet.core.bounds import MOST_SEED
 from whet.core.contract import Contract
 from whet.core.places import cache_home
 from whet.core.reach import is_folder
@@ -27,7 +28,6 @@ __all__ = ["all_of", "refuse_early"]
 
 # A bundle holds a report and golden answers besides the network.
 _LEAST_BYTES = 1_000_000
-_MOST_SEED = (1 << 31) - 1  # generators take 32 bits, and some get the next number
 
 
 def refuse_early(given: Given, contract: Contract, ledger: Path | None, out: Path | None) -> None:
@@ -76,8 +76,8 @@ def _check_labels(labels: object) -> None:
 
 
 def _check_seed(seed: int) -> None:
-    if not 0 <= seed <= _MOST_SEED:
-        raise OptionError(f"The seed {seed} can't be used.", f"Give 0-{_MOST_SEED}.")
+    if not 0 <= seed <= MOST_SEED:
+        raise OptionError(f"The seed {seed} can't be used.", f"Give 0-{MOST_SEED}.")
 
 
 def all_of(*checks: Callable[[], object]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
+from whet.core.arguments import instance_of, maybe, names_of, one_of, path_of, text_of, whole_of
 from whet.data.text import Pairs
 from whet.data.transform import Transform
 from whet.measure.custom import UserFunction
@@ -12,7 +15,7 @@ from whet.measure.custom import UserFunction
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Given"]
+__all__ = ["Given", "given_of"]
 
 
 @dataclass(frozen=True)
@@ -42,3 +45,51 @@ class Given:
     seed: int = 0
     runtimes: tuple[str, ...] | None = None
     metric: UserFunction | None = None
+
+
+def given_of(
+    network: str | Path | torch.nn.Module,
+    samples: Any,
+    *,
+    weights: str | Path | None,
+    transform: Transform | None,
+    labels: Any,
+    label_key: str | None,
+    text_keys: Sequence[str] | None,
+    pairs: Pairs | None,
+    label_offset: int,
+    most: int,
+    seed: int,
+    train: Any = None,
+    runtimes: Sequence[str] | None = None,
+    metric: UserFunction | None = None,
+) -> Given:
+    """What the user gave, each argument of the type that it is to have; see `Given`.
+
+    Raises:
+        OptionError: one of another type.
+    """
+    held = maybe(path_of, "weights", weights)
+    return Given(
+        network=str(network) if isinstance(network, Path) else network,
+        samples=samples,
+        train=train,
+        weights=str(held) if held is not None else None,
+        transform=_transform_of(transform),
+        labels=labels,
+        label_key=maybe(text_of, "label_key", label_key),
+        text_keys=maybe(names_of, "text_keys", text_keys),
+        pairs=one_of("pairs", pairs, get_args(Pairs)) if pairs is not None else None,
+        label_offset=whole_of("label_offset", label_offset),
+        most=whole_of("most", most),
+        seed=whole_of("seed", seed),
+        runtimes=maybe(names_of, "runtimes", runtimes),
+        metric=metric,
+    )
+
+
+def _transform_of(transform: Transform | None) -> Transform | None:
+    if transform is None:
+        return None
+    remedy = "Give a whet.ImageTransform or a whet.TextTransform, or None."
+    return instance_of("transform", transform, get_args(Transform), remedy)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from whet.core.passes import run
 from whet.core.spec import Signature, TensorSpec
 from whet.errors import OptionError, RequirementError
-from whet.optimize.network.drop import Drop
+from whet.optimize.network.drop import DropBlocks
 from whet.optimize.network.net import Batches, Net
 from whet.optimize.network.repair import Repair
 
@@ -54,7 +54,7 @@ def data() -> Batches:
 
 def without(net: Net, batches: Batches, *blocks: str) -> Net:
     ctx = context(net, batches)
-    return run(Repair(), run(Drop(blocks), net, ctx).model, ctx).model
+    return run(Repair(), run(DropBlocks(blocks), net, ctx).model, ctx).model
 
 
 @pytest.mark.parametrize("blocks", [("one",), ("two",), ("one", "two")])
@@ -71,7 +71,7 @@ def test_a_part_of_a_transformer_is_bridged_better_than_left_out() -> None:
     net, batches = encoder_net(), texts()
     name = "bert.encoder.layer.1"
     found = without(net, batches, name)
-    skipped = run(Drop((name,), bridge=False), net, context(net, batches)).model
+    skipped = run(DropBlocks((name,), bridge=False), net, context(net, batches)).model
     fresh = texts(1, 16)[0]
     with torch.no_grad():
         wanted, left_out, bridge = (m(*fresh) for m in (net.original, skipped.module, found.module))
@@ -82,11 +82,11 @@ def test_what_no_single_layer_makes_is_refused() -> None:
     net = straight()
     ctx = context(net, data())
     with pytest.raises(RequirementError, match="'two' takes"):
-        run(Drop(("two",), bridge=False), net, ctx)
+        run(DropBlocks(("two",), bridge=False), net, ctx)
     for name in ("stem", "head"):
         with pytest.raises(RequirementError, match=f"as '{name}' does"):
-            run(Drop((name,)), net, ctx)
+            run(DropBlocks((name,)), net, ctx)
     with pytest.raises(RequirementError, match="no block 'three'"):
-        run(Drop(("three",)), net, ctx)
+        run(DropBlocks(("three",)), net, ctx)
     with pytest.raises(OptionError, match="No block"):
-        Drop(())
+        DropBlocks(())

@@ -1,0 +1,1 @@
+"""Passes put together by hand: pipelines, and recipes as files."""
