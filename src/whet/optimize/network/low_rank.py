@@ -25,7 +25,7 @@ from torch import nn
 
 from whet.optimize.network.products import FITTED, Spread
 
-__all__ = ["before", "full_rank", "most_rank", "paired"]
+__all__ = ["before", "full_rank", "most_rank", "paired", "rank_for"]
 
 
 def full_rank(layer: nn.Module) -> int:
@@ -39,6 +39,15 @@ def most_rank(layer: nn.Module) -> int:
     tall, wide = layer.weight.flatten(1).shape
     most: int = (tall * wide - 1) // (tall + wide)
     return most
+
+
+def rank_for(layer: nn.Module, share: float, tile: int) -> int:
+    """The rank whose pair multiplies about a share as often as the layer, in whole tiles."""
+    tall, wide = layer.weight.flatten(1).shape
+    rank = share * tall * wide / (tall + wide)
+    step = tile if full_rank(layer) > tile else 1
+    found: int = max(step, round(rank / step) * step)
+    return found
 
 
 def paired(layer: FITTED, spread: Spread, rank: int) -> tuple[FITTED, FITTED]:

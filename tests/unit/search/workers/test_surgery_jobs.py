@@ -28,7 +28,7 @@ from whet.search.workers.surgery_jobs import (
     network_menus,
 )
 
-PLAN = MenuPlan(stay=(0.5,), tile=8, classes=True, rows=1, judged=16)
+PLAN = MenuPlan(stay=(0.5,), low_rank=(0.5,), tile=8, classes=True, rows=1, judged=16)
 
 
 class Part(nn.Module):
@@ -94,12 +94,11 @@ def test_menus_are_kept_by_what_was_asked_for(
 @pytest.mark.parametrize(
     "steps", [(), (Step("quantize-ort", {"calibration": "minmax"}),)], ids=["float", "int8"]
 )
-def test_a_narrower_block_takes_less(
+def test_a_narrower_or_low_rank_block_takes_less(
     given: tuple[Path, Artifact, Artifact, StoreRef], steps: tuple[Step, ...]
 ) -> None:
-    whole, narrow, bridge = (c.graph for c in menus(given).menus[1])
     job = CostsJob(
-        graphs=(whole, narrow, bridge),
+        graphs=tuple(c.graph for c in menus(given).menus[1]),
         steps=steps,
         runtime="onnxruntime",
         settings=Settings(),
@@ -107,8 +106,9 @@ def test_a_narrower_block_takes_less(
         threads=1,
         seed=0,
     )
-    ms = block_costs(job).ms
-    assert ms[2] < ms[1] < ms[0]
+    whole, narrow, low, bridge = block_costs(job).ms
+    assert bridge < narrow < whole
+    assert bridge < low < whole
 
 
 def test_candidates_take_the_order_that_the_menus_found(
@@ -117,7 +117,7 @@ def test_candidates_take_the_order_that_the_menus_found(
     folder, graph, program, repair = given
     choices = menus(given)
     steps = (
-        Step("narrow", {"units": choices.menus[1][1].units}),
+        *choices.menus[1][1].steps,
         Step("repair"),
         Step("to-graph"),
     )
