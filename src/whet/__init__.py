@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from whet.optimize.graph.tidy import Tidy
     from whet.optimize.network.distill import Distill
     from whet.optimize.network.drop import DropBlocks
+    from whet.optimize.network.factor import Factor
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
     from whet.optimize.network.to_graph import ToGraph
@@ -52,6 +53,7 @@ __all__ = [
     "Distill",
     "Drop",
     "DropBlocks",
+    "Factor",
     "FoldTransform",
     "Fuse",
     "ImageTransform",
@@ -94,6 +96,7 @@ _WHERE = {
     "Drop": "whet.core.contract",
     "Distill": "whet.optimize.network.distill",
     "DropBlocks": "whet.optimize.network.drop",
+    "Factor": "whet.optimize.network.factor",
     "FoldTransform": "whet.optimize.graph.fold",
     "Fuse": "whet.optimize.graph.fuse",
     "ImageTransform": "whet.data.transform",

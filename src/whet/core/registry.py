@@ -25,6 +25,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
     },
     "pass": {
         "narrow": "whet.optimize.network.narrow:Narrow",
+        "factor": "whet.optimize.network.factor:Factor",
         "drop": "whet.optimize.network.drop:DropBlocks",
         "repair": "whet.optimize.network.repair:Repair",
         "distill": "whet.optimize.network.distill:Distill",

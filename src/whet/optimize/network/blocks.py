@@ -119,7 +119,9 @@ def replaced(
     """
     graph, copies = fx.Graph(), dict[str, fx.Node]()
     name = name or free_name(block.name.replace(".", "_"), {n for n, _ in module.named_modules()})
-    gone = set(block.span.members)
+    nodes = {node.name: node for node in module.graph.nodes}
+    inside = made_from(nodes[block.span.exit], {nodes[each] for each in block.inputs})
+    gone = {node.name for node in inside if node.op != "get_attr"}
     for node in module.graph.nodes:
         if node.name == block.span.exit:
             inputs = tuple(copies[each] for each in block.inputs)

@@ -1,7 +1,7 @@
 """What each block of a network may become, and the damage that each choice does alone.
 
-For each block some narrower forms of all its widths together, and a bridge in its place. Each is
-repaired by itself between the original's blocks, on some of the samples, and its damage is told by
+For each block some narrower forms of all its widths together, some with low-rank pairs in the
+places of its layers, and a bridge in its place (`whet.optimize.network.forms`). Each is repaired by itself between the original's blocks, on some of the samples, and its damage is told by
 what the original answers with it on the others. With each choice comes the block alone as a graph,
 so that a runtime can say what it takes; blocks that are alike share one.
 """
@@ -19,19 +19,18 @@ from torch import fx
 from whet._optional import require
 from whet.core.artifact import Artifact
 from whet.core.context import Context
+from whet.core.recipe import Step
 from whet.core.spec import Arrays
 from whet.errors import RequirementError
 from whet.optimize.graph.io import signature_of, write_onnx
 from whet.optimize.network.blocks import Block, extracted
 from whet.optimize.network.damage import Answers, damage
-from whet.optimize.network.drop import bridged
+from whet.optimize.network.forms import Forms
 from whet.optimize.network.learn import Pair
 from whet.optimize.network.menu import REQUEST, ROWS, Choice, Choices, Combined, MenuPlan
-from whet.optimize.network.narrow import narrowed, orders_of, widths_in
 from whet.optimize.network.net import Batches, Net, batches_of
 from whet.optimize.network.repair import mended
 from whet.optimize.network.walk import Walk
-from whet.optimize.network.widths import Width
 from whet.optimize.quiet import quiet
 
 __all__ = ["choices_of"]
@@ -127,14 +126,7 @@ class _Makers:
 
     def __init__(self, net: Net, plan: MenuPlan, ctx: Context) -> None:
         self.net, self.plan, self.ctx = net, plan, ctx
-        widths = widths_in(net)
-        orders = orders_of(net, widths, ctx) if widths else {}
-        # One network for each share, narrower everywhere: a block is taken out of it.
-        self.narrow = [
-            (stay, narrowed(net, stay, orders))
-            for share in plan.stay
-            if (stay := _stay(widths, share, plan.tile))
-        ]
+        self.forms = Forms(net, plan, ctx)
         self.graphs: dict[str, Artifact] = {}
 
     def menu(self, block: Block, walks: _Walks, wanted: Answers) -> Iterator[_Made]:
@@ -144,36 +136,21 @@ class _Makers:
         (asked,) = walks.asked.together(block.inputs)
         walks.judging.together(block.inputs)  # forks begin here
         whole = extracted(self.net.module, block)
-        yield self._made(whole, block, {}, dropped=False, damage=0.0, asked=asked)
+        yield self._made(whole, block, (), 0.0, asked)
         pairs = [Pair(x, x, y) for x, y in zip(fitted, answers, strict=True)]
-        for units, dropped, changed in self._changed(block):
+        for steps, changed in self.forms.of(block):
             mended(changed, block, pairs, fit=True, steps=0, seed=self.ctx.seed)
             part = extracted(changed.module, block)
             fork = walks.judging.fork()
             _put(fork, block, part)
             found = damage(wanted, fork.answers(), classes=self.plan.classes)
-            yield self._made(part, block, units, dropped=dropped, damage=found, asked=asked)
-
-    def _changed(self, block: Block) -> Iterator[tuple[dict[str, int], bool, Net]]:
-        """The network with this block changed, and others too; what is shared is the original's."""
-        seen: list[dict[str, int]] = []
-        for stay, net in self.narrow:
-            own = {w.name: units for w, units in stay.items() if w.block == block.name}
-            if own and own not in seen:
-                seen.append(own)
-                yield own, False, net
-        try:
-            yield {}, True, bridged(self.net, block)
-        except RequirementError:
-            return
+            yield self._made(part, block, steps, found, asked)
 
     def _made(
         self,
         part: fx.GraphModule,
         block: Block,
-        units: dict[str, int],
-        *,
-        dropped: bool,
+        steps: tuple[Step, ...],
         damage: float,
         asked: tuple[torch.Tensor, ...],
     ) -> _Made:
@@ -182,19 +159,8 @@ class _Makers:
         if key not in self.graphs:
             folder = self.ctx.workdir / f"block-{len(self.graphs)}"
             self.graphs[key] = _graph(part, asked, folder)
-        choice = Choice(block.name, units, dropped, damage, size, self.graphs[key])
+        choice = Choice(block.name, steps, damage, size, self.graphs[key])
         return _Made(choice, part)
-
-
-def _stay(widths: Sequence[Width], share: float, tile: int) -> dict[Width, int]:
-    """Units that stay of each width that can be made narrower by whole tiles."""
-    found = {}
-    for width in widths:
-        step = tile if width.unit == 1 and width.units > tile else 1
-        units = max(step, round(width.units * share / step) * step)
-        if units < width.units:
-            found[width] = units
-    return found
 
 
 def _key(part: fx.GraphModule, asked: Sequence[torch.Tensor]) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from whet.core.artifact import Artifact
 from whet.core.note import Note
+from whet.core.recipe import Step
 
 __all__ = ["REQUEST", "ROWS", "Choice", "Choices", "Combined", "MenuPlan"]
 
@@ -20,13 +21,15 @@ class MenuPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         stay: shares of a width that may stay, each below 1.
-        tile: units of a width come in multiples of it, where a width has single channels.
+        low_rank: shares of what a layer multiplies that a low-rank pair may have, each below 1.
+        tile: units of a width, where it has single channels, and ranks come in multiples of it.
         classes: whether answers are scores of classes.
         rows: that are asked at once when it serves.
         judged: rows that tell damages, at most a third of all.
     """
 
     stay: tuple[float, ...]
+    low_rank: tuple[float, ...]
     tile: int
     classes: bool
     rows: int
@@ -42,16 +45,15 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         block: its name.
-        units: that stay of its widths; empty where none is narrower.
-        dropped: whether a bridge stands in its place.
+        steps: passes that make it, over this block alone; none where it stays as it is. Each has
+            one option that names parts of the block.
         damage: alone, after its repair.
         size_bytes: of its weights.
         graph: the block alone.
     """
 
     block: str
-    units: dict[str, int]
-    dropped: bool
+    steps: tuple[Step, ...]
     damage: float
     size_bytes: int
     graph: Artifact
@@ -59,7 +61,7 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def kept(self) -> bool:
         """Whether the block stays as it is."""
-        return not self.units and not self.dropped
+        return not self.steps
 
 
 class Combined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -38,6 +38,8 @@ class Net:
         cut: the blocks of the original.
         signature: of both.
         kept: the original's output channels that a layer still has, by its name; others have all.
+        pairs: of each low-rank pair the second layer's name, by the first's. The second has the
+            name of the original's layer, and its ``kept``.
     """
 
     module: fx.GraphModule
@@ -45,6 +47,7 @@ class Net:
     cut: Blocks
     signature: Signature
     kept: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    pairs: Mapping[str, str] = field(default_factory=dict)
 
     def block(self, name: str) -> Block:
         """One block by its name.

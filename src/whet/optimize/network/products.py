@@ -6,6 +6,7 @@ enough, as neighbours tell the same.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from torch.nn import functional
 
 from whet.errors import RequirementError
 
-__all__ = ["FITTED", "WIDE", "Half", "Sums"]
+__all__ = ["FITTED", "WIDE", "Half", "Spread", "Sums"]
 
 WIDE = 1024  # inputs from which on single precision must do: it takes half the time
 _PLACES = 64  # of a map that are looked at in each sample
@@ -125,6 +126,57 @@ class Sums:
         patches = _patches(layer, value, wanted.shape[2:], places)
         t = answers[..., places].movedim(-1, 1)
         return patches.flatten(0, 1), t.flatten(0, 1)
+
+
+class Spread:
+    """How what a layer answers varies: sums of it and of its products, over samples.
+
+    Args:
+        layer: that answers.
+        seed: of the places.
+
+    Attributes:
+        rows: that were seen.
+        sums: of each channel.
+        products: of each two.
+    """
+
+    def __init__(self, layer: nn.Module, seed: int) -> None:
+        tall = len(layer.weight)
+        self._last = isinstance(layer, nn.Linear)
+        self._random = torch.Generator().manual_seed(seed)
+        self.rows = 0
+        self.sums = torch.zeros(tall, dtype=torch.float64)
+        self.products = torch.zeros(tall, tall, dtype=torch.float64)
+
+    def see(self, answer: torch.Tensor) -> None:
+        """Take in what the layer answers."""
+        rows = answer.flatten(0, -2)
+        if not self._last:
+            answers = answer.flatten(2)
+            places = torch.randperm(answers.shape[-1], generator=self._random)[:_PLACES]
+            rows = answers[..., places].movedim(1, -1).flatten(0, 1)
+        rows = rows.double()
+        self.rows += len(rows)
+        self.sums += rows.sum(0)
+        self.products += rows.T @ rows
+
+    def some(self, channels: torch.Tensor) -> Spread:
+        """The same of some channels."""
+        found = copy.copy(self)
+        found.sums = self.sums[channels]
+        found.products = self.products[channels][:, channels]
+        return found
+
+    def mean(self) -> torch.Tensor:
+        """The mean of each channel."""
+        return self.sums / max(self.rows, 1)
+
+    def axes(self) -> torch.Tensor:
+        """The main axes of what varies, as columns, the longest first."""
+        mean = self.mean()
+        varied = self.products / max(self.rows, 1) - mean[:, None] * mean
+        return torch.linalg.eigh(varied).eigenvectors.flip(1)
 
 
 def _patches(

@@ -23,6 +23,7 @@ import torch
 from torch import fx, nn
 
 from whet.errors import RequirementError
+from whet.optimize.network.low_rank import before
 from whet.optimize.network.modules import copied
 from whet.optimize.network.products import WIDE, Half, Sums
 from whet.optimize.network.walk import Walk
@@ -51,6 +52,7 @@ def refitted(
     layers: Sequence[str],
     *,
     kept: Mapping[str, torch.Tensor] | None = None,
+    pairs: Mapping[str, str] | None = None,
     ridge: float | None = None,
     seed: int = 0,
 ) -> tuple[fx.GraphModule, tuple[Fit, ...]]:
@@ -66,6 +68,8 @@ def refitted(
         layers: names of linear layers and convolutions, in the order in which the network runs
             them.
         kept: the original's output channels that a layer still has, by its name; all by default.
+        pairs: second layers of low-rank pairs, by the first's name. The first follows what the
+            second has to take to give what the original's layer gives.
         ridge: pull towards the weights as they are; by default the one that does best on samples
             that it wasn't fitted to.
         seed: of the places that are looked at.
@@ -76,10 +80,12 @@ def refitted(
     found, fits = copied(module), list[Fit]()
     sums = [Sums(found.get_submodule(name), seed) for name in layers]
     walk = Walk(found, [own for own, _ in batches])
-    wanted = _answers(original, [its for _, its in batches], layers)
-    for name, each in zip(layers, sums, strict=True):
-        for taken, answer in zip(walk.at(_taken(found, name)), wanted[name], strict=True):
-            each.see(taken, _some(answer, each.layer, (kept or {}).get(name)))
+    follows = [(pairs or {}).get(name, name) for name in layers]
+    wanted = _answers(original, [its for _, its in batches], follows)
+    for name, its, each in zip(layers, follows, sums, strict=True):
+        for taken, answer in zip(walk.at(_taken(found, name)), wanted[its], strict=True):
+            given = _some(answer, each.layer, (kept or {}).get(its))
+            each.see(taken, given if its == name else before(found.get_submodule(its), given))
         fits.append(_fitted(name, each, ridge))
     return found, tuple(fits)
 
@@ -100,7 +106,7 @@ def _answers(
     for node in original.graph.find_nodes(op="call_module"):
         if node.target in layers:
             found[str(node.target)] = walk.at(node.name)
-    if len(found) < len(layers):
+    if len(found) < len({*layers}):
         whole = [answer[0] for answer in walk.answers()]
         found |= {name: whole for name in layers if name not in found}
     return found

@@ -126,8 +126,9 @@ def mended(
             part,
             extracted(net.original, block),
             [(pair.taken, pair.given) for pair in pairs],
-            changed_layers(net, block),
+            _to_fit(net, block, pairs),
             kept=net.kept,
+            pairs=net.pairs,
             seed=seed,
         )
         _give(part, fitted)
@@ -148,9 +149,24 @@ def changed_layers(net: Net, block: Block) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _takes(layer: object) -> int | None:
-    """Channels that a layer takes, those of a group where it has several."""
-    return int(layer.weight.shape[1]) if isinstance(layer, FITTED) else None
+def _to_fit(net: Net, block: Block, pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Changed layers, but for the first of a low-rank pair that takes what it was made for."""
+    layers = changed_layers(net, block)
+    lead = layers[0] if layers else ""
+    if lead not in net.pairs:
+        return layers
+    own, its = part_at(net.module, lead), part_at(net.original, net.pairs[lead])
+    alike = all(
+        bool(torch.as_tensor(one == other).all())
+        for pair in pairs
+        for one, other in zip(pair.taken, pair.given, strict=True)
+    )
+    return layers[1:] if alike and _takes(own) == _takes(its) else layers
+
+
+def _takes(layer: object) -> tuple[int, ...] | None:
+    """Channels that a layer takes, those of a group where it has several, and its kernel."""
+    return tuple(layer.weight.shape[1:]) if isinstance(layer, FITTED) else None
 
 
 def _give(part: nn.Module, fitted: fx.GraphModule) -> None:

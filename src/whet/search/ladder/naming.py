@@ -17,8 +17,8 @@ _BEFORE = {
     "fuse": "fused",
 }
 # Options that name parts of a network, by what their parts are called.
-_PARTS = {"units": "narrower width", "blocks": "bridged block"}
-_SURGERY = {"narrow": "narrower", "drop": "fewer blocks"}
+_PARTS = {"units": "narrower width", "ranks": "low-rank layer", "blocks": "bridged block"}
+_SURGERY = {"narrow": "narrower", "factor": "low-rank", "drop": "fewer blocks"}
 _AFTER_SURGERY = ("repair", "distill", "to-graph")
 _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 
@@ -26,11 +26,13 @@ _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restor
 def kind_of(steps: tuple[Step, ...], precision: str) -> str:
     """``"fp32"``, ``"bf16"``, ``"int8"``, ``"int8 + bf16"``, ``"int8 dynamic"``, ``"weights int8"`` ..."""
     names = [step.name for step in steps]
-    surgery = " and ".join(_SURGERY[name] for name in names if name in _SURGERY)
+    surgery = [_SURGERY[name] for name in names if name in _SURGERY]
     if surgery:
         rest = tuple(step for step in steps if step.name not in {*_SURGERY, *_AFTER_SURGERY})
+        *before, last = surgery
+        done = f"{', '.join(before)} and {last}" if before else last
         taught = ", taught" if "distill" in names else ""
-        return f"{surgery}{taught}, {kind_of(rest, precision)}"
+        return f"{done}{taught}, {kind_of(rest, precision)}"
     kind = ""
     if any(name in _INT8 for name in names):
         kind = "int8"

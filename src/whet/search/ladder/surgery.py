@@ -44,6 +44,7 @@ __all__ = ["Operated", "Predictions", "learn_from", "operate", "recipe_of", "sta
 _RUNG = 3
 _PREDICTION = "prediction"
 _STAY = (0.75, 0.5, 0.25)  # shares of a width that a menu offers
+_LOW_RANK = (0.75, 0.5)  # shares of what a layer multiplies that its low-rank pair may have
 _JUDGED = (32, 128)  # rows that tell damages, at least and at most
 _JUDGED_MACS = 1e11  # that they may take in between
 _LEAST_CORRELATION = 0.8  # below it sums of damages say little
@@ -180,6 +181,7 @@ def _choices(setup: Setup, trials: Trials, program: Artifact) -> Choices | None:
     flags = setup.machine.flags
     plan = MenuPlan(
         stay=_STAY,
+        low_rank=_LOW_RANK,
         tile=next((tile for flag, tile in _TILES if flag in flags), _TILE),
         classes=setup.metric in CLASS_METRICS,
         rows=setup.contract.batch,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from whet.core.recipe import Step
 from whet.optimize.network.menu import Choice, Choices
@@ -19,6 +20,8 @@ from whet.search.solver.menu import Entry, Link, Menu, Plan
 
 __all__ = ["FrontierSearch", "Proposal", "corrected_ms", "proposals", "rank_correlation"]
 
+# As passes follow each other: ranks are those of the layers that narrowing leaves.
+_ORDER = ("narrow", "factor", "drop")
 _POINTS = 24  # of a frontier that isn't of a chain
 _LEAST_GAIN = 0.03  # share of the time; what gains less isn't worth a try
 
@@ -81,15 +84,20 @@ def _general(menus: Sequence[Menu], entries: Sequence[int], whole_ms: float) -> 
 
 def _proposal(choices: Choices, plan: Plan) -> Proposal:
     picked = [menu[int(entry.name)] for menu, entry in zip(choices.menus, plan.picks, strict=True)]
-    units = {name: stay for choice in picked for name, stay in choice.units.items()}
-    dropped = [choice.block for choice in picked if choice.dropped]
-    steps = []
-    if units:
-        steps.append(Step("narrow", {"units": units}))
-    if dropped:
-        steps.append(Step("drop", {"blocks": dropped}))
     changed = sum(not choice.kept for choice in picked)
-    return Proposal(tuple(steps), plan.ms, plan.damage, changed)
+    return Proposal(_together(picked), plan.ms, plan.damage, changed)
+
+
+def _together(picked: Sequence[Choice]) -> tuple[Step, ...]:
+    """The passes of several blocks as one of each kind, with the parts of all of them."""
+    options: dict[str, dict[str, Any]] = {}
+    for step in (step for choice in picked for step in choice.steps):
+        own = options.setdefault(step.name, {})
+        for option, parts in step.options.items():
+            # Parts are a list of names, or what is to become of each name.
+            known = own.get(option, type(parts)())
+            own[option] = {**known, **parts} if isinstance(parts, dict) else [*known, *parts]
+    return tuple(Step(name, options[name]) for name in _ORDER if name in options)
 
 
 def corrected_ms(ms: float, whole_ms: float, seen: Sequence[tuple[float, float]]) -> float:

@@ -3,20 +3,22 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 from surgery_nets import context, encoder_net, pictures, residual_net, texts
 
+from whet.core.recipe import Step
 from whet.errors import RequirementError
 from whet.optimize.network.blocks import extracted
 from whet.optimize.network.choices import choices_of
-from whet.optimize.network.menu import REQUEST, Choices, MenuPlan
+from whet.optimize.network.menu import REQUEST, Choice, Choices, MenuPlan
 from whet.optimize.network.net import Net, batches_of
 from whet.optimize.network.walk import Walk
 
-PLAN = MenuPlan(stay=(0.75, 0.5), tile=4, classes=True, rows=1, judged=16)
+PLAN = MenuPlan(stay=(0.75, 0.5), low_rank=(0.6,), tile=4, classes=True, rows=1, judged=16)
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +30,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Net, Choices]:
 
 def test_each_block_has_its_menu(made: tuple[Net, Choices]) -> None:
     _, choices = made
-    found = [(menu[0].block, [(c.units, c.dropped) for c in menu]) for menu in choices.menus]
-    stays = [({}, False)]
-    narrow = [[({f"{b}.a": n, f"{b}.b": n}, False) for n in (12, 8)] for b in ("one", "two")]
+    found = [(menu[0].block, [c.steps for c in menu]) for menu in choices.menus]
+
+    def low(**ranks: int) -> tuple[Step, ...]:
+        return (Step("factor", {"ranks": {n.replace("_", "."): r for n, r in ranks.items()}}),)
+
+    def forms(b: str) -> list[tuple[Step, ...]]:
+        narrow = [(Step("narrow", {"units": {f"{b}.a": n, f"{b}.b": n}}),) for n in (12, 8)]
+        ranks = low(**{f"{b}_a": 4, f"{b}_b": 8, f"{b}_c": 4})
+        return [(), *narrow, ranks, (Step("drop", {"blocks": [b]}),)]
+
     assert found == [
-        ("stem", stays),
-        ("one", [*stays, *narrow[0], ({}, True)]),
-        ("two", [*stays, *narrow[1], ({}, True)]),
-        ("head", stays),
+        ("stem", [(), low(stem=4)]),
+        ("one", forms("one")),
+        ("two", forms("two")),
+        ("head", [(), low(head=2)]),
     ]
     assert choices.entries == (-1, 0, 1, 2)
 
@@ -44,7 +53,9 @@ def test_the_less_is_left_the_more_is_damaged_and_the_smaller_it_is(
     made: tuple[Net, Choices],
 ) -> None:
     for menu in made[1].menus[1:3]:
-        whole, wide, narrow, bridge = menu
+        whole, wide, narrow, low, bridge = menu
+        assert low.damage > 0
+        assert whole.size_bytes > low.size_bytes > bridge.size_bytes
         assert whole.damage == 0.0
         assert 0 < wide.damage < narrow.damage
         assert whole.size_bytes > wide.size_bytes > narrow.size_bytes > bridge.size_bytes
@@ -79,19 +90,25 @@ def test_combinations_say_whether_damages_add_up(made: tuple[Net, Choices]) -> N
     assert all(c.together == 0 for c in combined if c.alone == 0)
 
 
+def units(choice: Choice) -> list[int]:
+    found = (step.options["units"] for step in choice.steps if step.name == "narrow")
+    return [n for each in found for n in each.values()]
+
+
 def test_a_text_encoder_has_heads_and_feed_forward_widths(tmp_path: Path) -> None:
     net = encoder_net()
-    plan = MenuPlan(stay=(0.5,), tile=8, classes=False, rows=2, judged=8)
+    plan = MenuPlan(stay=(0.5,), low_rank=(), tile=8, classes=False, rows=2, judged=8)
     choices = choices_of(net, context(net, texts(), tmp_path), plan)
     menus = {menu[0].block: menu for menu in choices.menus}
     attention = menus["bert.encoder.layer.0.attention"]
-    assert [list(c.units.values()) for c in attention] == [[], [1], []]
-    assert [list(c.units.values()) for c in menus["bert.encoder.layer.0"]] == [[], [16], []]
+    assert [units(c) for c in attention] == [[], [1], []]
+    assert [units(c) for c in menus["bert.encoder.layer.0"]] == [[], [16], []]
     assert Path(attention[1].graph.path).is_file()
 
 
 def test_nothing_to_choose_is_said(tmp_path: Path) -> None:
     net = residual_net()
     cut = replace(net.cut, blocks=(net.block("stem"), net.block("head")))
+    plan = msgspec.structs.replace(PLAN, low_rank=())
     with pytest.raises(RequirementError, match="anything to choose"):
-        choices_of(replace(net, cut=cut), context(net, pictures(), tmp_path), PLAN)
+        choices_of(replace(net, cut=cut), context(net, pictures(), tmp_path), plan)

@@ -93,9 +93,16 @@ def test_a_changed_network_is_named_by_what_was_done_to_it() -> None:
     assert name_of(plain, {}) == "openvino narrower, fp32"
     int8 = Recipe((narrow, drop, *rest, Step("quantize-nncf")), "openvino", Settings())
     assert name_of(int8, {}) == "openvino narrower and fewer blocks, int8"
+    low = (narrow, Step("factor", {"ranks": {"d": 8}}), drop, *rest)
+    three = Recipe(low, "openvino", Settings())
+    assert name_of(three, {}) == "openvino narrower, low-rank and fewer blocks, fp32"
     other = Recipe((Step("narrow", {"units": {"a": 4}}), *rest), "openvino", Settings())
     taken = {"openvino narrower, fp32": plain}
     assert name_of(other, taken) == "openvino narrower, fp32 (1 narrower width)"
     learnt = (narrow, Step("repair"), Step("distill", {"steps": 96}), Step("to-graph"))
     taught = Recipe(learnt, "openvino", Settings())
     assert name_of(taught, taken) == "openvino narrower, taught, fp32"
+    ranks = [Step("factor", {"ranks": dict.fromkeys(names, 8)}) for names in ("ab", "abc")]
+    one, another = (Recipe((step, *rest), "openvino", Settings()) for step in ranks)
+    taken = {"openvino low-rank, fp32": one}
+    assert name_of(another, taken) == "openvino low-rank, fp32 (3 low-rank layers)"

@@ -19,11 +19,13 @@ from whet.search.solver.proposals import (
 )
 
 
-def choice(block: str, graph: str, damage: float, **what: object) -> Choice:
+def choice(block: str, graph: str, damage: float, *steps: Step) -> Choice:
     artifact = Artifact(graph, Format.ONNX, Signature((), ()))
-    units = what.get("units", {})
-    dropped = bool(what.get("dropped", False))
-    return Choice(block, units, dropped, damage, 100, artifact)  # type: ignore[arg-type]
+    return Choice(block, steps, damage, 100, artifact)
+
+
+def narrow(**units: int) -> Step:
+    return Step("narrow", {"units": {name.replace("_", "."): n for name, n in units.items()}})
 
 
 def three_blocks(entries: tuple[int, ...] = (-1, 0, 1)) -> tuple[Choices, dict[str, float]]:
@@ -31,10 +33,10 @@ def three_blocks(entries: tuple[int, ...] = (-1, 0, 1)) -> tuple[Choices, dict[s
         (choice("stem", "s", 0.0),),
         (
             choice("a", "a", 0.0),
-            choice("a", "a8", 0.1, units={"a.w": 8}),
-            choice("a", "ab", 0.5, dropped=True),
+            choice("a", "a8", 0.1, narrow(a_w=8)),
+            choice("a", "ab", 0.5, Step("drop", {"blocks": ["a"]})),
         ),
-        (choice("b", "b", 0.0), choice("b", "b8", 0.3, units={"b.w": 8})),
+        (choice("b", "b", 0.0), choice("b", "b8", 0.3, narrow(b_w=8))),
     )
     ms = {"s": 1.0, "a": 4.0, "a8": 2.0, "ab": 0.5, "b": 5.0, "b8": 3.0}
     return Choices(menus, entries, (), ()), ms
@@ -53,6 +55,27 @@ def test_plans_go_from_the_gentlest_to_the_fastest(entries: tuple[int, ...]) -> 
     assert found[-1].steps == (
         Step("narrow", {"units": {"b.w": 8}}),
         Step("drop", {"blocks": ["a"]}),
+    )
+
+
+def test_passes_of_all_blocks_become_one_of_each_in_their_order() -> None:
+    def menu(block: str, *steps: Step) -> tuple[Choice, Choice]:
+        return choice(block, block, 0.0), choice(block, f"{block}'", 0.1, *steps)
+
+    menus = (
+        menu("a", Step("drop", {"blocks": ["a"]})),
+        menu("b", Step("factor", {"ranks": {"b.w": 4}})),
+        menu("c", Step("factor", {"ranks": {"c.v": 2}}), narrow(c_w=8)),
+        menu("d", narrow(d_w=8)),
+        menu("e", Step("drop", {"blocks": ["e"]})),
+    )
+    ms = {c.graph.path: 1.0 if c.kept else 0.1 for m in menus for c in m}
+    fastest = proposals(Choices(menus, (-1, 0, 1, 2, 3), (), ()), ms, 5.0)[-1]
+    assert fastest.changed == 5
+    assert fastest.steps == (
+        narrow(c_w=8, d_w=8),
+        Step("factor", {"ranks": {"b.w": 4, "c.v": 2}}),
+        Step("drop", {"blocks": ["a", "e"]}),
     )
 
 

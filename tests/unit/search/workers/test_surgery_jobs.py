@@ -30,7 +30,7 @@ from whet.search.workers.surgery_jobs import (
     network_menus,
 )
 
-PLAN = MenuPlan(stay=(0.5,), tile=8, classes=True, rows=1, judged=16)
+PLAN = MenuPlan(stay=(0.5,), low_rank=(0.5,), tile=8, classes=True, rows=1, judged=16)
 
 
 class Part(nn.Module):
@@ -96,12 +96,11 @@ def test_menus_are_kept_by_what_was_asked_for(
 @pytest.mark.parametrize(
     "steps", [(), (Step("quantize-ort", {"calibration": "minmax"}),)], ids=["float", "int8"]
 )
-def test_a_narrower_block_takes_less(
+def test_a_narrower_or_low_rank_block_takes_less(
     given: tuple[Path, Artifact, Artifact, StoreRef], steps: tuple[Step, ...]
 ) -> None:
-    whole, narrow, bridge = (c.graph for c in menus(given).menus[1])
     job = CostsJob(
-        graphs=(whole, narrow, bridge),
+        graphs=tuple(c.graph for c in menus(given).menus[1]),
         steps=steps,
         runtime="onnxruntime",
         settings=Settings(),
@@ -109,8 +108,9 @@ def test_a_narrower_block_takes_less(
         threads=1,
         seed=0,
     )
-    ms = block_costs(job).ms
-    assert ms[2] < ms[1] < ms[0]
+    whole, narrow, low, bridge = block_costs(job).ms
+    assert bridge < narrow < whole
+    assert bridge < low < whole
 
 
 def test_candidates_take_the_order_that_the_menus_found(
@@ -118,8 +118,11 @@ def test_candidates_take_the_order_that_the_menus_found(
 ) -> None:
     folder, graph, program, repair = given
     choices = menus(given)
+    one, two = choices.menus[1][1], choices.menus[2][2]
+    assert [step.name for step in (*one.steps, *two.steps)] == ["narrow", "factor"]
     steps = (
-        Step("narrow", {"units": choices.menus[1][1].units}),
+        *one.steps,
+        *two.steps,
         Step("repair"),
         Step("to-graph"),
     )
@@ -142,7 +145,7 @@ def test_candidates_take_the_order_that_the_menus_found(
     )
     assert made.counts is not None
     whole = sum(p.numel() for p in Network().parameters())
-    assert made.counts.parameters < 0.8 * whole
+    assert made.counts.parameters < 0.6 * whole, "one block narrower, the other of low rank"
 
 
 def test_it_is_told_how_fast_a_network_learns(
