@@ -104,6 +104,7 @@ def test_nothing_to_narrow_changes_nothing() -> None:
     result = run(Narrow(units={"one.a": 16}), net, context(net, pictures()))
     assert not result.changed
     assert result.model is net
+    assert "nothing is removed" in result.notes[0].reason
 
 
 def test_orders_are_kept_on_the_shelf_and_taken_from_there(tmp_path: Path) -> None:
