@@ -148,6 +148,7 @@ class Spread:
         self.rows = 0
         self.sums = torch.zeros(tall, dtype=torch.float64)
         self.products = torch.zeros(tall, tall, dtype=torch.float64)
+        self._axes: torch.Tensor | None = None
 
     def see(self, answer: torch.Tensor) -> None:
         """Take in what the layer answers."""
@@ -156,7 +157,7 @@ class Spread:
             answers = answer.flatten(2)
             places = torch.randperm(answers.shape[-1], generator=self._random)[:_PLACES]
             rows = answers[..., places].movedim(1, -1).flatten(0, 1)
-        rows = rows.double()
+        rows, self._axes = rows.double(), None
         self.rows += len(rows)
         self.sums += rows.sum(0)
         self.products += rows.T @ rows
@@ -166,6 +167,7 @@ class Spread:
         found = copy.copy(self)
         found.sums = self.sums[channels]
         found.products = self.products[channels][:, channels]
+        found._axes = None  # noqa: SLF001 - its own kind
         return found
 
     def mean(self) -> torch.Tensor:
@@ -174,9 +176,11 @@ class Spread:
 
     def axes(self) -> torch.Tensor:
         """The main axes of what varies, as columns, the longest first."""
-        mean = self.mean()
-        varied = self.products / max(self.rows, 1) - mean[:, None] * mean
-        return torch.linalg.eigh(varied).eigenvectors.flip(1)
+        if self._axes is None:  # large layers take seconds, and menus ask for several ranks
+            mean = self.mean()
+            varied = self.products / max(self.rows, 1) - mean[:, None] * mean
+            self._axes = torch.linalg.eigh(varied).eigenvectors.flip(1)
+        return self._axes
 
 
 def _patches(

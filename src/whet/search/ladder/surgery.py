@@ -49,7 +49,7 @@ _JUDGED = (32, 128)  # rows that tell damages, at least and at most
 _JUDGED_MACS = 1e11  # that they may take in between
 _LEAST_CORRELATION = 0.8  # below it sums of damages say little
 # Making menus takes about as long as the untouched graph takes for so many answers to each sample.
-_MENUS_ANSWERS = 60
+_MENUS_ANSWERS = 85
 _MENUS_LEAST_S = 15.0
 # Channels that kernels take at once on CPUs with these flags, and on all others.
 _TILES, _TILE = (("amx_int8", 16), ("avx512f", 16)), 8
