@@ -44,7 +44,18 @@ def test_recipe_writes_a_file_but_not_into_the_bundle(tmp_path: Path) -> None:
 def test_apply_hands_over_what_was_said() -> None:
     code, _, err, api = call(
         *("apply", "r.yaml", "net.py:build", "--weights", "w.npz", "--data", "s.npz"),
-        *("--labels", "l.npy", "--label-key", "y", "--text-keys", "a,b", "--label-offset", "1"),
+        *(
+            "--labels",
+            "l.npy",
+            "--train",
+            "t.npz",
+            "--label-key",
+            "y",
+            "--text-keys",
+            "a,b",
+            "--label-offset",
+            "1",
+        ),
         *("--seed", "7", "--threads", "2", "--ignore-output", "a", "--ignore-output", "b"),
         *("--out", "o", "--most", "500", "--pairs", "join"),
     )
@@ -56,6 +67,7 @@ def test_apply_hands_over_what_was_said() -> None:
         "weights": "w.npz",
         "transform": None,
         "labels": "l.npy",
+        "train": "t.npz",
         "label_key": "y",
         "text_keys": ("a", "b"),
         "pairs": "join",

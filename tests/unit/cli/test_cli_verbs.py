@@ -34,7 +34,18 @@ def call(*words: str, api: FakeApi | None = None) -> tuple[int, str, str, FakeAp
 def test_optimize_hands_over_what_was_said() -> None:
     words = (
         *("optimize", "net.py:build", "--weights", "w.safetensors", "--samples", "s.csv"),
-        *("--labels", "l.csv", "--label-key", "y", "--text-keys", "a, b", "--label-offset", "1"),
+        *(
+            "--labels",
+            "l.csv",
+            "--train",
+            "t.npz",
+            "--label-key",
+            "y",
+            "--text-keys",
+            "a, b",
+            "--label-offset",
+            "1",
+        ),
         *("--p99", "5ms", "--budget", "10m", "--seed", "7", "--runtimes", "openvino,onnxruntime"),
         *("--out", "o.whet", "--ledger", "l.sqlite", "--most", "500", "--pairs", "join"),
     )
@@ -47,6 +58,7 @@ def test_optimize_hands_over_what_was_said() -> None:
         "weights": "w.safetensors",
         "transform": None,
         "labels": "l.csv",
+        "train": "t.npz",
         "budget_s": 600.0,
         "label_key": "y",
         "pairs": "join",

@@ -59,6 +59,7 @@ from whet.search.words.untried import Untried, untried, untried_notes
 __all__ = ["Climbed", "climb"]
 
 _COMPILING = 0.3  # share of the time left that compiling C++ may take
+_TEACHING = 0.6  # and that networks may learn in, where there are training samples
 _SURGERY = 0.3  # and that menus of blocks may take, to come before what int8 still needs
 
 
@@ -201,11 +202,14 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     if not enough(setup, trials):
         rescue_rounded(setup, trials)
     operated = operated or operate(setup, trials)
+    if operated is not None and setup.train is not None:
+        # With much to learn from, learning promises more than what int8 could still be tried with.
+        teach(setup, trials, operated, share=_TEACHING)
     wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
         refine(setup, trials)
     rework(setup, trials)
-    if operated is not None:
+    if operated is not None and setup.train is None:
         teach(setup, trials, operated)
     retune(setup, trials, axes, most=ALL)
 

@@ -32,8 +32,15 @@ _BATCHES, _STEP_MACS = (8, 64), 6.5e10  # rows of a step at least and at most, a
 _PACE_S = 45.0  # that it takes to ask for the pace
 
 
-def teach(setup: Setup, trials: Trials, operated: Operated) -> None:
-    """Try plans that are faster than all that is good, taught as long as the time allows."""
+def teach(setup: Setup, trials: Trials, operated: Operated, *, share: float = 1.0) -> None:
+    """Try plans that are faster than all that is good, taught as long as the time allows.
+
+    Args:
+        setup: of the search.
+        trials: so far.
+        operated: what rung 3 left.
+        share: of the time left that all tries may take.
+    """
     base = start_of(setup, trials)
     if base is None or setup.program is None or len(learn_from(setup)) < _LEAST_ROWS:
         return
@@ -44,10 +51,10 @@ def teach(setup: Setup, trials: Trials, operated: Operated) -> None:
     step_s = _step_s(setup, trials, points[len(points) // 2], batch)
     if step_s is None:
         return
-    search = FrontierSearch(points)
+    search, end_s = FrontierSearch(points), trials.time_share_s(share)
     for left in range(_TRIES, 0, -1):
         point = search.ask()
-        steps = affordable_steps(_SPENT * trials.climbing_s() / left, step_s)
+        steps = affordable_steps(_SPENT * (end_s - time.monotonic()) / left, step_s)
         if point is None or enough(setup, trials):
             return
         if not steps:
