@@ -1,38 +1,15 @@
-"""Cascades: when a row's answer is confident enough to leave before the last stage; pure.
-
-A cascade runs engines one after another, the quickest first. The confidence of a row's answer is
-read from its class scores z, divided by a temperature T that makes them tell how often they are
-right (Guo et al., "On calibration of modern neural networks", 2017): with p = softmax(z / T) it is
-the largest p, or by how much that is above the second. A row leaves at the first stage whose
-threshold it reaches, and all others go on to the last.
-"""
+"""Cascades as data: where a stage's confidence is read, and when a row leaves."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from whet.core.spec import Arrays
-from whet.errors import EngineError
-
-__all__ = [
-    "MOST_STAGES",
-    "UNSURE",
-    "Confidence",
-    "Gate",
-    "Measure",
-    "confidences",
-    "stages_of",
-]
+__all__ = ["MOST_STAGES", "Confidence", "Gate", "Measure"]
 
 MOST_STAGES = 8
-UNSURE = -1.0
-"""The confidence of a row whose scores aren't numbers: below every threshold."""
 
 
 class Measure(enum.StrEnum):
@@ -50,7 +27,7 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Confidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the confidence of an answer is read.
+    """Where the confidence of an answer is read (`whet.core.confidence`).
 
     Attributes:
         output: that holds one score for each class.
@@ -61,61 +38,3 @@ class Confidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: str
     measure: Measure
     shares: bool = False
-
-    def of(self, outputs: Arrays, temperature: float) -> NDArray[np.float64]:
-        """The confidence of each row (n,), between 0 and 1 or `UNSURE`.
-
-        Raises:
-            EngineError: there is no such output, or it holds no scores.
-        """
-        scores = outputs.get(self.output)
-        if scores is None or scores.ndim < 2:
-            raise EngineError(
-                f"The cascade reads its confidence from the output '{self.output}', which holds no"
-                " scores by class here.",
-                "Take a variant that is no cascade.",
-            )
-        return confidences(scores, temperature, self.measure, shares=self.shares)
-
-
-def confidences(
-    scores: NDArray[np.generic], temperature: float, measure: Measure, *, shares: bool = False
-) -> NDArray[np.float64]:
-    """The confidence of each row of class scores.
-
-    Args:
-        scores: (n, classes), or with further axes of size 1.
-        temperature: that they are divided by.
-        measure: of the probabilities.
-        shares: they are probabilities, whose logarithms are the scores.
-    """
-    rows = scores.reshape(len(scores), -1).astype(np.float64)
-    if rows.shape[1] < 2:
-        return np.full(len(rows), UNSURE)
-    if shares:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rows = np.log(rows)
-    with np.errstate(invalid="ignore", over="ignore"):
-        top = rows.max(axis=1, keepdims=True)
-        parts = np.exp((rows - top) / temperature)
-        found = 1 / parts.sum(axis=1)
-        if measure is Measure.MARGIN:
-            second = np.partition(parts, -2, axis=1)[:, -2]
-            found = found * (1 - second)
-    known: NDArray[np.float64] = np.where(np.isfinite(found), found, UNSURE)
-    return known
-
-
-def stages_of(
-    confidence: Sequence[NDArray[np.float64]], gates: Sequence[Gate]
-) -> NDArray[np.int64]:
-    """The stage at which each row leaves, where every early stage answered all rows.
-
-    Args:
-        confidence: (n,) of each early stage.
-        gates: of each early stage.
-    """
-    leaves = np.stack([c >= g.threshold for c, g in zip(confidence, gates, strict=True)])
-    early = leaves.argmax(axis=0)
-    stage: NDArray[np.int64] = np.where(leaves.any(axis=0), early, len(gates)).astype(np.int64)
-    return stage

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.cascade import Confidence, Gate
+from whet.core.confidence import confidence_of
 from whet.core.evidence import LayerTime
 from whet.core.spec import Arrays, Signature
 from whet.errors import EngineError, OptionError
@@ -128,7 +129,8 @@ class CascadeSession:
     def _going_on(self, outputs: Arrays, number: int, rows: _Rows) -> _Rows:
         """Of ``rows``, whose answers these are, those that are not confident enough to leave."""
         gate = self._gates[number]
-        return rows[self._confidence.of(outputs, gate.temperature) < gate.threshold]
+        sure = confidence_of(self._confidence, outputs, gate.temperature)
+        return rows[sure < gate.threshold]
 
 
 def _run(session: Session, arrays: Arrays) -> Arrays:

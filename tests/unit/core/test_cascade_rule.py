@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from whet.core.cascade import UNSURE, Confidence, Gate, Measure, confidences, stages_of
+from whet.core.cascade import Confidence, Gate, Measure
+from whet.core.confidence import UNSURE, confidence_of, confidences, stages_of
 from whet.errors import EngineError
 
 scores = arrays(np.float32, (4, 3), elements=st.floats(-50, 50, width=32))
@@ -46,10 +47,12 @@ def test_a_masked_class_is_no_class_and_no_number_is_no_confidence() -> None:
 def test_a_pooled_output_is_scores_too_and_another_is_refused() -> None:
     z = np.array([[3.0, 0.0]], np.float32)
     rule = Confidence("logits", Measure.TOP)
-    assert rule.of({"logits": z.reshape(1, 2, 1, 1)}, 1.0) == rule.of({"logits": z}, 1.0)
+    assert confidence_of(rule, {"logits": z.reshape(1, 2, 1, 1)}, 1.0) == confidence_of(
+        rule, {"logits": z}, 1.0
+    )
     for outputs in ({"other": z}, {"logits": z[0]}):
         with pytest.raises(EngineError, match="'logits'"):
-            rule.of(outputs, 1.0)
+            confidence_of(rule, outputs, 1.0)
 
 
 def test_a_row_leaves_at_the_first_stage_whose_threshold_it_reaches() -> None:

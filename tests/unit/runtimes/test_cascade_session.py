@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from whet.core.cascade import Confidence, Gate, Measure, stages_of
+from whet.core.cascade import Confidence, Gate, Measure
+from whet.core.confidence import confidence_of, stages_of
 from whet.core.settings import Settings
 from whet.core.spec import Arrays, Signature, TensorSpec
 from whet.errors import EngineError, InputError, OptionError
@@ -75,7 +76,7 @@ def test_rows_come_back_in_place_from_the_stage_where_they_left(
     stages = Fake(0, 1, first), Fake(1, 2, second), Fake(2, -1)
     session = cascade(*stages)
     outputs, stage = session.answer({"x": x})
-    sure = [RULE.of({"y": x * np.float32(s.factor)}, 1.0) for s in stages]
+    sure = [confidence_of(RULE, {"y": x * np.float32(s.factor)}, 1.0) for s in stages]
     want = stages_of(sure[:2], [Gate(0.8, 1.0), Gate(0.6, 1.0)])
     assert stage.tolist() == want.tolist() == outputs["z"].tolist()
     factors = np.array([1, 2, -1], np.float32)[want]
