@@ -311,13 +311,15 @@ class Trial(_Record, frozen=True):
 class Means(_Record, frozen=True):
     """Mean latencies of a query, of contenders that took turns over the same samples in their order.
 
+    One caller asked, whatever the contract's concurrency is.
+
     Attributes:
         queries: that each answered.
         batch: rows of a query.
         cascade_ms, original_ms, single_ms: of the cascade, the best untouched engine and the best
             single engine that keeps the floor.
         single: name of the last of these.
-        gain: ``single_ms / cascade_ms``, with its 90 % interval: each end holds with 95 %.
+        gain: ``single_ms / cascade_ms``, with its 95 % interval.
     """
 
     queries: int

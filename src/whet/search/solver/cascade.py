@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from whet.measure.statistics import Bounds, paired_proportions
 
-__all__ = ["Plan", "Staged", "best_plan", "frontier_of"]
+__all__ = ["Plan", "Staged", "frontier_of", "plans_within"]
 
 _GRID = 64  # thresholds of a stage
 _Z = 1.645  # of the damage by which the frontier is ordered; the walk takes the exact bound
@@ -83,7 +83,7 @@ class _Grid:
     gained: _Bools
 
 
-def best_plan(
+def plans_within(
     candidates: Sequence[Sequence[Staged]],
     last_right: _Bools,
     last_ms: float,
@@ -93,8 +93,10 @@ def best_plan(
     confidence: float,
     below_ms: float,
     batch: int = 1,
-) -> Plan | None:
-    """The quickest cascade whose drop is bounded by what is allowed; ``None`` where none is.
+) -> list[Plan]:
+    """The cascades whose drop is bounded by what is allowed, the most careful first.
+
+    The last is the quickest.
 
     Args:
         candidates: the same engines by each measure of confidence.
@@ -114,14 +116,14 @@ def best_plan(
         )
         if plan.mean_ms < below_ms
     ]
-    best = None
+    within: list[Plan] = []
     for plan in _undominated(found):
         lost, gained = _changes(plan, candidates[plan.measure], last_right, ~choosing)
         bounds = paired_proportions(lost, gained, int((~choosing).sum()), confidence)
         if bounds.upper > allowed:
             break
-        best = replace(plan, bounds=bounds)
-    return best
+        within.append(replace(plan, bounds=bounds))
+    return within
 
 
 def frontier_of(
