@@ -305,7 +305,7 @@ def load(bundle: str | Path, variant: str | None = None, *, trust_code: bool = F
     Args:
         bundle: its folder. A packed ``.whet`` file is unpacked into one first,
             by `whet.bundle.pack.unpack`.
-        variant: the default one if left out.
+        variant: a variant or a cascade; the default variant if left out.
         trust_code: allow variants whose files run native code.
 
     Raises:
@@ -356,7 +356,7 @@ def bench(
 
     Args:
         bundle: its folder.
-        variant: the default one if left out.
+        variant: a variant or a cascade; the default variant if left out.
         scenario: ``single-stream``, ``multi-stream``, ``server`` or ``offline``.
         seconds: to measure, the warm-up apart.
         rate_per_s: of arrivals, for ``server`` only.

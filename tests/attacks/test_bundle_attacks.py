@@ -16,10 +16,11 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "bundles"), str(HERE.parent / "unit" / "bundle")]
 
 import evil_archives  # noqa: E402 - the folders are put on the path above
+import evil_cascades  # noqa: E402
 import evil_files  # noqa: E402
 import evil_manifests  # noqa: E402
 import evil_names  # noqa: E402
-from bundle_factory import make_bundle  # noqa: E402
+from bundle_factory import change, make_bundle  # noqa: E402
 
 from whet.bundle.pack import unpack  # noqa: E402
 from whet.bundle.read import read_bundle  # noqa: E402
@@ -28,7 +29,7 @@ from whet.errors import BundleCorruptError, BundleError, NoBundleError  # noqa: 
 
 FOLDERS = {
     f"{module.__name__}: {name}": attack
-    for module in (evil_names, evil_files, evil_manifests)
+    for module in (evil_names, evil_files, evil_manifests, evil_cascades)
     for name, attack in module.ATTACKS.items()
 }
 pytestmark = pytest.mark.timeout(30)  # a FIFO must not make the reader wait
@@ -68,6 +69,12 @@ def test_an_evil_folder_is_refused(name: str, tmp_path: Path) -> None:
             read_bundle(good.folder, check_hashes=check_hashes)
         assert type(caught.value) is wanted, caught.value
         assert is_one_sentence_with_a_remedy(caught.value), caught.value
+
+
+def test_what_the_cascades_were_broken_from_is_sound(tmp_path: Path) -> None:
+    good = make_bundle(tmp_path / "good")
+    change(good.folder, evil_cascades.sound)
+    assert read_bundle(good.folder).manifest.cascades
 
 
 @pytest.mark.parametrize("name", evil_files.LATE_ATTACKS)

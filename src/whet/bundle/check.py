@@ -10,6 +10,8 @@ from whet.bundle.manifest import (
     KIND,
     MANIFEST_LIMITS,
     VERSION,
+    VERSION_OF_CASCADES,
+    Cascade,
     GoldenTensor,
     Manifest,
     QualitySummary,
@@ -55,6 +57,7 @@ DTYPES = {
 # Fields of a transform that name files (whet.data.transform).
 _FILE_FIELDS = ("tokenizer",)
 _MAX_SIZE = 1 << 31
+_ROUNDING = 1e-6  # by which shares may miss 1
 _MAX_ROUND_UP = 4096  # rounding up allocates: a short text must not become a gigabyte
 _REMEDY = "The manifest was changed; get the bundle again from where it was made."
 
@@ -100,7 +103,7 @@ def check_manifest(manifest: Manifest) -> None:
     total = sum(entry.size_bytes for entry in manifest.files.values())
     _need(total <= MAX_TOTAL_BYTES, f"The files have {total} bytes together.")
     _check_signature(manifest.signature)
-    _unique((variant.name for variant in manifest.variants), "variant")
+    _unique(manifest.names, "variant")
     _need(
         manifest.variant() is not None,
         f"The default variant {manifest.default[:100]!r} is not one of the variants.",
@@ -111,6 +114,12 @@ def check_manifest(manifest: Manifest) -> None:
         _listed(manifest, (manifest.evidence,))
     for variant in manifest.variants:
         _check_variant(manifest, variant)
+    _need(
+        not manifest.cascades or manifest.version >= VERSION_OF_CASCADES,
+        f"A bundle of version {manifest.version} has no cascades.",
+    )
+    for cascade in manifest.cascades:
+        _check_cascade(manifest, cascade)
     _check_goldens(manifest)
 
 
@@ -176,6 +185,27 @@ def _check_variant(manifest: Manifest, variant: Variant) -> None:
             _face(mine) == _face(common),
             f"The variant '{variant.name}' takes or gives other tensors than the bundle says.",
         )
+
+
+def _check_cascade(manifest: Manifest, cascade: Cascade) -> None:
+    """Its stages are variants: a cascade is no stage, so none can lead to itself."""
+    check_segment(cascade.name)
+    names, variants = [s.variant for s in cascade.stages], {v.name for v in manifest.variants}
+    strangers = [name for name in names if name not in variants]
+    _need(not strangers, f"The stage {strangers[:1]!r:.60} is not one of the variants.")
+    _unique(names, "stage")
+    *early, last = (stage.gate is not None for stage in cascade.stages)
+    _need(all(early) and not last, "Each stage but the last must have a gate.")
+    shares = sum(stage.exit_share for stage in cascade.stages)
+    _need(abs(shares - 1) < _ROUNDING, f"Shares of {shares:.6g} leave the stages together.")
+    scores = {s.name for s in manifest.signature.outputs if len(s.shape) > 1}
+    read = cascade.confidence.output
+    _need(read in scores, f"The output {read[:40]!r} holds no scores to be confident by.")
+    symbol = manifest.signature.batch_symbol
+    leading = {spec.shape[:1] for spec in manifest.signature.outputs}
+    _need(symbol is not None and leading == {(symbol,)}, "The cascade has no rows to send on.")
+    if cascade.quality is not None:
+        _check_quality(cascade.quality, manifest.signature.outputs)
 
 
 def _check_quality(quality: QualitySummary, outputs: tuple[TensorSpec, ...]) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from whet.bundle.golden import npy_bytes
 from whet.bundle.manifest import (
     KIND,
-    VERSION,
+    VERSION_OF_CASCADES,
+    Cascade,
     FileEntry,
     GoldenSet,
     GoldenTensor,
@@ -89,6 +90,7 @@ class BundleDraft:
         transform_files: name in the bundle -> file to copy.
         extra: further files, name in the bundle -> file to copy or bytes
             (a report); listed and hashed like all others.
+        cascades: of the variants.
     """
 
     name: str
@@ -104,6 +106,7 @@ class BundleDraft:
     transform_files: Mapping[str, Path] = field(default_factory=dict)
     extra: Mapping[str, Path | bytes] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
+    cascades: tuple[Cascade, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,7 +212,7 @@ def manifest_of(draft: BundleDraft, plan: Plan, files: dict[str, FileEntry]) -> 
     )
     return Manifest(
         kind=KIND,
-        version=VERSION,
+        version=VERSION_OF_CASCADES if draft.cascades else 1,
         name=draft.name,
         whet=draft.whet,
         created=draft.created,
@@ -223,4 +226,5 @@ def manifest_of(draft: BundleDraft, plan: Plan, files: dict[str, FileEntry]) -> 
         goldens=plan.goldens,
         evidence=EVIDENCE if draft.evidence is not None else None,
         notes=draft.notes,
+        cascades=draft.cascades,
     )

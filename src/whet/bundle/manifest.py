@@ -18,7 +18,17 @@ import msgspec
 from whet.bundle.strictjson import JsonLimits
 from whet.core.artifact import Format
 from whet.core.bounds import MOST_ROWS
-from whet.core.evidence import Latency, Machine, OutputCheck, Percentile, Quality, Verdict
+from whet.core.cascade import MOST_STAGES, Confidence, Gate
+from whet.core.evidence import (
+    Latency,
+    Machine,
+    Means,
+    OutputCheck,
+    Percentile,
+    Quality,
+    StagedTail,
+    Verdict,
+)
 from whet.core.note import Note
 from whet.core.recipe import Recipe
 from whet.core.settings import Settings
@@ -30,6 +40,9 @@ __all__ = [
     "MANIFEST_LIMITS",
     "MAX_FILES",
     "VERSION",
+    "VERSION_OF_CASCADES",
+    "Cascade",
+    "CascadeStage",
     "FileEntry",
     "GoldenSet",
     "GoldenTensor",
@@ -41,7 +54,8 @@ __all__ = [
 ]
 
 KIND = "whet-bundle"
-VERSION = 1
+VERSION = 2
+VERSION_OF_CASCADES = 2  # a bundle without any is written as version 1, which older readers take
 MANIFEST_LIMITS = JsonLimits(size_bytes=4 << 20)
 MAX_FILES = 4096
 
@@ -206,7 +220,41 @@ class Variant(_Closed, frozen=True):
         return self.format in CODE_FORMATS
 
 
-class Manifest(_Closed, frozen=True):
+class CascadeStage(_Closed, frozen=True):
+    """One stage of a cascade.
+
+    Attributes:
+        variant: whose engine runs.
+        exit_share: share of the certify samples that left here.
+        gate: when a row leaves; the last stage has none.
+    """
+
+    variant: str
+    exit_share: _Share
+    gate: Gate | None = None
+
+
+class Cascade(_Closed, frozen=True):
+    """Variants that run one after another until an answer is confident, as one more variant.
+
+    Attributes:
+        name: unique among variants and cascades.
+        confidence: where a stage's confidence is read.
+        stages: the quickest first.
+        means: latency in the mean, beside single engines.
+        tail: latency of a query that goes through every stage.
+        quality: certified, of the executed cascade.
+    """
+
+    name: str
+    confidence: Confidence
+    stages: Annotated[tuple[CascadeStage, ...], msgspec.Meta(min_length=2, max_length=MOST_STAGES)]
+    means: Means | None = None
+    tail: StagedTail | None = None
+    quality: QualitySummary | None = None
+
+
+class Manifest(_Closed, frozen=True, omit_defaults=True):
     """What a bundle holds.
 
     Attributes:
@@ -224,6 +272,7 @@ class Manifest(_Closed, frozen=True):
         transform_files: files that the transform names (a tokenizer).
         goldens: recorded inputs and the original's outputs.
         evidence: file with the whole record of the search.
+        cascades: of the variants; since version 2.
     """
 
     kind: str
@@ -241,6 +290,16 @@ class Manifest(_Closed, frozen=True):
     goldens: GoldenSet | None = None
     evidence: str | None = None
     notes: tuple[Note, ...] = ()
+    cascades: Annotated[tuple[Cascade, ...], msgspec.Meta(max_length=16)] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all variants, then of all cascades: what may be asked for."""
+        return (*(v.name for v in self.variants), *(c.name for c in self.cascades))
+
+    def cascade(self, name: str | None) -> Cascade | None:
+        """The cascade of that name, or ``None``."""
+        return next((cascade for cascade in self.cascades if cascade.name == name), None)
 
     def variant(self, name: str | None = None) -> Variant | None:
         """The variant of that name (or the default), or ``None``."""

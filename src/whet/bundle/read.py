@@ -68,7 +68,7 @@ class Bundle:
         """
         found = self.manifest.variant(name)
         if found is None:
-            names = ", ".join(variant.name for variant in self.manifest.variants)
+            names = ", ".join(self.manifest.names)
             raise OptionError(f"The bundle has no variant '{name}'.", f"It has: {names}.")
         return found
 

@@ -95,6 +95,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
             "transform": found.transform,
             "transform_inside": bool(found.parts),
             "parts": found.parts,
+            "exits": found.exits,
         }
         console.document(msgspec.json.encode(document))
     else:
@@ -122,6 +123,9 @@ def _lines(found: Bench) -> list[str]:
             f"  {fmt.percentile(point.q):<6} {fmt.ms(point.value_ms):>10}   {interval}".rstrip()
         )
     lines.append(f"  {'max':<6} {fmt.ms(outcome.max_ms):>10}")
+    if found.exits:
+        shares = ", ".join(f"{share:.0%} at '{plain(s)}'" for s, share in found.exits.items())
+        lines.append(f"  rows left: {shares}")
     lines += _scope(found)
     if outcome.errors or outcome.dropped:
         first = f": {plain(outcome.first_error)}" if outcome.first_error else ""

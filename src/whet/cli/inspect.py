@@ -15,6 +15,7 @@ from whet.core.points import shown_point
 from whet.core.scope import scope
 from whet.core.units import drop_words
 from whet.report import format as fmt
+from whet.report.cascade_words import cascade_words
 
 if TYPE_CHECKING:
     from whet.bundle.manifest import QualitySummary
@@ -76,9 +77,23 @@ def _lines(found: Inspection, console: Console) -> list[str]:
         *lines,
         "",
         *_variants(found),
+        *_cascades(found),
         *_outputs(found),
         *[f"! {plain(n.where)}: {plain(n.reason)}" for n in m.notes],
     ]
+
+
+def _cascades(found: Inspection) -> list[str]:
+    """Each cascade with its stages and, where it was measured, its mean and its tail."""
+    lines = []
+    for cascade in found.manifest.cascades:
+        stages = ", ".join(f"{s.exit_share:.0%} leave at '{s.variant}'" for s in cascade.stages)
+        lines.append(f"  {cascade.name}, a cascade: {stages}")
+        lines += [f"    {words}" for words in cascade_words(cascade.means, cascade.tail)]
+        if cascade.quality is not None:
+            lost, verdict = _kept(cascade.quality)
+            lines.append(f"    lost at most {lost}: {verdict}")
+    return [plain(line) for line in lines]
 
 
 def _outputs(found: Inspection) -> list[str]:

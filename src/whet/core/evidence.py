@@ -10,11 +10,13 @@ import enum
 
 import msgspec
 
+from whet.core.cascade import Confidence, Gate
 from whet.core.contract import Contract
 from whet.core.note import Note
 from whet.core.recipe import Recipe
 
 __all__ = [
+    "CascadeTrial",
     "Ceilings",
     "Changes",
     "ClassChange",
@@ -24,11 +26,14 @@ __all__ = [
     "Latency",
     "LayerTime",
     "Machine",
+    "Means",
     "OutputCheck",
     "Percentile",
     "Quality",
     "Ratio",
     "SampleSummary",
+    "StageTrial",
+    "StagedTail",
     "Status",
     "TailRatio",
     "Trial",
@@ -303,6 +308,76 @@ class Trial(_Record, frozen=True):
     tail: TailRatio | None = None
 
 
+class Means(_Record, frozen=True):
+    """Mean latencies of a query, of contenders that took turns over the same samples in their order.
+
+    One caller asked, whatever the contract's concurrency is.
+
+    Attributes:
+        queries: that each answered.
+        batch: rows of a query.
+        cascade_ms, original_ms, single_ms: of the cascade, the best untouched engine and the best
+            single engine that keeps the floor.
+        single: name of the last of these.
+        gain: ``single_ms / cascade_ms``, with its 95 % interval.
+    """
+
+    queries: int
+    batch: int
+    cascade_ms: float
+    original_ms: float
+    single_ms: float
+    single: str
+    gain: float
+    gain_low: float
+    gain_high: float
+
+
+class StagedTail(_Record, frozen=True):
+    """What a query that goes through every stage takes: the sum of the stages' percentile ``q``."""
+
+    q: float
+    ms: float
+
+
+class StageTrial(_Record, frozen=True):
+    """One stage of a cascade.
+
+    Attributes:
+        trial: id of its trial.
+        gate: when a row leaves; ``None`` of the last stage.
+        exit_share: share (0-1) of the certify samples that left here.
+    """
+
+    trial: str
+    gate: Gate | None
+    exit_share: float
+
+
+class CascadeTrial(_Record, frozen=True):
+    """Several trials one after another, as one.
+
+    Attributes:
+        name: short, for tables.
+        confidence: where a stage's confidence is read.
+        select: quality on the select samples that chose nothing.
+        certify: quality of the executed cascade on the certify samples.
+        means, tail: latency in the mean, and of a query that goes through every stage.
+        variant: name of the bundle's variant it became, if it was packed.
+        lost: why it wasn't.
+    """
+
+    name: str
+    stages: tuple[StageTrial, ...]
+    confidence: Confidence
+    select: Quality
+    certify: Quality | None = None
+    means: Means | None = None
+    tail: StagedTail | None = None
+    variant: str | None = None
+    lost: str = ""
+
+
 class LayerTime(_Record, frozen=True):
     """Share of one layer of the chosen engine: its kind, precision and time per inference."""
 
@@ -353,6 +428,7 @@ class Evidence(_Record, frozen=True):
         peak_bytes: most memory that the search and its workers held at once in this run.
         unrest: why the last race was not quiet, e.g. ``"other processes took 54% of the
             cores' time"``; empty where it was.
+        cascade: the one that was tried, if any was.
     """
 
     contract: Contract
@@ -374,3 +450,4 @@ class Evidence(_Record, frozen=True):
     notes: tuple[Note, ...] = ()
     peak_bytes: int | None = None
     unrest: str = ""
+    cascade: CascadeTrial | None = None

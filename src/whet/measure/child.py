@@ -33,12 +33,16 @@ from whet.core.spec import Arrays
 from whet.data.store import SampleStore, open_ref
 from whet.errors import EngineError, TrialMemoryError, WhetError
 from whet.measure.answers import write_outputs
+from whet.measure.contender import Contender
 from whet.measure.protocol import (
     Answer,
     Answered,
     Command,
     Failed,
+    InOrder,
     Layered,
+    Leaving,
+    Left,
     Measure,
     Memory,
     Open,
@@ -53,8 +57,9 @@ from whet.measure.protocol import (
     encode_reply,
     frames_of,
 )
-from whet.measure.workload import build_ring, closed_loop, warm_up
+from whet.measure.workload import build_ring, closed_loop, once_through, warm_up
 from whet.runtimes.base import Session
+from whet.runtimes.cascade import CascadeSession
 from whet.runtimes.registry import get
 
 __all__ = ["main"]
@@ -71,16 +76,11 @@ class _Bench:
     def __init__(self, session: Session, feed: SampleStore, opening: Open) -> None:
         self.session = session
         self.concurrency = opening.concurrency
+        self.batch = opening.batch
         self.ring = build_ring(feed, opening.batch)
 
     def timed(self, command: Measure) -> tuple[NDArray[np.float64], float]:
-        # Others ran since this contender's last turn: a few queries outside the clock
-        # bring its weights back into the caches, as they are in steady service.
-        begin = time.perf_counter()
-        for done, inputs in enumerate(self.ring):
-            if done >= _LEAD_IN_QUERIES and time.perf_counter() - begin > _LEAD_IN_SECONDS:
-                break
-            self.session.run(inputs)
+        self._lead_in()
         return closed_loop(
             self.session.run,
             self.ring,
@@ -89,6 +89,25 @@ class _Bench:
             seed=command.seed,
             seconds=command.seconds,
         )
+
+    def in_order(self, command: InOrder) -> tuple[NDArray[np.float64], float]:
+        feed = open_ref(command.feed)
+        starts = range(command.first, command.first + command.queries * self.batch, self.batch)
+        asked = [feed.rows(np.arange(start, start + self.batch)) for start in starts]
+        self._lead_in()
+        return once_through(self.session.run, asked)
+
+    def left(self) -> tuple[int, ...]:
+        return self.session.left if isinstance(self.session, CascadeSession) else ()
+
+    def _lead_in(self) -> None:
+        # Others ran since this contender's last turn: a few queries outside the clock
+        # bring its weights back into the caches, as they are in steady service.
+        begin = time.perf_counter()
+        for done, inputs in enumerate(self.ring):
+            if done >= _LEAD_IN_QUERIES and time.perf_counter() - begin > _LEAD_IN_SECONDS:
+                break
+            self.session.run(inputs)
 
     def warm_up(self, seconds: float, queries: int) -> tuple[int, float, bool]:
         return warm_up(
@@ -124,7 +143,7 @@ def _open(command: Open) -> tuple[_Bench, Opened]:
     else:
         engine = Path(contender.engine)
     compiled = time.perf_counter()
-    session = runtime.open(engine, contender.graph, contender.settings)
+    session = _staged(contender, runtime.open(engine, contender.graph, contender.settings))
     opened = time.perf_counter()
     feed = open_ref(command.feed)
     if len(feed) == 0:
@@ -135,6 +154,22 @@ def _open(command: Open) -> tuple[_Bench, Opened]:
     gc.freeze()
     spent = 0.0 if contender.engine is not None else (compiled - begin) * 1e3
     return bench, Opened((opened - compiled) * 1e3, spent)
+
+
+def _staged(contender: Contender, last: Session) -> Session:
+    """The session, behind the early stages of a cascade where there are any."""
+    if contender.stages is None:
+        return last
+    sessions: list[Session] = []
+    for stage in contender.stages.early:
+        each = stage.contender
+        if each.engine is None:
+            raise EngineError(f"The stage '{each.name}' has no engine.", "Compile it first.")
+        opened = get(each.runtime).open(Path(each.engine), each.graph, each.settings)
+        sessions.append(opened)
+    gates = [stage.gate for stage in contender.stages.early]
+    rule = contender.stages.confidence
+    return CascadeSession([*sessions, last], gates, rule, contender.graph.signature)
 
 
 @final
@@ -164,6 +199,12 @@ def _do(bench: _Bench, command: Command) -> tuple[Reply, Arrays]:
             ms, wall_s = bench.timed(command)
             arrays = {"ms": ms}
             return Timed(wall_s, frames_of(arrays)), arrays
+        case InOrder():
+            ms, wall_s = bench.in_order(command)
+            arrays = {"ms": ms}
+            return Timed(wall_s, frames_of(arrays)), arrays
+        case Leaving():
+            return Left(bench.left()), {}
         case Outputs():
             return Written(bench.outputs(command)), {}
         case Answer():

@@ -46,8 +46,11 @@ from whet.measure.protocol import (
     Command,
     Failed,
     Incoming,
+    InOrder,
     Layered,
     Layers,
+    Leaving,
+    Left,
     Measure,
     Memory,
     Open,
@@ -191,6 +194,16 @@ class ContenderProcess:
         reply, arrays = self._exchange(Measure(queries, seed, seconds), Timed, self._timeout_s)
         return Timing(arrays["ms"].astype(np.float64, copy=False), reply.wall_s)
 
+    def in_order(self, ref: StoreRef, first: int, queries: int) -> Timing:
+        """Time the queries that the rows of a store from ``first`` on make, each once."""
+        command = InOrder(ref, first, queries)
+        reply, arrays = self._exchange(command, Timed, self._timeout_s)
+        return Timing(arrays["ms"].astype(np.float64, copy=False), reply.wall_s)
+
+    def left(self) -> tuple[int, ...]:
+        """Rows that left at each stage of a cascade since it was opened."""
+        return self._ask(Leaving(), Left).rows
+
     def measure(self, queries: int, seed: int) -> NDArray[np.float64]:
         """Latency of each of ``queries`` in ms."""
         return self.timed(queries, seed).ms
@@ -225,8 +238,10 @@ class ContenderProcess:
 
     def _start(self) -> str:
         """Start the process; returns a folder that goes with it."""
-        if self.contender.engine is not None:
-            renew(Path(self.contender.engine))  # one that is gone is reported by the process
+        early = self.contender.stages.early if self.contender.stages is not None else ()
+        for each in (self.contender, *(e.contender for e in early)):
+            if each.engine is not None:
+                renew(Path(each.engine))  # one that is gone is reported by the process
         scratch = self._scratch
         with written(f"The process of '{self.contender.name}' can't be started"):
             folder = scratch.enter_context(scratch_folder())

@@ -26,9 +26,12 @@ __all__ = [
     "Command",
     "Failed",
     "Frame",
+    "InOrder",
     "Incoming",
     "Layered",
     "Layers",
+    "Leaving",
+    "Left",
     "Measure",
     "Memory",
     "Open",
@@ -91,6 +94,18 @@ class Outputs(_Message, frozen=True):
     batch: int
 
 
+class InOrder(_Message, frozen=True):
+    """Time the queries that rows of a store from ``first`` on make, once each and in their order."""
+
+    feed: StoreRef
+    first: int
+    queries: int
+
+
+class Leaving(_Message, frozen=True):
+    """Tell where rows left, if the contender is a cascade."""
+
+
 class Answer(_Message, frozen=True):
     """Answer the first batch and send it back."""
 
@@ -149,6 +164,12 @@ class Answered(_Message, frozen=True):
     frames: tuple[Frame, ...]
 
 
+class Left(_Message, frozen=True):
+    """Rows that left at each stage of a cascade since it was opened; empty of anything else."""
+
+    rows: tuple[int, ...]
+
+
 class Memory(_Message, frozen=True):
     """Resident memory now and at its peak."""
 
@@ -170,8 +191,8 @@ class Failed(_Message, frozen=True):
     remedy: str
 
 
-Command = Open | WarmUp | Measure | Outputs | Answer | Size | Layers
-Reply = Opened | Warm | Timed | Written | Answered | Memory | Layered | Failed
+Command = Open | WarmUp | Measure | InOrder | Outputs | Answer | Leaving | Size | Layers
+Reply = Opened | Warm | Timed | Written | Answered | Left | Memory | Layered | Failed
 
 
 def encode_reply(reply: Reply, arrays: Mapping[str, NDArray[np.generic]] | None = None) -> bytes:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 
-__all__ = ["Q", "build_ring", "closed_loop", "order_of", "settled", "warm_up"]
+__all__ = ["Q", "build_ring", "closed_loop", "once_through", "order_of", "settled", "warm_up"]
 
 _RING_BYTES = 8 << 20
 _RING_LENGTH = 128
@@ -98,6 +98,15 @@ def _closed_loop(
         return spent / 1e6, wall / 1e9
     shares = [order[caller:] + order[:caller] for caller in range(callers)]
     return _together(run, ring, shares, counts, limit)
+
+
+def once_through(
+    run: Callable[[Q], object], queries: Sequence[Q]
+) -> tuple[NDArray[np.float64], float]:
+    """Time each query once, in the order given; as `closed_loop` with one caller."""
+    with _no_collections():
+        spent, wall = _caller(run, queries, range(len(queries)), len(queries), None)
+    return spent / 1e6, wall / 1e9
 
 
 def order_of(length: int, queries: int, seed: int) -> list[int]:

@@ -13,6 +13,7 @@ from importlib.resources import files
 
 from whet.core.evidence import Evidence
 from whet.report import cards
+from whet.report.cascade import render_cascade
 from whet.report.facts import Facts
 from whet.report.footprint import render_footprint
 from whet.report.frontier import render_frontier
@@ -56,6 +57,11 @@ def render(evidence: Evidence, bundle: BundleInfo | None = None) -> str:
             "Candidates",
             "All were timed interleaved in fresh processes; below each figure stands its interval or bound.",
             render_candidates(facts, rows) or el("p", "No candidate was tried.", class_="note"),
+        ),
+        _section(
+            "Cascade",
+            "Engines one after another: answers that are confident leave early. It is quicker in the mean and slower in the tail.",
+            render_cascade(facts),
         ),
         _section(
             "Footprint",

@@ -227,6 +227,7 @@ def _evidence(
         layers=closed.layers,
         notes=(*setup.notes, *remarks, *closed.notes, *_transform_notes(setup)),
         unrest=closed.unrest,
+        cascade=closed.cascade,
     )
 
 

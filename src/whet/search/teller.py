@@ -19,6 +19,7 @@ TITLES = {
     1: "the untouched graph on every runtime",
     2: "post-training quantisation",
     3: "the network itself, block by block",
+    6: "cascades",
 }
 
 

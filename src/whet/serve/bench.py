@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from whet.bundle.manifest import Cascade
 from whet.bundle.read import read_bundle
 from whet.errors import OptionError
 from whet.measure.cgroup import cores_for
@@ -21,7 +22,7 @@ from whet.measure.scenarios import (
 )
 from whet.measure.statistics import queries_needed
 from whet.measure.workload import Q
-from whet.serve.loaded import load
+from whet.serve.loaded import Loaded, load
 from whet.serve.queries import Asking, Parts, golden_queries
 from whet.serve.raw import raw_queries, read_raw
 from whet.serve.timing import tuned_threads
@@ -51,6 +52,7 @@ class Bench:
         transform: kind of what makes the network's inputs; it is inside of ``outcome`` only where
             raw samples were asked.
         parts: then, percentiles of ``transform`` and ``network`` apart.
+        exits: share of the rows that left at each stage of a cascade, warm-up included.
     """
 
     scenario: str
@@ -62,6 +64,7 @@ class Bench:
     needed: int = 0
     transform: str | None = None
     parts: Parts = field(default_factory=dict)
+    exits: dict[str, float] = field(default_factory=dict)
 
 
 def bench(
@@ -100,7 +103,7 @@ def bench(
     plan = _plan(scenario, seconds, rate_per_s, limit_ms, percentile)
     cores = cores_for(tuned_threads(bundle.manifest.machine, contract))
     with pinned(cores), load(path, variant, trust_code=trust_code) as loaded:
-        rows = _STREAMS if scenario == "multi-stream" else None
+        rows, before = _STREAMS if scenario == "multi-stream" else None, loaded.left
         if inputs is None:
             ran = _ran(plan, golden_queries(loaded, rows), limit_ms, seconds)
         else:
@@ -120,7 +123,17 @@ def bench(
             needed=queries_needed(percentile, 1),
             transform=str(kind) if kind is not None else None,
             parts=parts,
+            exits=_exits(loaded, before),
         )
+
+
+def _exits(loaded: Loaded, before: tuple[int, ...]) -> dict[str, float]:
+    """Shares of the rows that left at each stage since ``before``, which a self-test asked for."""
+    if not isinstance(loaded.variant, Cascade):
+        return {}
+    left = [now - then for now, then in zip(loaded.left, before, strict=True)]
+    total = max(1, sum(left))
+    return {s.variant: n / total for s, n in zip(loaded.variant.stages, left, strict=True)}
 
 
 def _ran(

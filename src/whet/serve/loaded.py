@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.bundle.golden import GoldenResult, load_goldens, replay
-from whet.bundle.manifest import Variant
+from whet.bundle.manifest import Cascade, Variant
 from whet.bundle.read import Bundle, read_bundle
 from whet.core.foreign import ArrayLike, array_of
 from whet.core.places import engines_home
@@ -21,7 +21,9 @@ from whet.data.transform import ImageTransform, TextTransform, Transform
 from whet.errors import BundleCorruptError, InputError, OptionError
 from whet.runtimes.base import Session
 from whet.runtimes.cache import EngineCache
-from whet.serve.replay import runtime_of
+from whet.runtimes.cascade import CascadeSession
+from whet.serve.cascades import open_cascade, replay_cascade, stage_goldens
+from whet.serve.runtime import runtime_of
 
 __all__ = ["Inputs", "Loaded", "load", "transform_of"]
 
@@ -46,7 +48,7 @@ def load(
 
     Args:
         path: of the bundle.
-        variant: name of a variant; the default one if left out.
+        variant: name of a variant or cascade; the default variant if left out.
         trust_code: allow variants whose files run native code.
         engines: the cache of compiled engines; the user's own if left out.
 
@@ -55,11 +57,8 @@ def load(
         HostError: its runtime isn't installed or known here.
     """
     bundle = read_bundle(path)
-    chosen = bundle.variant(variant)
-    artifact = bundle.artifact(chosen.name, trust_code=trust_code)
-    runtime = runtime_of(chosen)
     cache = EngineCache(engines if engines is not None else engines_home())
-    session, _ = cache.opened(runtime, artifact, chosen.settings)
+    chosen, session = _opened(bundle, variant, cache, trust_code=trust_code)
     loaded = Loaded(bundle, chosen, session, transform_of(bundle))
     try:
         loaded.self_test()
@@ -67,6 +66,17 @@ def load(
         loaded.close()
         raise
     return loaded
+
+
+def _opened(
+    bundle: Bundle, name: str | None, cache: EngineCache, *, trust_code: bool
+) -> tuple[Variant | Cascade, Session]:
+    cascade = bundle.manifest.cascade(name)
+    if cascade is not None:
+        return cascade, open_cascade(bundle, cascade, cache, trust_code=trust_code)
+    chosen = bundle.variant(name)
+    artifact = bundle.artifact(chosen.name, trust_code=trust_code)
+    return chosen, cache.opened(runtime_of(chosen), artifact, chosen.settings)[0]
 
 
 def transform_of(bundle: Bundle) -> Transform | None:
@@ -116,17 +126,21 @@ def _check_kinds(inputs: Sequence[object], kind: type | tuple[type, ...]) -> Non
 
 @final
 class Loaded:
-    """One variant of a bundle, ready to answer. A context manager.
+    """One variant or cascade of a bundle, ready to answer. A context manager.
 
     Attributes:
         bundle: what it was read from.
-        variant: the variant that runs.
+        variant: the variant or cascade that runs.
         transform: from pictures or text to arrays; ``None`` = arrays only.
         session: the engine itself, for arrays.
     """
 
     def __init__(
-        self, bundle: Bundle, variant: Variant, session: Session, transform: Transform | None
+        self,
+        bundle: Bundle,
+        variant: Variant | Cascade,
+        session: Session,
+        transform: Transform | None,
     ) -> None:
         self.bundle = bundle
         self.variant = variant
@@ -155,8 +169,15 @@ class Loaded:
     @property
     def fixed_rows(self) -> int | None:
         """Rows that the engine was compiled for; ``None`` where any number will do."""
+        if isinstance(self.variant, Cascade):
+            return None
         symbol = self.variant.signature.batch_symbol
         return self.variant.settings.fixed.get(symbol) if symbol is not None else None
+
+    @property
+    def left(self) -> tuple[int, ...]:
+        """Rows that left at each stage of a cascade so far; empty of a variant."""
+        return self.session.left if isinstance(self.session, CascadeSession) else ()
 
     def _in_batches(self, arrays: Arrays, rows: int, fixed: int) -> Arrays:
         """Run any number of rows through an engine of a fixed batch; the last is filled up."""
@@ -203,10 +224,7 @@ class Loaded:
         Raises:
             BundleCorruptError: an answer differs by more than its tolerance.
         """
-        goldens = load_goldens(self.bundle, self.variant.name)
-        if goldens is None:
-            return ()
-        results = tuple(replay(goldens, self.session.run))
+        results = self._replayed()
         wrong = [result.sentence for result in results if not result.ok]
         if wrong:
             raise BundleCorruptError(
@@ -215,6 +233,13 @@ class Loaded:
                 "Choose another variant, or run 'whet optimize' on this machine.",
             )
         return results
+
+    def _replayed(self) -> tuple[GoldenResult, ...]:
+        if isinstance(self.variant, Cascade) and isinstance(self.session, CascadeSession):
+            recorded = stage_goldens(self.bundle, self.variant)
+            return replay_cascade(self.variant, recorded, self.session) if recorded else ()
+        goldens = load_goldens(self.bundle, self.variant.name)
+        return tuple(replay(goldens, self.session.run)) if goldens is not None else ()
 
     def close(self) -> None:
         """Free the engine; closing twice is allowed."""

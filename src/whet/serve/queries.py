@@ -9,6 +9,7 @@ from typing import Generic
 import numpy as np
 
 from whet.bundle.golden import load_goldens
+from whet.bundle.manifest import Cascade
 from whet.core.evidence import Percentile
 from whet.core.spec import Arrays
 from whet.errors import OptionError
@@ -51,10 +52,12 @@ def golden_queries(loaded: Loaded, rows: int | None) -> Asking[list[Arrays]]:
     Raises:
         OptionError: there are no golden inputs.
     """
-    goldens = load_goldens(loaded.bundle, loaded.variant.name)
+    chosen = loaded.variant  # a cascade is asked what its stages are
+    name = chosen.stages[-1].variant if isinstance(chosen, Cascade) else chosen.name
+    goldens = load_goldens(loaded.bundle, name)
     if goldens is None:
         raise OptionError(
-            f"The variant '{loaded.variant.name}' holds no golden inputs to ask with.",
+            f"The variant '{chosen.name}' holds no golden inputs to ask with.",
             "Choose another variant.",
         )
     asked = rows if rows is not None else loaded.fixed_rows or 1

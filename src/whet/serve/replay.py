@@ -1,40 +1,34 @@
-"""One variant of a bundle on this machine: opened, asked its goldens, and what came of it."""
+"""A variant or a cascade on this machine: opened, asked its goldens, and what came of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from whet.bundle.golden import GoldenResult, load_goldens, replay
-from whet.bundle.manifest import Variant
+from whet.bundle.manifest import Cascade, Variant
 from whet.bundle.read import Bundle
-from whet.core.registry import names
 from whet.core.standing import Standing
-from whet.errors import (
-    BundleError,
-    HostError,
-    RuntimeUnavailableError,
-    StorageError,
-    UntrustedCodeError,
-    WhetError,
-)
-from whet.runtimes.base import Runtime
+from whet.errors import BundleError, HostError, StorageError, UntrustedCodeError, WhetError
 from whet.runtimes.cache import EngineCache
-from whet.runtimes.registry import get
+from whet.serve.cascades import exit_words, open_cascade, replay_cascade, stage_goldens
+from whet.serve.runtime import runtime_of
 
-__all__ = ["Check", "checked", "runtime_of"]
+__all__ = ["Check", "checked", "checked_cascade"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """What became of one variant.
+    """What became of one variant or cascade.
 
     Attributes:
         variant: its name.
         standing: in a word.
         results: one per output, where it was replayed.
         error: what was in the way, where it wasn't; with its remedy.
-        engine: the compiled engine, where it was replayed.
+        engine: the compiled engine, where one was replayed.
+        exits: where rows left a cascade, in words.
     """
 
     variant: str
@@ -42,21 +36,7 @@ class Check:
     results: tuple[GoldenResult, ...] = ()
     error: WhetError | None = None
     engine: Path | None = None
-
-
-def runtime_of(variant: Variant) -> Runtime:
-    """The runtime that a variant was made for; whether it is installed shows when it is used.
-
-    Raises:
-        RuntimeUnavailableError: this whet doesn't know it.
-    """
-    if variant.runtime not in names("runtime"):
-        raise RuntimeUnavailableError(
-            f"The variant '{variant.name}' needs the runtime '{variant.runtime}', which this whet"
-            " doesn't know.",
-            "Install the whet that made the bundle, or choose another variant.",
-        )
-    return get(variant.runtime)
+    exits: str = ""
 
 
 def checked(
@@ -77,28 +57,61 @@ def checked(
         BundleError: a file was changed meanwhile.
         StorageError: the cache of engines can't be written.
     """
-    try:
+
+    def replayed() -> Check:
         artifact = bundle.artifact(variant.name, trust_code=trust_code)
         goldens = load_goldens(bundle, variant.name)
         if goldens is None:
-            return Check(variant.name, Standing.UNCHECKED, error=_nothing_recorded(variant))
-        runtime = runtime_of(variant)
-        session, engine = cache.opened(runtime, artifact, variant.settings)
+            return Check(variant.name, Standing.UNCHECKED, error=_nothing_recorded(variant.name))
+        session, engine = cache.opened(runtime_of(variant), artifact, variant.settings)
         with session:
             results = tuple(replay(goldens, session.run))
+        return Check(variant.name, _standing(results), results, engine=engine)
+
+    return _told(variant.name, replayed)
+
+
+def checked_cascade(
+    bundle: Bundle, cascade: Cascade, cache: EngineCache, *, trust_code: bool = False
+) -> Check:
+    """Open a cascade and replay the goldens of its stages; as `checked`.
+
+    Raises:
+        BundleError: a file was changed meanwhile.
+        StorageError: the cache of engines can't be written.
+    """
+
+    def replayed() -> Check:
+        with open_cascade(bundle, cascade, cache, trust_code=trust_code) as session:
+            goldens = stage_goldens(bundle, cascade)
+            if goldens is None:
+                lacking = _nothing_recorded(cascade.name)
+                return Check(cascade.name, Standing.UNCHECKED, error=lacking)
+            results = replay_cascade(cascade, goldens, session)
+            exits = exit_words(cascade, session.left)
+        return Check(cascade.name, _standing(results), results, exits=exits)
+
+    return _told(cascade.name, replayed)
+
+
+def _told(name: str, replayed: Callable[[], Check]) -> Check:
+    """What came of it, or what was in the way."""
+    try:
+        return replayed()
     except (UntrustedCodeError, HostError) as error:
-        return Check(variant.name, Standing.UNCHECKED, error=error)
+        return Check(name, Standing.UNCHECKED, error=error)
     except (BundleError, StorageError):
         raise
     except WhetError as error:
-        return Check(variant.name, Standing.FAILS, error=error)
-    held = all(result.ok for result in results)
-    standing = Standing.HOLDS if held else Standing.DIFFERS
-    return Check(variant.name, standing, results, engine=engine)
+        return Check(name, Standing.FAILS, error=error)
 
 
-def _nothing_recorded(variant: Variant) -> WhetError:
+def _standing(results: tuple[GoldenResult, ...]) -> Standing:
+    return Standing.HOLDS if all(result.ok for result in results) else Standing.DIFFERS
+
+
+def _nothing_recorded(name: str) -> WhetError:
     return BundleError(
-        f"The variant '{variant.name}' has no recorded answers to compare with.",
+        f"The variant '{name}' has no recorded answers to compare with.",
         "Bundles that 'whet optimize' writes have them.",
     )

@@ -18,7 +18,7 @@ from whet.measure.cgroup import cores_for
 from whet.measure.machine import fingerprint
 from whet.runtimes.cache import EngineCache
 from whet.serve.clauses import ClauseHere, Timing, clauses_here, far_off, whole
-from whet.serve.replay import Check, checked
+from whet.serve.replay import Check, checked, checked_cascade
 from whet.serve.timing import proof_seconds, timed, tuned_threads
 
 _SECONDS = 20.0
@@ -33,7 +33,7 @@ class Verification:
     Attributes:
         standing: of the bundle as a whole, see `standing_of`.
         variant: name of the default variant.
-        checks: one per variant, in the order of the bundle.
+        checks: one per variant and then per cascade, in the order of the bundle.
         differences: how this machine differs from the one it was tuned for.
         expected: the latency that the bundle states for its default variant.
         latency: what was measured here; ``None`` if only a quick check was asked for,
@@ -93,9 +93,12 @@ def verify(
     """
     bundle = read_bundle(path)
     cache = EngineCache(engines if engines is not None else engines_home())
-    checks = tuple(
-        checked(bundle, variant, cache, trust_code=trust_code)
-        for variant in bundle.manifest.variants
+    checks = (
+        *(checked(bundle, v, cache, trust_code=trust_code) for v in bundle.manifest.variants),
+        *(
+            checked_cascade(bundle, c, cache, trust_code=trust_code)
+            for c in bundle.manifest.cascades
+        ),
     )
     here = fingerprint(ceilings=False, cache=None)
     default, evidence = bundle.variant(), bundle.evidence()

@@ -57,7 +57,7 @@ def many_files(bundle: Path) -> None:
 
 
 def newer_with_unknown_fields(bundle: Path) -> None:
-    change(bundle, lambda m: (m.update(version=2, unheard_of=[1, 2]), m.pop("files")))
+    change(bundle, lambda m: (m.update(version=3, unheard_of=[1, 2]), m.pop("files")))
 
 
 CORRUPT: dict[str, Callable[[Path], None]] = {
@@ -139,6 +139,6 @@ CORRUPT: dict[str, Callable[[Path], None]] = {
 
 ATTACKS: dict[str, tuple[Callable[[Path], None], type[BundleError]]] = {
     **{name: (craft, BundleCorruptError) for name, craft in CORRUPT.items()},
-    "newer version": (edited(lambda m: m.update(version=2)), BundleVersionError),
+    "newer version": (edited(lambda m: m.update(version=3)), BundleVersionError),
     "newer version with unknown fields": (newer_with_unknown_fields, BundleVersionError),
 }

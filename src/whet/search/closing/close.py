@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from whet.core.evidence import Latency, LayerTime, Ratio, Status, Trial, Verdict
+from whet.core.evidence import CascadeTrial, Latency, LayerTime, Ratio, Status, Trial, Verdict
 from whet.core.note import Note
 from whet.errors import MeasurementError, WhetError
 from whet.measure.clock import Race
@@ -23,9 +23,11 @@ from whet.measure.footprint import measure_footprint
 from whet.search.budget.extras import cold_starts_that_fit, layers_fit, left_out
 from whet.search.budget.patience import step_limit_s
 from whet.search.budget.tail_proof import too_few_notes
+from whet.search.closing.cascade import propose
+from whet.search.closing.cascade_proof import certified_with, staged
 from whet.search.closing.goldens import Recorded, record
 from whet.search.closing.last_race import race_in_full, rivals_of
-from whet.search.closing.proving import answering, certified_in_turn, fastest_answering, keeping
+from whet.search.closing.proving import answering, fastest_answering, keeping
 from whet.search.decisions.decide import choose
 from whet.search.decisions.endings import ended
 from whet.search.decisions.figures import answers_right, divided, is_untouched, row_ms
@@ -55,6 +57,7 @@ class Closed:
         layers: where the chosen engine's time goes.
         unrest: why the last race was not quiet; empty where it was.
         goldens: what the bundle is replayed with.
+        cascade: of finalists, which then hold its stages; why it isn't packed stands in it.
     """
 
     chosen: Trial
@@ -67,20 +70,23 @@ class Closed:
     notes: tuple[Note, ...]
     unrest: str
     goldens: Recorded
+    cascade: CascadeTrial | None = None
 
 
 def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     """Certify, time again, choose, and say of every other trial why it lost."""
     contract = setup.contract
+    cascade = propose(setup, trials, baseline)
     trials.tell.phase("certifying the finalists")
     order = certify_order(trials.all.values(), contract, setup.certify.samples, FINALISTS)
-    certified = certified_in_turn(setup, trials, order, row_ms(baseline))
+    certified, proposed = certified_with(setup, trials, order, row_ms(baseline), cascade)
+    stages = proposed.stages if proposed is not None and proposed.proven else ()
     baseline = answering(setup, trials, baseline, certified)
     keeps = keeping(setup, trials, baseline)
     trials.tell.phase("timing the finalists against the original")
     rivals = rivals_of(baseline, filter(answers_right, trials.untouched()))
     untouched = list({t.id: t for t in (baseline, *keeps, *rivals)}.values())
-    finalists = list({t.id: t for t in (*untouched, *certified)}.values())
+    finalists = list({t.id: t for t in (*untouched, *certified, *stages)}.values())
     race = race_in_full(setup, trials, finalists)
     notes = (
         *_told(race, setup.references.original.name),
@@ -94,7 +100,7 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     baseline = trials.all[baseline.id]
     trials.tell.phase("recording answers to replay")
     proven = [t for t in untouched if trials.all[t.id].certify is not None]
-    goldens = record(setup, trials, _sound(trials, (baseline, *proven, *certified)))
+    goldens = record(setup, trials, _sound(trials, (baseline, *proven, *certified, *stages)))
     compared = [
         msgspec.structs.replace(t, speedup=_against(t, baseline.name, quick))
         for t in trials.all.values()
@@ -109,7 +115,10 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
     )
     by_id = {t.id: t for t in everyone}
     sound = _sound(trials, (baseline, chosen, *certified))
+    tried = staged(setup, trials, proposed, by_id, (baseline, *certified))
     kept = of_use([by_id[t.id] for t in sound], chosen)
+    if tried is not None and not tried.lost:
+        kept = tuple({t.id: t for t in (*kept, *(by_id[s.trial] for s in tried.stages))}.values())
     trials.tell.phase("looking closer at the chosen one")
     layers, more = _layers(setup, trials, by_id[chosen.id], len(kept))
     by_id[chosen.id], noted = _cold(setup, trials, by_id[chosen.id], len(kept))
@@ -126,6 +135,7 @@ def close(setup: Setup, trials: Trials, baseline: Trial) -> Closed:
         notes=(*notes, *goldens.notes, *more),
         unrest=race.unrest,
         goldens=goldens,
+        cascade=tried,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -10,10 +11,11 @@ import msgspec
 from whet import __version__
 from whet.bundle.draft import BundleDraft, VariantDraft
 from whet.bundle.golden import default_tolerance
-from whet.bundle.manifest import LatencySummary, QualitySummary
+from whet.bundle.manifest import Cascade, CascadeStage, LatencySummary, QualitySummary
 from whet.bundle.names import segment_of
 from whet.core.evidence import Evidence, Trial
 from whet.data.transform import TextTransform, Transform
+from whet.search.closing.cascade import NAME
 from whet.search.closing.close import Closed
 from whet.search.closing.goldens import Recorded
 from whet.search.ladder.trials import Trials
@@ -60,6 +62,7 @@ def draft_of(
         transform=transform,
         transform_files=files,
         notes=closed.notes,
+        cascades=_cascades(closed, names),
     )
 
 
@@ -86,6 +89,32 @@ def _variant(
     )
 
 
+def cascade_name(names: Iterable[str]) -> str:
+    """The cascade's name among those of the variants; pure."""
+    taken, name, number = set(names), NAME, 2
+    while name in taken:
+        name, number = f"{NAME}-{number}", number + 1
+    return name
+
+
+def _cascades(closed: Closed, names: Mapping[str, str]) -> tuple[Cascade, ...]:
+    """The cascade in the form of a bundle, if it is packed."""
+    found = closed.cascade
+    if found is None or found.lost or found.certify is None:
+        return ()
+    stages = tuple(CascadeStage(names[s.trial], s.exit_share, s.gate) for s in found.stages)
+    return (
+        Cascade(
+            name=cascade_name(names.values()),
+            confidence=found.confidence,
+            stages=stages,
+            means=found.means,
+            tail=found.tail,
+            quality=QualitySummary.of(found.certify, certified=True),
+        ),
+    )
+
+
 def _transform(transform: Transform | None) -> tuple[dict[str, object] | None, dict[str, Path]]:
     """The transform as JSON, with the files that it names moved into the bundle."""
     if transform is None:
@@ -99,6 +128,9 @@ def _transform(transform: Transform | None) -> tuple[dict[str, object] | None, d
 
 
 def with_names(evidence: Evidence, names: dict[str, str]) -> Evidence:
-    """The evidence with the name of the variant that each finalist became."""
+    """The evidence with the name of the variant that each finalist became, and the cascade."""
     trials = tuple(msgspec.structs.replace(t, variant=names.get(t.id)) for t in evidence.trials)
-    return msgspec.structs.replace(evidence, trials=trials)
+    cascade = evidence.cascade
+    if cascade is not None and not cascade.lost:
+        cascade = msgspec.structs.replace(cascade, variant=cascade_name(names.values()))
+    return msgspec.structs.replace(evidence, trials=trials, cascade=cascade)

@@ -14,18 +14,18 @@ from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 from whet.measure.clock import ClockPlan, Race, race
 from whet.measure.contender import Contender
-from whet.measure.custom import own_metric
 from whet.measure.likeness import check_alike_in_form, untouched_quality
 from whet.measure.process import ContenderProcess
-from whet.measure.quality import judge
 from whet.search.answers import USUAL_ROWS, answers_of, kept_answers
 from whet.search.budget.patience import answer_limit_s, step_limit_s
 from whet.search.decisions.figures import is_untouched, row_ms
 from whet.search.decisions.untouched import rows_to_compare
+from whet.search.judging import judged_as_asked
 from whet.search.setup import Setup
 from whet.search.workers.jobs import Made
 
 __all__ = [
+    "answers_on",
     "ask_original",
     "compare_untouched",
     "contender_of",
@@ -121,16 +121,32 @@ def judge_on(
     Raises:
         TrialError, EngineError: as its process ended, or the original's.
     """
-    certify = part is setup.certify
+    got = answers_on(setup, trial, make, part, left_s=left_s, while_waiting=while_waiting)
+    original = ask_original(setup, part, left_s=left_s, while_waiting=while_waiting)
+    return _judged(setup, trial, original, got, part, per_class=per_class)
+
+
+def answers_on(
+    setup: Setup,
+    trial: Trial,
+    make: Callable[[], Made],
+    part: SampleStore,
+    *,
+    left_s: float,
+    while_waiting: Callable[[], None] | None = None,
+) -> Arrays:
+    """A trial's answers on one part of the samples, kept as `judge_on` says.
+
+    Raises:
+        TrialError, EngineError: as its process ended.
+    """
     answers = setup.workdir / "answers"
     place = (
         answers / "certify" / f"{trial.id}-{make().graph.digest()[:16]}"
-        if certify
+        if part is setup.certify
         else answers / "select" / trial.id
     )
-    got = _answers(setup, trial, make, part, place, left_s, while_waiting)
-    original = ask_original(setup, part, left_s=left_s, while_waiting=while_waiting)
-    return _judged(setup, trial, original, got, part, per_class=per_class)
+    return _answers(setup, trial, make, part, place, left_s, while_waiting)
 
 
 def ask_original(
@@ -256,20 +272,13 @@ def _judged(
     ignore = setup.contract.ignore_outputs
     if is_untouched(trial):
         check_alike_in_form(original, got, ignore)
-    quality = judge(
-        setup.metric,
+    quality = judged_as_asked(
+        setup,
         original,
         got,
         part.labels,
         rows_per_sample=part.rows_per_sample,
-        max_drop=setup.contract.max_drop,
-        confidence=setup.contract.confidence,
         per_class=per_class,
-        output=setup.contract.output,
-        ignore=ignore,
-        task=setup.task,
-        seed=setup.seed,
-        own=own_metric(setup.metric, setup.function, setup.metric_s),
     )
     return untouched_quality(quality, original, got, ignore) if is_untouched(trial) else quality
 

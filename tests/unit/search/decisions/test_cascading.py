@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from trial_factory import quality, trial
+
+from whet.core.cascade import Gate, Measure
+from whet.core.contract import Contract
+from whet.core.evidence import Trial
+from whet.core.recipe import Recipe, Step
+from whet.core.spec import Signature, TensorSpec
+from whet.search.decisions.cascading import (
+    answers_through,
+    gates_of,
+    look_at,
+    mean_to_beat,
+    stage_candidates,
+    why_none,
+)
+from whet.search.solver.cascade import Plan
+
+SLOW = trial("slow", 1.0, untouched=True, p99_ms=10.0)
+
+
+def quick(name: str, speedup: float, drop: float, **fields: object) -> Trial:
+    made = trial(name, speedup, select=quality(drop), p99_ms=10.0 / speedup)
+    return msgspec.structs.replace(made, **fields)
+
+
+def signature(batch: int | str = "batch") -> Signature:
+    return Signature(
+        (TensorSpec("x", "float32", (batch, 3)),), (TensorSpec("y", "float32", (batch, 4)),)
+    )
+
+
+def test_stages_are_the_quick_ones_on_the_frontier_also_those_below_the_floor() -> None:
+    weak, fair = quick("weak", 8.0, 0.2), quick("fair", 3.0, 0.005)
+    beaten = quick("beaten", 2.0, 0.3)
+    dynamic = quick("dynamic", 20.0, 0.4)
+    recipe = Recipe((Step("quantize-dynamic"),), "onnxruntime", dynamic.recipe.settings)
+    dynamic = msgspec.structs.replace(dynamic, recipe=recipe)
+    found = stage_candidates([SLOW, fair, weak, beaten, dynamic], SLOW)
+    assert [t.name for t in found] == ["weak", "fair"]
+    assert stage_candidates([weak], msgspec.structs.replace(SLOW, latency=None)) == ()
+
+
+def test_the_mean_to_beat_is_that_of_the_quickest_that_promises_to_keep_the_floor() -> None:
+    weak, fair = quick("weak", 8.0, 0.2), quick("fair", 3.0, 0.001)
+    contract = Contract(metric="top1")
+    assert mean_to_beat([SLOW, weak, fair], SLOW, contract, 5000) == pytest.approx(10 / 3)
+    assert mean_to_beat([SLOW, weak], SLOW, contract, 5000) == 10.0
+
+
+@pytest.mark.parametrize(
+    ("contract", "batch", "why"),
+    [
+        (Contract(), "batch", ""),
+        (Contract(max_bytes=10), "batch", "size or memory"),
+        (Contract(max_memory_bytes=10), "batch", "size or memory"),
+        (Contract(), 1, "batch size is fixed"),
+    ],
+)
+def test_where_none_is_looked_for(contract: Contract, batch: int | str, why: str) -> None:
+    assert why in why_none(contract, signature(batch))
+    assert bool(why_none(contract, signature(batch))) == bool(why)
+
+
+def test_what_the_answers_say_by_labels_or_by_the_original() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 900)
+    original = rng.normal(0, 1, (900, 4))
+    original[np.arange(900), labels] += 3
+    own = original + rng.normal(0, 2, original.shape)
+    args = {"output": "y", "seed": 0}
+    by_labels = look_at([SLOW], [own], original, labels, metric="top1", **args)
+    by_original = look_at([SLOW], [own], original, None, metric="agreement", **args)
+    assert by_labels is not None
+    assert by_original is not None
+    assert by_original.last_right.all()
+    assert (by_labels.last_right == (original.argmax(1) == labels)).all()
+    assert (by_labels.staged[0][0].right == (own.argmax(1) == labels)).all()
+    assert (by_original.staged[1][0].right == (own.argmax(1) == original.argmax(1))).all()
+    assert by_labels.choosing.sum() == 300
+    assert [rule.measure for rule in by_labels.rules] == list(Measure)
+    assert not by_labels.rules[0].shares
+    shares = np.exp(original) / np.exp(original).sum(axis=1, keepdims=True)
+    found = look_at([SLOW], [shares], shares, labels, metric="top1", **args)
+    assert found is not None
+    assert found.rules[0].shares
+    single = original[:, :1]
+    assert look_at([SLOW], [single], single, None, metric="agreement", **args) is None
+    assert look_at([SLOW], [own[:, :3]], original, labels, metric="top1", **args) is None
+
+
+def test_answers_are_those_of_the_stage_where_rows_leave() -> None:
+    early = [{"y": np.full((3, 2), k)} for k in (1, 2)]
+    last = {"y": np.zeros((3, 2))}
+    sure = [np.array([0.9, 0.1, 0.1]), np.array([0.0, 0.9, 0.1])]
+    gates = gates_of(Plan((0, 1), (0.5, 0.6), 1.0, 0.0), (1.0, 2.0))
+    assert gates == (Gate(0.5, 1.0), Gate(0.6, 2.0))
+    assert answers_through(early, last, sure, gates)["y"][:, 0].tolist() == [1, 2, 0]
+    assert last["y"].sum() == 0
