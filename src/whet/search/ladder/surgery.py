@@ -39,7 +39,7 @@ from whet.search.solver.proposals import (
 )
 from whet.search.workers.surgery_jobs import Costs, CostsJob, MenusJob
 
-__all__ = ["Operated", "Predictions", "learn_from", "operate", "recipe_of", "start_of"]
+__all__ = ["Operated", "Predictions", "learn_from", "operate", "recipe_of", "start_of", "told"]
 
 _RUNG = 3
 _PREDICTION = "prediction"
@@ -112,12 +112,20 @@ def _try(setup: Setup, trials: Trials, base: Trial, found: Operated) -> None:
     """Halve the frontier by the floor, while there is time."""
     search, predictions = FrontierSearch(found.points), found.predictions
     while (point := search.ask()) is not None and not enough(setup, trials):
+        if not predictions.promise(point, start_of(setup, trials) or base):
+            return
         trial = trials.attempt(recipe_of(point, base), _RUNG)
         if trial is None:
             return
-        trial = predictions.told(point, trials.judge(trial))
-        n = setup.certify.samples
-        search.tell(good=promising(trial, setup.contract, n, least=SURE))
+        told(search, setup, predictions.told(point, trials.judge(trial)))
+
+
+def told(search: FrontierSearch, setup: Setup, trial: Trial) -> None:
+    """Let the search know how a point did that it asked for."""
+    quality = trial.select
+    lost = quality.drop / quality.allowed if quality is not None and quality.allowed else None
+    good = promising(trial, setup.contract, setup.certify.samples, least=SURE)
+    search.tell(good=good, lost=lost)
 
 
 @dataclass
@@ -127,6 +135,17 @@ class Predictions:
     trials: Trials
     base: Trial
     seen: list[tuple[float, float]] = field(default_factory=list)
+
+    def promise(self, point: Proposal, best: Trial) -> bool:
+        """Whether a plan should be faster than the best that is good, as far as is known by now.
+
+        Gentler plans aren't then either.
+        """
+        whole_ms = query_ms(self.base.latency)
+        if whole_ms is None or not speed(best):
+            return True
+        best_ms = whole_ms * speed(self.base) / speed(best)
+        return corrected_ms(point.ms, whole_ms, self.seen) < best_ms
 
     def told(self, point: Proposal, trial: Trial) -> Trial:
         """The trial with a note of both, where it ran; later predictions are corrected by it."""

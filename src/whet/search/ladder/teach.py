@@ -10,11 +10,9 @@ import time
 
 from whet.core.evidence import Trial
 from whet.core.recipe import Step
-from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import query_ms
-from whet.search.decisions.outlook import SURE
 from whet.search.ladder.side_jobs import side_job
-from whet.search.ladder.surgery import Operated, learn_from, recipe_of, start_of
+from whet.search.ladder.surgery import Operated, learn_from, recipe_of, start_of, told
 from whet.search.ladder.trials import Trials
 from whet.search.ladder.waves import enough
 from whet.search.setup import Setup
@@ -64,8 +62,7 @@ def teach(setup: Setup, trials: Trials, operated: Operated, *, share: float = 1.
         trial = trials.attempt(recipe_of(point, base, learning), _RUNG)
         if trial is None:
             return
-        trial = operated.predictions.told(point, trials.judge(trial))
-        search.tell(good=promising(trial, setup.contract, setup.certify.samples, least=SURE))
+        told(search, setup, operated.predictions.told(point, trials.judge(trial)))
 
 
 def affordable_steps(seconds: float, step_s: float) -> int:

@@ -1,8 +1,8 @@
 """From the menus of a network to the plans worth trying, and in which order; pure.
 
 The whole frontier comes from one set of menus. Which of its points is the fastest that keeps the
-floor is found by trying: quality falls as time does, so each try halves what is left of the
-frontier. Damage is label-free and the floor is not, so no point is left out for its damage alone.
+floor is found by trying: quality falls as time does, and what a try lost says how far to go next.
+Damage is label-free and the floor is not, so no point is left out for its damage alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ __all__ = ["FrontierSearch", "Proposal", "corrected_ms", "proposals", "rank_corr
 # As passes follow each other: ranks are those of the layers that narrowing leaves.
 _ORDER = ("narrow", "factor", "drop")
 _POINTS = 24  # of a frontier that isn't of a chain
+_BEGIN = 1 / 3  # of the way to the fastest, where the first try is
+_PRUDENT = 0.9  # of the damage that seems allowed
 _LEAST_GAIN = 0.03  # share of the time; what gains less isn't worth a try
 
 
@@ -137,7 +139,11 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 @dataclass
 class FrontierSearch:
-    """The fastest point of a frontier that keeps the floor, found by halving.
+    """The fastest point of a frontier that keeps the floor, found in few tries.
+
+    What a try lost, as a multiple of what may be lost, says about how much damage is allowed, since
+    losses grow with damage; so the next point is the one of so much damage. Where nothing was lost,
+    or the last such guess left more than half of the points, what is left is halved instead.
 
     Attributes:
         points: the gentlest first.
@@ -149,6 +155,7 @@ class FrontierSearch:
     _good: int = field(default=-1, init=False)
     _bad: int = field(default=-1, init=False)
     _asked: int = field(default=-1, init=False)
+    _allowed: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._bad = len(self.points)
@@ -160,13 +167,29 @@ class FrontierSearch:
             return None
         if self._good >= 0 and self.points[self._good].ms < self.least_ratio * self.points[high].ms:
             return None
-        middle = (self.points[max(self._good, 0)].ms + self.points[high].ms) / 2
-        self._asked = min(range(low, high + 1), key=lambda i: abs(self.points[i].ms - middle))
+        if self._allowed is not None:
+            damages = [self.points[i].damage for i in range(low, high + 1)]
+            self._asked = low + max(0, sum(d <= self._allowed for d in damages) - 1)
+        else:
+            share = _BEGIN if self._bad == len(self.points) and self._good < 0 else 0.5
+            gentlest_ms = self.points[max(self._good, 0)].ms
+            wanted = gentlest_ms + share * (self.points[high].ms - gentlest_ms)
+            self._asked = min(range(low, high + 1), key=lambda i: abs(self.points[i].ms - wanted))
         return self.points[self._asked]
 
-    def tell(self, *, good: bool) -> None:
-        """Say whether the point that was asked for keeps the floor."""
+    def tell(self, *, good: bool, lost: float | None = None) -> None:
+        """Say whether the point that was asked for keeps the floor.
+
+        Args:
+            good: whether it does.
+            lost: quality, as a multiple of what may be lost; ``None`` where that isn't known.
+        """
+        left = self._bad - self._good - 1
         if good:
             self._good = self._asked
         else:
             self._bad = self._asked
+        guessed, now = self._allowed is not None, self._bad - self._good - 1
+        self._allowed = None
+        if lost is not None and lost > 0 and not (guessed and now > left / 2):
+            self._allowed = _PRUDENT * self.points[self._asked].damage / lost

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,43 @@ def test_predictions_are_corrected_by_what_savings_came_to() -> None:
     # 4 ms were promised and 2 came, 2 promised and 1 came: half of what is promised comes.
     assert corrected_ms(4.0, 10.0, [(6.0, 8.0), (8.0, 9.0)]) == pytest.approx(7.0)
     assert corrected_ms(10.0, 10.0, [(6.0, 8.0)]) == 10.0
+
+
+def test_the_first_try_is_nearer_to_the_gentle_end() -> None:
+    search = FrontierSearch(points([90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0]))
+    first = search.ask()
+    assert first is not None
+    assert first.ms == 70.0
+
+
+def test_what_was_lost_says_how_far_to_go() -> None:
+    """Losses in proportion to damage are found out in one try, with some prudence."""
+    times = [100.0 / (1 + 0.01 * i) for i in range(200)]
+    frontier = [replace(p, damage=0.01 * (i + 1)) for i, p in enumerate(points(times))]
+    search, asked = FrontierSearch(frontier, least_ratio=1.02), list[float]()
+    while (point := search.ask()) is not None:
+        asked.append(point.damage)
+        search.tell(good=point.damage <= 0.1, lost=point.damage / 0.1)
+    assert len(asked) <= 5
+    assert asked[1] == pytest.approx(0.09, abs=0.011)
+    assert 0.09 <= max(d for d in asked if d <= 0.1) <= 0.1
+
+
+@given(
+    times=st.lists(st.floats(1, 100), min_size=1, max_size=60, unique=True),
+    good=st.integers(0, 60),
+    lost=st.lists(st.floats(0, 1e6) | st.none(), min_size=80, max_size=80),
+)
+def test_whatever_was_lost_the_answer_is_the_same(
+    times: list[float], good: int, lost: list[float | None]
+) -> None:
+    frontier = [replace(p, damage=float(i)) for i, p in enumerate(points(times))]
+    search, best, tries = FrontierSearch(frontier), -1, 0
+    while (point := search.ask()) is not None:
+        place = search.points.index(point)
+        search.tell(good=place < good, lost=lost[tries])
+        best, tries = max(best, place if place < good else -1), tries + 1
+    last = min(good, len(times)) - 1
+    assert tries <= len(times)
+    if last >= 0:
+        assert search.points[best].ms <= search.least_ratio * search.points[last].ms
