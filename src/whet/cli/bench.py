@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 import msgspec
 
@@ -96,6 +97,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
             "transform_inside": bool(found.parts),
             "parts": found.parts,
             "exits": found.exits,
+            "certified_exits": found.certified_exits,
         }
         console.document(msgspec.json.encode(document))
     else:
@@ -124,8 +126,8 @@ def _lines(found: Bench) -> list[str]:
         )
     lines.append(f"  {'max':<6} {fmt.ms(outcome.max_ms):>10}")
     if found.exits:
-        shares = ", ".join(f"{share:.0%} at '{plain(s)}'" for s, share in found.exits.items())
-        lines.append(f"  rows left: {shares}")
+        here, certified = map(_left_at, (found.exits, found.certified_exits))
+        lines.append(f"  rows left: {here}; of the certify samples {certified}")
     lines += _scope(found)
     if outcome.errors or outcome.dropped:
         first = f": {plain(outcome.first_error)}" if outcome.first_error else ""
@@ -136,6 +138,10 @@ def _lines(found: Bench) -> list[str]:
         limit = fmt.limit_ms(outcome.limit_ms)
         lines.append(f"  {q} ≤ {limit}: {outcome.verdict.value}, {misses}{_few(found)}")
     return lines
+
+
+def _left_at(exits: Mapping[str, float]) -> str:
+    return ", ".join(f"{share:.0%} at '{plain(stage)}'" for stage, share in exits.items())
 
 
 def _scope(found: Bench) -> list[str]:

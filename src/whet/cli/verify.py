@@ -121,7 +121,7 @@ def _lines(found: Verification, paint: Paint) -> list[str]:
         sign, color, words = _SAID[check.standing]
         default = " (default)" if check.variant == found.variant else ""
         lines.append(f"{paint(sign, color)} {plain(check.variant)}{default}: {words}")
-        lines += [f"    rows left: {plain(check.exits)}"] if check.exits else []
+        lines += [f"    golden rows left: {plain(check.exits)}"] if check.exits else []
         lines += [f"    {plain(result.sentence)}" for result in check.results if not result.ok]
         if check.error is not None:
             lines += [f"    {plain(check.error.message)}", f"    {plain(check.error.remedy)}"]

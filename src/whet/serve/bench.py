@@ -53,6 +53,7 @@ class Bench:
             raw samples were asked.
         parts: then, percentiles of ``transform`` and ``network`` apart.
         exits: share of the rows that left at each stage of a cascade, warm-up included.
+        certified_exits: the same of the certify samples; where they differ, so does the latency.
     """
 
     scenario: str
@@ -65,6 +66,7 @@ class Bench:
     transform: str | None = None
     parts: Parts = field(default_factory=dict)
     exits: dict[str, float] = field(default_factory=dict)
+    certified_exits: dict[str, float] = field(default_factory=dict)
 
 
 def bench(
@@ -124,6 +126,7 @@ def bench(
             transform=str(kind) if kind is not None else None,
             parts=parts,
             exits=_exits(loaded, before),
+            certified_exits=_certified_exits(loaded),
         )
 
 
@@ -134,6 +137,12 @@ def _exits(loaded: Loaded, before: tuple[int, ...]) -> dict[str, float]:
     left = [now - then for now, then in zip(loaded.left, before, strict=True)]
     total = max(1, sum(left))
     return {s.variant: n / total for s, n in zip(loaded.variant.stages, left, strict=True)}
+
+
+def _certified_exits(loaded: Loaded) -> dict[str, float]:
+    if not isinstance(loaded.variant, Cascade):
+        return {}
+    return {stage.variant: stage.exit_share for stage in loaded.variant.stages}
 
 
 def _ran(

@@ -53,12 +53,13 @@ def test_verify_and_bench_tell_where_rows_left() -> None:
         Check("cascade", Standing.HOLDS, exits="70% at 'int8', 30% at 'int8-bf16'"),
     )
     api = FakeApi(verification=verification(*checks))
-    assert "rows left: 70% at 'int8', 30% at 'int8-bf16'" in said(api, "verify", "b")
+    assert "golden rows left: 70% at 'int8', 30% at 'int8-bf16'" in said(api, "verify", "b")
     document = json.loads(said(api, "verify", "b", "--json"))
     assert document["variants"]["cascade"]["exits"].startswith("70%")
     assert document["variants"]["int8-bf16"]["exits"] == ""
     exits = {"int8": 0.7, "int8-bf16": 0.3}
-    api = FakeApi(benched=Bench(variant="cascade", exits=exits))
-    assert "rows left: 70% at 'int8', 30% at 'int8-bf16'" in said(api, "bench", "b")
+    api = FakeApi(benched=Bench(variant="cascade", exits=exits, certified_exits={"int8": 1.0}))
+    text = said(api, "bench", "b")
+    assert "rows left: 70% at 'int8', 30% at 'int8-bf16'; of the certify samples 100%" in text
     assert json.loads(said(api, "bench", "b", "--json"))["exits"] == exits
     assert "rows left" not in said(FakeApi(), "bench", "b")

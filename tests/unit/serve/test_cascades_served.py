@@ -160,6 +160,7 @@ def test_a_bench_tells_where_rows_left(made: Callable[..., Path], scenario: str)
     )
     assert found.variant == "cascade"
     assert found.exits == pytest.approx({"quick": 0.5, "exact": 0.5}, abs=0.1)
+    assert found.certified_exits == {"quick": 0.5, "exact": 0.5}
     assert found.rows == (8 if scenario == "multi-stream" else 1)
 
 
@@ -172,4 +173,4 @@ def test_a_bench_of_a_variant_has_no_exits(made: Callable[..., Path]) -> None:
         rate_per_s=None,
         limit_ms=None,
     )
-    assert found.exits == {}
+    assert found.exits == found.certified_exits == {}
