@@ -83,6 +83,8 @@ def _worth_rescuing(setup: Setup, trials: Trials, least: float) -> Trial | None:
         if t.status is Status.OK
         and t.select is not None
         and _quantiser(t) is not None
+        # What its quantiser costs, a changed network's base shows: less than the floor allows.
+        and not variations.is_changed(t.recipe.steps)
         and not promising(t, setup.contract, n, least=least)
         and speed(t) > _GAIN * safe
         and _mixed(speed(t), speed(_float_of(trials, t))) > safe

@@ -41,5 +41,12 @@ def worth_rounding(trials: Iterable[Trial], sure: Callable[[Trial], bool]) -> tu
     """
     ran = sorted((t for t in trials if t.status is Status.OK), key=speed, reverse=True)
     fast_enough = _GAIN * max((speed(t) for t in ran if sure(t)), default=0.0)
-    judged = (t for t in ran if t.select is not None and speed(t) > fast_enough)
+    judged = (
+        t
+        for t in ran
+        if t.select is not None
+        and speed(t) > fast_enough
+        # What one loses beside its base, which is good, isn't its weights' rounding.
+        and not variations.is_changed(t.recipe.steps)
+    )
     return next((recipes for t in judged if (recipes := tuple(variations.rounded(t)))), ())

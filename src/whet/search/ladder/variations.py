@@ -17,6 +17,7 @@ from whet.search.ladder.rungs import FUSE, GRAPHS, MORE
 
 __all__ = [
     "TO_GRAPH",
+    "is_changed",
     "on_the_graph",
     "padded",
     "restored_in",
@@ -95,7 +96,7 @@ def restored_in(
     settings = msgspec.structs.replace(recipe.settings, precision=precision)
     if small:
         steps = stored(steps)
-    elif not _is_changed(recipe.steps):  # the untouched graph has no weights for another network
+    elif not is_changed(recipe.steps):  # the untouched graph has no weights for another network
         steps = unrounded(steps)
     return Recipe(steps, recipe.runtime, settings)
 
@@ -111,7 +112,7 @@ def on_the_graph(passes: Iterable[Step], steps: Sequence[Step]) -> tuple[Step, .
     return (*steps[:place], *passes, *steps[place:])
 
 
-def _is_changed(steps: Iterable[Step]) -> bool:
+def is_changed(steps: Iterable[Step]) -> bool:
     """Whether the network itself is another one."""
     return TO_GRAPH in steps
 

@@ -51,6 +51,14 @@ def test_the_one_nearest_to_the_floor_is_rescued() -> None:
     assert _worth_rescuing(SETUP, among(near, far, bf16()), SURE) == near
 
 
+def test_what_a_changed_network_lost_is_not_regained_by_float_layers() -> None:
+    narrow = (Step("narrow", {"share": 0.5}), Step("repair"), Step("to-graph"))
+    changed = ran("narrower", 2.8, 0.02, *narrow, *INT8)
+    assert _worth_rescuing(SETUP, among(changed, bf16()), SURE) is None
+    far = ran("far", 3.0, 0.05, *INT8)
+    assert _worth_rescuing(SETUP, among(changed, far, bf16()), SURE) == far
+
+
 def test_what_slow_floats_would_put_behind_is_not_rescued() -> None:
     """ONNX Runtime's floats are half as fast as OpenVINO's in bf16."""
     near = ran("near", 2.2, 0.02, Step("quantize-nncf"), runtime="onnxruntime")

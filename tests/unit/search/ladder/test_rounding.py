@@ -59,3 +59,9 @@ def test_rounding_comes_first_and_biases_stay() -> None:
     again = msgspec.structs.replace(int8("int8", 2.0), recipe=made[0])
     assert not tuple(variations.rounded(again))
     assert not tuple(variations.rounded(trial("fp32", 1.0, untouched=True)))
+
+
+def test_a_changed_network_gives_way_to_the_original_in_int8() -> None:
+    narrow = (Step("narrow", {"share": 0.5}), Step("repair"), Step("to-graph"))
+    changed, plain = int8("narrower", 3.0, *narrow), int8("plain", 2.5)
+    assert worth_rounding([changed, plain], lambda _: False) == tuple(variations.rounded(plain))
