@@ -17,13 +17,11 @@ from whet.core.artifact import Artifact
 from whet.core.evidence import Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
-from whet.data.store import SampleStore
-from whet.optimize.graph.quantize.space import ROUND, UNROUND
-from whet.optimize.network.menu import ROWS, Choices, MenuPlan
+from whet.optimize.network.menu import ROWS, Choices
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import query_ms, speed
 from whet.search.decisions.outlook import SURE
-from whet.search.intake.outputs import CLASS_METRICS
+from whet.search.ladder.menus import costs_job, learn_from, menus_job, tail_of
 from whet.search.ladder.rungs import GRAPHS
 from whet.search.ladder.side_jobs import side_job
 from whet.search.ladder.trials import Trials
@@ -37,22 +35,16 @@ from whet.search.solver.proposals import (
     proposals,
     rank_correlation,
 )
-from whet.search.workers.surgery_jobs import Costs, CostsJob, MenusJob
+from whet.search.workers.surgery_jobs import Costs
 
-__all__ = ["Operated", "Predictions", "learn_from", "operate", "recipe_of", "start_of", "told"]
+__all__ = ["Operated", "Predictions", "operate", "recipe_of", "start_of", "told"]
 
 _RUNG = 3
 _PREDICTION = "prediction"
-_STAY = (0.75, 0.5, 0.25)  # shares of a width that a menu offers
-_LOW_RANK = (0.75, 0.5)  # shares of what a layer multiplies that its low-rank pair may have
-_JUDGED = (32, 128)  # rows that tell damages, at least and at most
-_JUDGED_MACS = 1e11  # that they may take in between
 _LEAST_CORRELATION = 0.8  # below it sums of damages say little
 # Making menus takes about as long as the untouched graph takes for so many answers to each sample.
 _MENUS_ANSWERS = 85
 _MENUS_LEAST_S = 15.0
-# Channels that kernels take at once on CPUs with these flags, and on all others.
-_TILES, _TILE = (("amx_int8", 16), ("avx512f", 16)), 8
 
 
 @dataclass(frozen=True)
@@ -101,11 +93,6 @@ def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> Operated | N
     found = replace(nothing, points=_points(setup, trials, base, choices))
     _try(setup, trials, base, found)
     return found
-
-
-def learn_from(setup: Setup) -> SampleStore:
-    """The samples that networks may learn from."""
-    return setup.train if setup.train is not None else setup.repair
 
 
 def _try(setup: Setup, trials: Trials, base: Trial, found: Operated) -> None:
@@ -176,20 +163,9 @@ def start_of(setup: Setup, trials: Trials) -> Trial | None:
     return max(able, key=speed, default=None)
 
 
-def _tail(base: Trial) -> tuple[Step, ...]:
-    """Its passes, without what names layers of the original's graph or takes weights from it."""
-    return tuple(
-        msgspec.structs.replace(
-            step, options={k: v for k, v in step.options.items() if k != "ignored"}
-        )
-        for step in base.recipe.steps
-        if step.name != UNROUND
-    )
-
-
 def recipe_of(point: Proposal, base: Trial, *after: Step) -> Recipe:
     """A plan, its repair and what comes after it, with the passes and settings of the base."""
-    steps = (*point.steps, Step("repair"), *after, TO_GRAPH, *_tail(base))
+    steps = (*point.steps, Step("repair"), *after, TO_GRAPH, *tail_of(base.recipe))
     return Recipe(steps, base.recipe.runtime, base.recipe.settings)
 
 
@@ -197,32 +173,11 @@ def _choices(setup: Setup, trials: Trials, program: Artifact) -> Choices | None:
     """The menus; ``None`` where there is nothing to choose."""
     trials.tell.rung(_RUNG)
     trials.tell.phase("finding what each block of the network could become")
-    flags = setup.machine.flags
-    plan = MenuPlan(
-        stay=_STAY,
-        low_rank=_LOW_RANK,
-        tile=next((tile for flag, tile in _TILES if flag in flags), _TILE),
-        classes=setup.metric in CLASS_METRICS,
-        rows=setup.contract.batch,
-        judged=int(min(_JUDGED[1], max(_JUDGED[0], _JUDGED_MACS / max(setup.macs, 1)))),
-    )
-    job = MenusJob(
-        graph=setup.graph,
-        program=program,
-        repair=setup.repair.ref(),
-        train=setup.train.ref() if setup.train is not None else None,
-        plan=plan,
-        # A search under another contract on the same samples may want other menus.
-        workdir=str(setup.workdir / "surgery" / plan.digest()),
-        shelf=str(setup.workdir / "built"),
-        threads=setup.threads,
-        seed=setup.seed,
-    )
     found = side_job(
         setup,
         trials,
         "whet.search.workers.surgery_jobs:network_menus",
-        job,
+        menus_job(setup, program),
         Choices,
         where="surgery",
         failing="The network stays as it is",
@@ -250,20 +205,11 @@ def _costs(setup: Setup, trials: Trials, base: Trial, graphs: tuple[Artifact, ..
     if kept is not None and len(kept.ms) == len(graphs):
         return kept
     trials.tell.phase("timing each block of the network")
-    job = CostsJob(
-        graphs=graphs,
-        steps=tuple(step for step in _tail(base) if step != ROUND),  # it changes numbers only
-        runtime=base.recipe.runtime,
-        settings=base.recipe.settings,
-        cache=str(setup.cache),
-        threads=setup.threads,
-        seed=setup.seed,
-    )
     found = side_job(
         setup,
         trials,
         "whet.search.workers.surgery_jobs:block_costs",
-        job,
+        costs_job(setup, base.recipe, graphs),
         Costs,
         where="surgery",
         failing="Its blocks could not be timed",

@@ -11,8 +11,9 @@ import time
 from whet.core.evidence import Trial
 from whet.core.recipe import Step
 from whet.search.decisions.figures import query_ms
+from whet.search.ladder.menus import learn_from
 from whet.search.ladder.side_jobs import side_job
-from whet.search.ladder.surgery import Operated, learn_from, recipe_of, start_of, told
+from whet.search.ladder.surgery import Operated, recipe_of, start_of, told
 from whet.search.ladder.trials import Trials
 from whet.search.ladder.waves import enough
 from whet.search.setup import Setup

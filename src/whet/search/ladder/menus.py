@@ -1,0 +1,88 @@
+"""What is asked of the workers that make menus of a network and time its blocks; pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from whet.core.artifact import Artifact
+from whet.core.recipe import Recipe, Step
+from whet.data.store import SampleStore
+from whet.optimize.graph.quantize.space import ROUND, UNROUND
+from whet.optimize.network.menu import MenuPlan
+from whet.search.intake.outputs import CLASS_METRICS
+from whet.search.setup import Setup
+from whet.search.workers.surgery_jobs import CostsJob, MenusJob
+
+__all__ = ["costs_job", "learn_from", "menus_job", "tail_of"]
+
+_STAY = (0.75, 0.5, 0.25)  # shares of a width that a menu offers
+_LOW_RANK = (0.75, 0.5)  # shares of what a layer multiplies that its low-rank pair may have
+_JUDGED = (32, 128)  # rows that tell damages, at least and at most
+_JUDGED_MACS = 1e11  # that they may take in between
+# Channels that kernels take at once on CPUs with these flags, and on all others.
+_TILES, _TILE = (("amx_int8", 16), ("avx512f", 16)), 8
+
+
+def menus_job(setup: Setup, program: Artifact) -> MenusJob:
+    """The menus of a network.
+
+    Args:
+        setup: of the search.
+        program: the network, as it came from torch.
+    """
+    flags = setup.machine.flags
+    plan = MenuPlan(
+        stay=_STAY,
+        low_rank=_LOW_RANK,
+        tile=next((tile for flag, tile in _TILES if flag in flags), _TILE),
+        classes=setup.metric in CLASS_METRICS,
+        rows=setup.contract.batch,
+        judged=int(min(_JUDGED[1], max(_JUDGED[0], _JUDGED_MACS / max(setup.macs, 1)))),
+    )
+    return MenusJob(
+        graph=setup.graph,
+        program=program,
+        repair=setup.repair.ref(),
+        train=setup.train.ref() if setup.train is not None else None,
+        plan=plan,
+        # A search under another contract on the same samples may want other menus.
+        workdir=str(setup.workdir / "surgery" / plan.digest()),
+        shelf=str(setup.workdir / "built"),
+        threads=setup.threads,
+        seed=setup.seed,
+    )
+
+
+def costs_job(setup: Setup, base: Recipe, graphs: tuple[Artifact, ...]) -> CostsJob:
+    """What blocks take with the passes and settings of a candidate.
+
+    Args:
+        setup: of the search.
+        base: the candidate.
+        graphs: of the blocks.
+    """
+    return CostsJob(
+        graphs=graphs,
+        steps=tuple(step for step in tail_of(base) if step != ROUND),  # it changes numbers only
+        runtime=base.runtime,
+        settings=base.settings,
+        cache=str(setup.cache),
+        threads=setup.threads,
+        seed=setup.seed,
+    )
+
+
+def tail_of(base: Recipe) -> tuple[Step, ...]:
+    """Its passes, without what names layers of the original's graph or takes weights from it."""
+    return tuple(
+        msgspec.structs.replace(
+            step, options={k: v for k, v in step.options.items() if k != "ignored"}
+        )
+        for step in base.steps
+        if step.name != UNROUND
+    )
+
+
+def learn_from(setup: Setup) -> SampleStore:
+    """The samples that networks may learn from."""
+    return setup.train if setup.train is not None else setup.repair
