@@ -5,14 +5,19 @@ The goals of ResNet-50 are a contract: median, top-1 and size.
 
 from __future__ import annotations
 
+import io
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from whet.core.contract import Contract, Drop
 from whet.data.transform import ImageTransform, Transform
 
-__all__ = ["CASES", "NETWORKS", "Case"]
+__all__ = ["CASES", "NETWORKS", "Case", "cifar"]
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -30,6 +35,8 @@ class Case:
     weights: str | None = None
     transform: Transform | None = None
     label_offset: int = 0
+    labels: Any = None
+    train: Any = None
     extra: tuple[str, ...] = ()
 
 
@@ -75,6 +82,43 @@ def minilm(data: Path) -> Case:
         contract=Contract(metric="cosine", max_drop=Drop(0.01)),
         extra=("spearman",),
     )
+
+
+def cifar(data: Path, depth: int, *, train: int, test: int) -> Case:
+    """A CIFAR-10 ResNet with pictures of its training set to learn from, without their labels.
+
+    Args:
+        data: the folder with real data.
+        depth: 20, 32 or 56.
+        train: pictures to learn from, 50,000 at most.
+        test: labelled pictures that judge, 8,000 at most.
+    """
+    pictures, labels = _cifar_pictures(data, "test", test)
+    learnt, _ = _cifar_pictures(data, "train", train)
+    return Case(
+        name=f"CIFAR-10 ResNet-{depth}",
+        network=f"{NETWORKS / 'resnet.py'}:cifar_resnet{depth}",
+        weights=str(data / "weights" / f"resnet{depth}_cifar10.safetensors"),
+        samples={"picture": pictures},
+        labels=labels,
+        train={"picture": learnt},
+        contract=Contract(metric="top1", max_drop=Drop(0.005)),
+    )
+
+
+def _cifar_pictures(data: Path, part: str, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Decoded and normalised (n, 3, 32, 32), and their classes."""
+    with np.load(data / "cifar10_jpeg.npz") as file:
+        ends, whole = file[f"{part}_offsets"], file[f"{part}_jpeg"]
+        labels = file[f"{part}_labels"][:most].astype(np.int64)
+    pictures = np.stack(
+        [
+            np.asarray(Image.open(io.BytesIO(whole[a:b].tobytes())).convert("RGB"))
+            for a, b in itertools.pairwise(ends[: most + 1])
+        ]
+    )
+    scaled = (pictures / 255 - _IMAGENET_MEAN) / _IMAGENET_STD
+    return np.ascontiguousarray(scaled.astype(np.float32).transpose(0, 3, 1, 2)), labels
 
 
 CASES = {"resnet50": resnet50, "mobilenet_v2": mobilenet_v2, "minilm": minilm}
