@@ -15,7 +15,8 @@ def frontier(trials: Iterable[Trial]) -> tuple[Trial, ...]:
 
     A trial is dominated when another loses no more quality and isn't slower, as far
     as the interval of its own speed-up tells: what can't be told to be faster than
-    something that loses less has nothing to offer. Of exact equals the first stays.
+    something on the frontier that loses less has nothing to offer. Of exact equals the first
+    stays.
     """
     known = [t for t in trials if t.status is Status.OK and damage(t) < float("inf")]
     kept: list[Trial] = []
