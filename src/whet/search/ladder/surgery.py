@@ -17,7 +17,6 @@ from whet.core.artifact import Artifact
 from whet.core.evidence import Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
-from whet.data.store import SampleStore
 from whet.optimize.graph.quantize.space import ROUND, UNROUND
 from whet.optimize.network.menu import ROWS, Choices, MenuPlan
 from whet.search.decisions.decide import promising
@@ -39,7 +38,7 @@ from whet.search.solver.proposals import (
 )
 from whet.search.workers.surgery_jobs import Costs, CostsJob, MenusJob
 
-__all__ = ["Operated", "Predictions", "learn_from", "operate", "recipe_of", "start_of"]
+__all__ = ["Operated", "Predictions", "operate", "recipe_of", "start_of"]
 
 _RUNG = 3
 _PREDICTION = "prediction"
@@ -88,24 +87,19 @@ def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> Operated | N
             "surgery", "The network came as a graph, so its layers stay as they are."
         )
         return nothing
-    rows = min(ROWS, len(learn_from(setup)))
+    rows = min(ROWS, len(setup.learnt_from))
     need_s = _MENUS_LEAST_S + _MENUS_ANSWERS * rows * setup.original_ms / 1e3
     if share < 1 and need_s > share * trials.climbing_s():
         return None
     if not trials.budget.affords(time.monotonic(), need_s):
         trials.tell.remark("surgery", "The time left didn't allow menus of the network's blocks.")
         return nothing
-    choices = _choices(setup, trials, setup.program)
+    choices = _choices(setup, trials)
     if choices is None:
         return nothing
     found = replace(nothing, points=_points(setup, trials, base, choices))
     _try(setup, trials, base, found)
     return found
-
-
-def learn_from(setup: Setup) -> SampleStore:
-    """The samples that networks may learn from."""
-    return setup.train if setup.train is not None else setup.repair
 
 
 def _try(setup: Setup, trials: Trials, base: Trial, found: Operated) -> None:
@@ -174,7 +168,7 @@ def recipe_of(point: Proposal, base: Trial, *after: Step) -> Recipe:
     return Recipe(steps, base.recipe.runtime, base.recipe.settings)
 
 
-def _choices(setup: Setup, trials: Trials, program: Artifact) -> Choices | None:
+def _choices(setup: Setup, trials: Trials) -> Choices | None:
     """The menus; ``None`` where there is nothing to choose."""
     trials.tell.rung(_RUNG)
     trials.tell.phase("finding what each block of the network could become")
@@ -188,16 +182,11 @@ def _choices(setup: Setup, trials: Trials, program: Artifact) -> Choices | None:
         judged=int(min(_JUDGED[1], max(_JUDGED[0], _JUDGED_MACS / max(setup.macs, 1)))),
     )
     job = MenusJob(
-        graph=setup.graph,
-        program=program,
-        repair=setup.repair.ref(),
-        train=setup.train.ref() if setup.train is not None else None,
+        ground=setup.ground,
         plan=plan,
         # A search under another contract on the same samples may want other menus.
         workdir=str(setup.workdir / "surgery" / plan.digest()),
         shelf=str(setup.workdir / "built"),
-        threads=setup.threads,
-        seed=setup.seed,
     )
     found = side_job(
         setup,
