@@ -129,7 +129,7 @@ def frontier_of(
     base = Recipe((), runtime, Settings(threads=setup.threads))
     began = time.monotonic()
     whole_ms = _quick_ms(setup, base, seconds=min(seconds, 10.0))
-    choices = _isolated(setup, "network_menus", menus_job(setup, setup.program), Choices)
+    choices = _isolated(setup, "network_menus", menus_job(setup), Choices)
     graphs = {c.graph.path: c.graph for menu in choices.menus for c in menu}
     costs = _isolated(setup, "block_costs", costs_job(setup, base, tuple(graphs.values())), Costs)
     found = proposals(choices, dict(zip(graphs, costs.ms, strict=True)), whole_ms)

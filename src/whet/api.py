@@ -206,7 +206,7 @@ def apply(
     """Carry out passes by hand: the same recipe, network, samples and seed make the same graph.
 
     Nothing is searched or proven. Network and samples are read and split as `optimize` does it:
-    passes see the repair part alone.
+    passes see the repair part alone, and training samples where there are some.
 
     Args:
         recipe: a `whet.Pipeline`, what `read_recipe` or `recipe_of` gave, or the path of a file.

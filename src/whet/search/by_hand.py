@@ -1,8 +1,8 @@
 """A recipe carried out by hand: no search, no contract, the same samples and the same graph.
 
 Network and samples are taken in as a search takes them in, and split as it splits them, so the
-passes see the repair part alone, and a recipe that a search found makes that search's graph again.
-The passes run in a worker with as many cores as the recipe has threads.
+passes see the repair part and training samples alone, and a recipe that a search found makes that
+search's graph again. The passes run in a worker with as many cores as the recipe has threads.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from whet.search.intake.take_in import Taken, take_in
 from whet.search.ledger.workspace import arrivals
 from whet.search.reference import References
 from whet.search.stop import Stop
+from whet.search.workers.ground import Ground
 from whet.search.workers.host import worker_memory_bytes
 from whet.search.workers.isolate import run_isolated
 from whet.search.workers.recipe_jobs import CarriedOut, CarryOutJob
@@ -97,17 +98,15 @@ def _made(
     recipe: WrittenRecipe, taken: Taken, parts: Parts, scratch: Path, cores: tuple[int, ...]
 ) -> CarriedOut:
     exported = taken.exported
-    job = CarryOutJob(
-        steps=recipe.steps,
+    ground = Ground(
         graph=exported.graph,
         program=exported.program,
         repair=parts.repair.ref(),
-        workdir=str(scratch / "graph"),
         threads=len(cores),
         seed=recipe.seed,
-        sizes=exported.sizes,
         train=parts.train.ref() if parts.train is not None else None,
     )
+    job = CarryOutJob(recipe.steps, ground, str(scratch / "graph"), exported.sizes)
     return run_isolated(
         "whet.search.workers.recipe_jobs:carry_out",
         job,

@@ -14,6 +14,7 @@ from whet.data.transform import Transform
 from whet.measure.custom import UserFunction
 from whet.optimize.graph.traffic import Traffic
 from whet.search.reference import References
+from whet.search.workers.ground import Ground
 
 __all__ = ["Setup"]
 
@@ -78,3 +79,20 @@ class Setup:
     function: UserFunction | None
     metric_s: float
     uncounted: tuple[str, ...]
+
+    @property
+    def learnt_from(self) -> SampleStore:
+        """The samples that networks may learn from."""
+        return self.train if self.train is not None else self.repair
+
+    @property
+    def ground(self) -> Ground:
+        """What passes work on."""
+        return Ground(
+            graph=self.graph,
+            program=self.program,
+            repair=self.repair.ref(),
+            threads=self.threads,
+            seed=self.seed,
+            train=self.train.ref() if self.train is not None else None,
+        )

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from whet.optimize.network.adam import adam, trainable
+
 __all__ = ["Pair", "learnt"]
 
 _RATE = 1e-3  # of the root mean square of a weight's tensor
@@ -48,26 +50,19 @@ def learnt(part: nn.Module, pairs: Sequence[Pair], *, steps: int, seed: int) -> 
     held = pairs[::_HELD] if len(pairs) > 1 else pairs
     learning = [pair for place, pair in enumerate(pairs) if place % _HELD] or list(pairs)
     random = torch.Generator().manual_seed(seed)
-    parameters = [p for p in part.parameters() if p.is_floating_point()]
-    groups = [{"params": [p], "lr": _RATE * _size(p)} for p in parameters]
-    trained = [p.requires_grad for p in parameters]
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    optimiser = torch.optim.Adam(groups)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     best, kept = _error(part, held), copy.deepcopy(part.state_dict())
-    for step in range(steps):
-        pair = learning[int(torch.randint(len(learning), (), generator=random))]
-        optimiser.zero_grad()
-        _distance(part, pair).backward()
-        optimiser.step()
-        falling.step()
-        if (step + 1) % max(1, steps // _LOOKS) == 0 and (error := _error(part, held)) < best:
-            best, kept = error, copy.deepcopy(part.state_dict())
+    with trainable(part):
+        optimiser = adam(part, _RATE)
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        for step in range(steps):
+            pair = learning[int(torch.randint(len(learning), (), generator=random))]
+            optimiser.zero_grad()
+            _distance(part, pair).backward()
+            optimiser.step()
+            falling.step()
+            if (step + 1) % max(1, steps // _LOOKS) == 0 and (error := _error(part, held)) < best:
+                best, kept = error, copy.deepcopy(part.state_dict())
     part.load_state_dict(kept)
-    part.zero_grad(set_to_none=True)
-    for parameter, was in zip(parameters, trained, strict=True):
-        parameter.requires_grad_(was)
 
 
 def _distance(part: nn.Module, pair: Pair) -> torch.Tensor:
@@ -78,7 +73,3 @@ def _distance(part: nn.Module, pair: Pair) -> torch.Tensor:
 def _error(part: nn.Module, pairs: Sequence[Pair]) -> float:
     with torch.no_grad():
         return sum(float(_distance(part, pair)) for pair in pairs) / len(pairs)
-
-
-def _size(parameter: torch.Tensor) -> float:
-    return max(float(parameter.detach().square().mean().sqrt()), 1e-3)

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from whet.errors import StorageError
+from whet.optimize.network.adam import adam, trainable
 from whet.optimize.network.net import Rows
 from whet.optimize.network.place import Place, place
 from whet.optimize.network.views import Inputs, seen_anew
@@ -33,7 +34,6 @@ _LOOKS = 10  # at what is held out, each with a checkpoint
 _HELD, _MOST_HELD = 8, 256  # one row of so many is held out, and so many at most
 _RISING = 0.1  # share of the steps
 _PACED = 3  # steps that tell how long one takes, after a first one
-_LEAST_SIZE = 1e-3  # of a tensor of weights that are nothing
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def train(
     here = place()
     order = np.random.default_rng(schedule.seed).permutation(len(rows))
     held, learnt = _parted(order)
-    with _on(here, student, teacher), _trainable(student):
+    with _on(here, student, teacher), trainable(student):
         run = _Run(student, teacher, here, schedule)
         begin = run.resumed(checkpoint)
         looked_at = [rows.take(part) for part in _in_batches(held, schedule.batch)]
@@ -101,7 +101,7 @@ def pace(student: nn.Module, teacher: nn.Module, rows: Rows, batch: int) -> floa
         batch: rows of a step.
     """
     here, taken = place(), rows.take(np.arange(batch) % len(rows))
-    with _on(here, student, teacher), _trainable(student):
+    with _on(here, student, teacher), trainable(student):
         run = _Run(student, teacher, here, Schedule(_PACED + 1, batch, 1e-6, 0))
         run.learn(taken)
         began = time.perf_counter()
@@ -118,15 +118,10 @@ class _Run:
         self, student: nn.Module, teacher: nn.Module, here: Place, schedule: Schedule
     ) -> None:
         self.student, self.teacher, self.here = student, teacher, here
-        groups = [
-            {"params": [p], "lr": schedule.rate * _size(p)}
-            for p in student.parameters()
-            if p.requires_grad
-        ]
-        self.optimiser = torch.optim.Adam(groups)
+        self.optimiser = adam(student, schedule.rate)
         self.rates = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser,
-            [group["lr"] for group in groups],
+            [group["lr"] for group in self.optimiser.param_groups],
             total_steps=schedule.steps + 1,  # the last one would be of no length
             pct_start=_RISING,
         )
@@ -206,10 +201,6 @@ def _shares(found: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor]) -> to
     return torch.stack(each).mean() if each else torch.zeros(())
 
 
-def _size(parameter: torch.Tensor) -> float:
-    return max(float(parameter.detach().square().mean().sqrt()), _LEAST_SIZE)
-
-
 def _parted(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows that are held out, and the others; all of them are both where there is only one."""
     count = min(_MOST_HELD, -(-len(order) // _HELD))
@@ -231,18 +222,3 @@ def _on(here: Place, *modules: nn.Module) -> Iterator[None]:
     finally:
         for module in modules:
             module.to("cpu")
-
-
-@contextlib.contextmanager
-def _trainable(module: nn.Module) -> Iterator[None]:
-    """All weights learn; what they were allowed before comes back."""
-    parameters = [p for p in module.parameters() if p.is_floating_point()]
-    before = [p.requires_grad for p in parameters]
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    try:
-        yield
-    finally:
-        module.zero_grad(set_to_none=True)
-        for parameter, was in zip(parameters, before, strict=True):
-            parameter.requires_grad_(was)

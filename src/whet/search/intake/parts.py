@@ -127,7 +127,10 @@ def parts_of(
             ("certify", parts.certify),
         )
     ]
-    more = _apart(train, store, space) if train is not None else None
+    more, said = None, tuple[Note, ...]()
+    if train is not None:
+        more = _apart(train, store, space)
+        said = _train_notes(train, more)
     summary = SampleSummary(
         source=store.source,
         total=store.samples,
@@ -135,7 +138,7 @@ def parts_of(
         select=views[1].samples,
         certify=views[2].samples,
         labelled=store.labels is not None,
-        notes=store.notes + parts.notes + (_train_notes(train, more) if train and more else ()),
+        notes=store.notes + parts.notes + said,
     )
     return Parts(views[0], views[1], views[2], more, summary)
 

@@ -42,7 +42,7 @@ from whet.search.workers.jobs import Described, DescribeJob, Exported, ExportJob
 __all__ = ["Taken", "take_in"]
 
 _WORKER_S = 900.0
-_MOST_TRAIN = 100_000
+_MOST_TRAIN = 100_000  # training samples read, where no more are asked for
 
 
 @dataclass(frozen=True)

@@ -30,18 +30,13 @@ def engine_for(setup: Setup, recipe: Recipe, left_s: float, cancel: threading.Ev
     """
     job = MakeJob(
         steps=recipe.steps,
-        graph=setup.graph,
-        program=setup.program,
-        repair=setup.repair.ref(),
+        ground=setup.ground,
         runtime=recipe.runtime,
         settings=recipe.settings,
         cache=str(setup.cache),
         workdir=str(setup.workdir / "built" / recipe.build_digest()),
         shelf=str(setup.workdir / "built"),
-        threads=setup.threads,
-        seed=setup.seed,
         sizes=setup.sizes,
-        train=setup.train.ref() if setup.train is not None else None,
     )
     return run_isolated(
         "whet.search.workers.jobs:make_engine",

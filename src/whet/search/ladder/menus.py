@@ -6,14 +6,13 @@ import msgspec
 
 from whet.core.artifact import Artifact
 from whet.core.recipe import Recipe, Step
-from whet.data.store import SampleStore
 from whet.optimize.graph.quantize.space import ROUND, UNROUND
 from whet.optimize.network.menu import MenuPlan
 from whet.search.intake.outputs import CLASS_METRICS
 from whet.search.setup import Setup
 from whet.search.workers.surgery_jobs import CostsJob, MenusJob
 
-__all__ = ["costs_job", "learn_from", "menus_job", "tail_of"]
+__all__ = ["costs_job", "menus_job", "tail_of"]
 
 _STAY = (0.75, 0.5, 0.25)  # shares of a width that a menu offers
 _LOW_RANK = (0.75, 0.5)  # shares of what a layer multiplies that its low-rank pair may have
@@ -23,13 +22,8 @@ _JUDGED_MACS = 1e11  # that they may take in between
 _TILES, _TILE = (("amx_int8", 16), ("avx512f", 16)), 8
 
 
-def menus_job(setup: Setup, program: Artifact) -> MenusJob:
-    """The menus of a network.
-
-    Args:
-        setup: of the search.
-        program: the network, as it came from torch.
-    """
+def menus_job(setup: Setup) -> MenusJob:
+    """The menus of a network."""
     flags = setup.machine.flags
     plan = MenuPlan(
         stay=_STAY,
@@ -40,16 +34,11 @@ def menus_job(setup: Setup, program: Artifact) -> MenusJob:
         judged=int(min(_JUDGED[1], max(_JUDGED[0], _JUDGED_MACS / max(setup.macs, 1)))),
     )
     return MenusJob(
-        graph=setup.graph,
-        program=program,
-        repair=setup.repair.ref(),
-        train=setup.train.ref() if setup.train is not None else None,
+        ground=setup.ground,
         plan=plan,
         # A search under another contract on the same samples may want other menus.
         workdir=str(setup.workdir / "surgery" / plan.digest()),
         shelf=str(setup.workdir / "built"),
-        threads=setup.threads,
-        seed=setup.seed,
     )
 
 
@@ -81,8 +70,3 @@ def tail_of(base: Recipe) -> tuple[Step, ...]:
         for step in base.steps
         if step.name != UNROUND
     )
-
-
-def learn_from(setup: Setup) -> SampleStore:
-    """The samples that networks may learn from."""
-    return setup.train if setup.train is not None else setup.repair

@@ -162,14 +162,10 @@ def _sensitivity(setup: Setup, trials: Trials, base: Trial) -> Sensitivity | Non
     job = SensitivityJob(
         before=base.recipe.steps[:place],
         quantiser=ranking,
-        graph=setup.graph,
-        program=setup.program,
-        repair=setup.repair.ref(),
+        ground=setup.ground,
         runtime=base.recipe.runtime,
         workdir=str(setup.workdir / "sensitivity" / base.recipe.build_digest()),
         shelf=str(setup.workdir / "built"),
-        threads=setup.threads,
-        seed=setup.seed,
     )
     found = side_job(
         setup,

@@ -21,7 +21,7 @@ from whet.optimize.network.menu import ROWS, Choices
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import query_ms, speed
 from whet.search.decisions.outlook import SURE
-from whet.search.ladder.menus import costs_job, learn_from, menus_job, tail_of
+from whet.search.ladder.menus import costs_job, menus_job, tail_of
 from whet.search.ladder.rungs import GRAPHS
 from whet.search.ladder.side_jobs import side_job
 from whet.search.ladder.trials import Trials
@@ -80,14 +80,14 @@ def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> Operated | N
             "surgery", "The network came as a graph, so its layers stay as they are."
         )
         return nothing
-    rows = min(ROWS, len(learn_from(setup)))
+    rows = min(ROWS, len(setup.learnt_from))
     need_s = _MENUS_LEAST_S + _MENUS_ANSWERS * rows * setup.original_ms / 1e3
     if share < 1 and need_s > share * trials.climbing_s():
         return None
     if not trials.budget.affords(time.monotonic(), need_s):
         trials.tell.remark("surgery", "The time left didn't allow menus of the network's blocks.")
         return nothing
-    choices = _choices(setup, trials, setup.program)
+    choices = _choices(setup, trials)
     if choices is None:
         return nothing
     found = replace(nothing, points=_points(setup, trials, base, choices))
@@ -169,7 +169,7 @@ def recipe_of(point: Proposal, base: Trial, *after: Step) -> Recipe:
     return Recipe(steps, base.recipe.runtime, base.recipe.settings)
 
 
-def _choices(setup: Setup, trials: Trials, program: Artifact) -> Choices | None:
+def _choices(setup: Setup, trials: Trials) -> Choices | None:
     """The menus; ``None`` where there is nothing to choose."""
     trials.tell.rung(_RUNG)
     trials.tell.phase("finding what each block of the network could become")
@@ -177,7 +177,7 @@ def _choices(setup: Setup, trials: Trials, program: Artifact) -> Choices | None:
         setup,
         trials,
         "whet.search.workers.surgery_jobs:network_menus",
-        menus_job(setup, program),
+        menus_job(setup),
         Choices,
         where="surgery",
         failing="The network stays as it is",

@@ -11,7 +11,6 @@ import time
 from whet.core.evidence import Trial
 from whet.core.recipe import Step
 from whet.search.decisions.figures import query_ms
-from whet.search.ladder.menus import learn_from
 from whet.search.ladder.side_jobs import side_job
 from whet.search.ladder.surgery import Operated, recipe_of, start_of, told
 from whet.search.ladder.trials import Trials
@@ -41,7 +40,7 @@ def teach(setup: Setup, trials: Trials, operated: Operated, *, share: float = 1.
         share: of the time left that all tries may take.
     """
     base = start_of(setup, trials)
-    if base is None or setup.program is None or len(learn_from(setup)) < _LEAST_ROWS:
+    if base is None or len(setup.learnt_from) < _LEAST_ROWS:
         return
     points = _faster(operated, base)
     if not points or enough(setup, trials):
@@ -94,7 +93,7 @@ def _batch(setup: Setup) -> int:
 
 def _step_s(setup: Setup, trials: Trials, point: Proposal, batch: int) -> float | None:
     """Seconds that a step takes, remembered by the ledger; ``None`` where there is no time for it."""
-    if setup.program is None or not trials.budget.affords(time.monotonic(), _PACE_S):
+    if not trials.budget.affords(time.monotonic(), _PACE_S):
         return None
     key = f"learning-pace-{setup.graph.digest()}-{batch}"
     kept = trials.ledger.get_as(key, Pace)
@@ -102,16 +101,11 @@ def _step_s(setup: Setup, trials: Trials, point: Proposal, batch: int) -> float 
         return kept.step_s
     trials.tell.phase("timing how fast the network learns")
     job = PaceJob(
-        graph=setup.graph,
-        program=setup.program,
-        repair=setup.repair.ref(),
-        train=setup.train.ref() if setup.train is not None else None,
+        ground=setup.ground,
         steps=point.steps,
         batch=batch,
         workdir=str(setup.workdir / "surgery"),
         shelf=str(setup.workdir / "built"),
-        threads=setup.threads,
-        seed=setup.seed,
     )
     found = side_job(
         setup,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from whet.core.artifact import Artifact
-from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.recipe import Step
 from whet.core.settings import Settings
@@ -25,6 +24,7 @@ from whet.errors import RequirementError
 from whet.optimize.graph.quantize.sensitivity import Sensitivity
 from whet.optimize.graph.traffic import Traffic
 from whet.search.workers.built import BuiltGraph, Counts, built, built_graph, keep
+from whet.search.workers.ground import Ground
 
 if TYPE_CHECKING:
     import torch
@@ -126,18 +126,13 @@ class MakeJob(_Message, frozen=True):
     """
 
     steps: tuple[Step, ...]
-    graph: Artifact
-    program: Artifact | None
-    repair: StoreRef
+    ground: Ground
     runtime: str
     settings: Settings
     cache: str
     workdir: str
     shelf: str
-    threads: int
-    seed: int
     sizes: dict[str, int] = {}
-    train: StoreRef | None = None
 
 
 class Made(_Message, frozen=True):
@@ -159,14 +154,10 @@ class SensitivityJob(_Message, frozen=True):
 
     before: tuple[Step, ...]
     quantiser: Step
-    graph: Artifact
-    program: Artifact | None
-    repair: StoreRef
+    ground: Ground
     runtime: str
     workdir: str
     shelf: str
-    threads: int
-    seed: int
 
 
 def describe(job: DescribeJob) -> Described:
@@ -229,21 +220,12 @@ def make_engine(job: MakeJob) -> Made:
     from whet.runtimes.registry import get
     from whet.runtimes.seal import is_graph_itself
 
-    from_torch = job.program is not None and job.runtime in {"torch", "inductor"}
-    if from_torch and job.program:
-        made = BuiltGraph(job.program, ())
+    ground = job.ground
+    if ground.program is not None and job.runtime in {"torch", "inductor"}:
+        made = BuiltGraph(ground.program, ())
     else:
-        ctx = Context(
-            workdir=Path(job.workdir),
-            reference=job.graph,
-            repair=open_ref(job.repair),
-            threads=job.threads,
-            seed=job.seed,
-            program=job.program,
-            shelf=Path(job.shelf),
-            train=open_ref(job.train) if job.train is not None else None,
-        )
-        made = built(job.steps, job.graph, ctx, Path(job.shelf), job.sizes)
+        ctx = ground.context(job.workdir, job.shelf)
+        made = built(job.steps, ground.graph, ctx, Path(job.shelf), job.sizes)
     graph = made.graph
     runtime = get(job.runtime)
     engine = EngineCache(Path(job.cache)).compiled(runtime, graph, job.settings)
@@ -269,15 +251,13 @@ def sensitivity(job: SensitivityJob) -> Sensitivity:
     if done.exists():  # found by a search with another floor on the same samples
         return msgspec.json.decode(done.read_bytes(), type=Sensitivity)
     folder.mkdir(parents=True, exist_ok=True)
-    ctx = Context(
-        folder, job.graph, open_ref(job.repair), job.threads, job.seed, program=job.program
-    )
-    graph = built_graph(job.before, job.graph, ctx, Path(job.shelf)).graph
+    ctx = job.ground.context(folder, job.shelf)
+    graph = built_graph(job.before, job.ground.graph, ctx, Path(job.shelf)).graph
     quantiser = pass_of(job.quantiser)
     if not isinstance(quantiser, NncfOptions):
         raise RequirementError(
             f"The layers of '{job.quantiser.name}' can't be ranked.", "Quantise by NNCF."
         )
-    found = group_damage(graph, quantiser, ctx, opener(job.runtime, job.threads))
+    found = group_damage(graph, quantiser, ctx, opener(job.runtime, ctx.threads))
     keep(done, found)
     return found

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 
 from whet.core.artifact import Artifact
-from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.recipe import Step
-from whet.data.store import StoreRef, open_ref
+from whet.search.workers.ground import Ground
 
 __all__ = ["CarriedOut", "CarryOutJob", "carry_out"]
 
@@ -20,14 +18,9 @@ class CarryOutJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Passes over an exported network; ``sizes`` are those of symbols to count at."""
 
     steps: tuple[Step, ...]
-    graph: Artifact
-    program: Artifact | None
-    repair: StoreRef
+    ground: Ground
     workdir: str
-    threads: int
-    seed: int
     sizes: dict[str, int] = {}
-    train: StoreRef | None = None
 
 
 class CarriedOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,19 +43,11 @@ def carry_out(job: CarryOutJob) -> CarriedOut:
     from whet.optimize.build import build, pass_of
     from whet.optimize.graph.facts import facts
 
-    ctx = Context(
-        workdir=Path(job.workdir),
-        reference=job.graph,
-        repair=open_ref(job.repair),
-        threads=job.threads,
-        seed=job.seed,
-        program=job.program,
-        train=open_ref(job.train) if job.train is not None else None,
-    )
+    ctx = job.ground.context(job.workdir)
     onnx = next(
         (n for n, step in enumerate(job.steps) if pass_of(step).gives is Stage.IR), len(job.steps)
     )
-    made = build(job.steps[:onnx], job.graph, ctx)
+    made = build(job.steps[:onnx], ctx.reference, ctx)
     counted = facts(made.model, job.sizes)
     last = build(job.steps[onnx:], made.model, replace(ctx, workdir=ctx.workdir / "ir"))
     return CarriedOut(

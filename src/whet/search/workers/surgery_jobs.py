@@ -19,11 +19,11 @@ from whet.core.recipe import Step
 from whet.core.room import temporary_folder
 from whet.core.settings import Settings
 from whet.core.spec import Arrays
-from whet.data.store import StoreRef, open_ref
 from whet.errors import PassError
 from whet.optimize.network import menu as menus
 from whet.runtimes.base import Session
 from whet.search.workers.built import built_graph, keep
+from whet.search.workers.ground import Ground
 
 __all__ = [
     "Costs",
@@ -43,15 +43,10 @@ _SECONDS = 12.0  # after which no further round is begun
 class MenusJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A network whose blocks are to get menus; see `whet.optimize.network.menu`."""
 
-    graph: Artifact
-    program: Artifact
-    repair: StoreRef
+    ground: Ground
     plan: menus.MenuPlan
     workdir: str
     shelf: str
-    threads: int
-    seed: int
-    train: StoreRef | None = None
 
 
 class CostsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,16 +64,11 @@ class CostsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PaceJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A network that was changed, of which is asked how fast it learns."""
 
-    graph: Artifact
-    program: Artifact
-    repair: StoreRef
+    ground: Ground
     steps: tuple[Step, ...]
     batch: int
     workdir: str
     shelf: str
-    threads: int
-    seed: int
-    train: StoreRef | None = None
 
 
 class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,12 +94,11 @@ def network_menus(job: MenusJob) -> menus.Choices:
 
     network = require("whet.optimize.network.net", "change a network")
     make = require("whet.optimize.network.choices", "change a network")
-    folder = Path(job.workdir)
-    done = folder / "menus.json"
+    done = Path(job.workdir) / "menus.json"
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=menus.Choices)
     ctx = _context(job)
-    found: menus.Choices = make.choices_of(network.opened(job.program), ctx, job.plan)
+    found: menus.Choices = make.choices_of(network.opened(ctx.program), ctx, job.plan)
     keep(done, found)
     return found
 
@@ -127,24 +116,14 @@ def learning_pace(job: PaceJob) -> Pace:
     network = require("whet.optimize.network.net", "change a network")
     distill = require("whet.optimize.network.distill", "teach a network")
     ctx = _context(job)
-    changed = run(Pipeline(tuple(map(pass_of, job.steps))), network.opened(job.program), ctx)
+    changed = run(Pipeline(tuple(map(pass_of, job.steps))), network.opened(ctx.program), ctx)
     return Pace(distill.step_s(changed.model, ctx, job.batch))
 
 
 def _context(job: MenusJob | PaceJob) -> Context:
-    folder, shelf = Path(job.workdir), Path(job.shelf)
-    for needed in (folder, shelf):
-        needed.mkdir(parents=True, exist_ok=True)
-    return Context(
-        workdir=folder,
-        reference=job.graph,
-        repair=open_ref(job.repair),
-        threads=job.threads,
-        seed=job.seed,
-        program=job.program,
-        shelf=shelf,
-        train=open_ref(job.train) if job.train is not None else None,
-    )
+    for needed in (job.workdir, job.shelf):
+        Path(needed).mkdir(parents=True, exist_ok=True)
+    return job.ground.context(job.workdir, job.shelf)
 
 
 def block_costs(job: CostsJob) -> Costs:

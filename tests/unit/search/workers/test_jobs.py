@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from whet.core.artifact import Artifact
-from whet.core.context import Context
 from whet.core.recipe import Step, digest_of
 from whet.core.settings import Settings
 from whet.data.readers import open_samples
-from whet.data.store import open_ref, write_store
+from whet.data.store import write_store
 from whet.errors import RequirementError
 from whet.optimize.graph.io import write_onnx
 from whet.optimize.graph.quantize.sensitivity import Sensitivity
 from whet.search.workers.built import built_graph
+from whet.search.workers.ground import Ground
 from whet.search.workers.isolate import run_isolated
 from whet.search.workers.jobs import MakeJob, SensitivityJob, make_engine
 from whet.testing.small_graphs import make_graph, plain, untidy
@@ -31,16 +31,12 @@ def job(graph: Artifact, folder: Path, *steps: Step, runtime: str = "onnxruntime
     store = write_store(open_samples({"input": rows}), place, limit=8, seed=0)
     return MakeJob(
         steps=steps,
-        graph=graph,
-        program=None,
-        repair=store.ref(),
+        ground=Ground(graph, None, store.ref(), threads=1, seed=0),
         runtime=runtime,
         settings=Settings(),
         cache=str(folder / "cache"),
         workdir=str(folder / "built" / digest_of(steps)),
         shelf=str(folder / "built"),
-        threads=1,
-        seed=0,
     )
 
 
@@ -77,7 +73,7 @@ def test_a_slow_pass_alone_is_taken_from_the_shelf_too(tmp_path: Path) -> None:
     made = job(graph, tmp_path, *first)
     make_engine(made)
     shared = tmp_path / "built" / digest_of(first) / "built.json"
-    ctx = Context(tmp_path / "ranking", graph, open_ref(made.repair), 1, 0)
+    ctx = made.ground.context(tmp_path / "ranking")
     again = built_graph(first, graph, ctx, Path(made.shelf))
     assert Path(again.graph.path).is_relative_to(shared.parent)
     assert list(ctx.workdir.iterdir()) == []
@@ -113,14 +109,10 @@ def test_layers_before_a_mask_are_ranked_in_figures_that_a_worker_can_tell(tmp_p
     ranking = SensitivityJob(
         before=(),
         quantiser=Step("quantize-nncf", {"subset_size": 8}),
-        graph=graph,
-        program=None,
-        repair=given.repair,
+        ground=given.ground,
         runtime=given.runtime,
         workdir=str(tmp_path / "ranking"),
         shelf=given.shelf,
-        threads=1,
-        seed=0,
     )
     found = run_isolated(
         "whet.search.workers.jobs:sensitivity",

@@ -20,6 +20,7 @@ from whet.data.store import StoreRef, write_store
 from whet.optimize.export import export
 from whet.optimize.intake.live import load_module
 from whet.optimize.network.menu import Choices, MenuPlan
+from whet.search.workers.ground import Ground
 from whet.search.workers.jobs import MakeJob, make_engine
 from whet.search.workers.surgery_jobs import (
     CostsJob,
@@ -69,14 +70,10 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Artifact, Art
 def menus(given: tuple[Path, Artifact, Artifact, StoreRef], plan: MenuPlan = PLAN) -> Choices:
     folder, graph, program, repair = given
     job = MenusJob(
-        graph=graph,
-        program=program,
-        repair=repair,
+        ground=Ground(graph, program, repair, threads=2, seed=0),
         plan=plan,
         workdir=str(folder / "surgery" / plan.digest()),
         shelf=str(folder / "built"),
-        threads=2,
-        seed=0,
     )
     return network_menus(job)
 
@@ -131,16 +128,12 @@ def test_candidates_take_the_order_that_the_menus_found(
     made = make_engine(
         MakeJob(
             steps=steps,
-            graph=graph,
-            program=program,
-            repair=repair,
+            ground=Ground(graph, program, repair, threads=2, seed=0),
             runtime="onnxruntime",
             settings=Settings(),
             cache=str(folder / "cache"),
             workdir=str(folder / "built" / "one"),
             shelf=str(folder / "built"),
-            threads=2,
-            seed=0,
         )
     )
     assert made.counts is not None
@@ -153,15 +146,10 @@ def test_it_is_told_how_fast_a_network_learns(
 ) -> None:
     folder, graph, program, repair = given
     job = PaceJob(
-        graph=graph,
-        program=program,
-        repair=repair,
+        ground=Ground(graph, program, repair, threads=1, seed=0, train=repair),
         steps=(Step("narrow", {"share": 0.5}),),
         batch=8,
         workdir=str(folder / "surgery"),
         shelf=str(folder / "built"),
-        threads=1,
-        seed=0,
-        train=repair,
     )
     assert 0 < learning_pace(job).step_s < 30

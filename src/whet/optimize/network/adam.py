@@ -1,0 +1,43 @@
+"""How weights are made to learn: which of them, and in steps of which size."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+__all__ = ["adam", "trainable"]
+
+_LEAST_SIZE = 1e-3  # of a tensor of weights that are nothing
+
+
+def adam(module: nn.Module, rate: float) -> torch.optim.Adam:
+    """Adam with a step for each tensor of weights in proportion to their size.
+
+    Args:
+        module: inside `trainable`.
+        rate: as a share of a tensor's root mean square.
+    """
+    weights = [p for p in module.parameters() if p.requires_grad]
+    return torch.optim.Adam([{"params": [p], "lr": rate * _size(p)} for p in weights])
+
+
+@contextlib.contextmanager
+def trainable(module: nn.Module) -> Iterator[None]:
+    """All weights learn; what they were allowed before comes back, and no gradient stays."""
+    weights = [p for p in module.parameters() if p.is_floating_point()]
+    before = [p.requires_grad for p in weights]
+    for weight in weights:
+        weight.requires_grad_(True)
+    try:
+        yield
+    finally:
+        module.zero_grad(set_to_none=True)
+        for weight, was in zip(weights, before, strict=True):
+            weight.requires_grad_(was)
+
+
+def _size(weight: torch.Tensor) -> float:
+    return max(float(weight.detach().square().mean().sqrt()), _LEAST_SIZE)
