@@ -14,6 +14,10 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=requirements/constraints.t
 export HF_HUB_OFFLINE := 1
 export PYTHONHASHSEED := 0
 
+# Two of these may run at once; the others time engines, or take all cores by themselves.
+ALONE := tests/unit/measure tests/integration tests/e2e
+BESIDE := tests/attacks tests/contract tests/unit --ignore=tests/unit/measure
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-all check docs bench format generate lock clean
 
@@ -40,7 +44,8 @@ demo: $(STAMP) ## train a small network, optimise it under a contract, show the 
 	@$(BIN)/whet demo --out demo-out
 
 test: check ## the checks, then every test that is not slow
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow" -n 2 --dist loadfile $(BESIDE)
+	@$(PYTEST) -m "not slow" $(ALONE)
 
 test-slow: $(STAMP) ## the slow tests whose length is bounded; those that need real data skip without it
 	@$(PYTEST) -m "slow and not unbounded"

@@ -109,7 +109,8 @@ def optimize(
             holds nothing else (``.npy``, ``.npz``, one column of ``.csv`` or ``.txt``).
         train: more samples, of the same kind and in any form that ``samples`` may have, which a
             network may learn from when it is changed (its training set, for instance). They need
-            no labels. Those that are among ``samples`` are left out, for these judge.
+            no labels; those that they hold are learnt too. Samples that are among ``samples`` are
+            left out, for these judge.
         budget_s: time for the whole search in seconds; ``None`` for no limit.
         label_key: column or array that holds the labels.
         text_keys: columns that hold the text.

@@ -81,8 +81,11 @@ def test_what_the_search_and_the_chosen_took_is_known(evidence: Evidence) -> Non
     assert evidence.peak_bytes > 100_000_000, "this process and its workers"
     chosen = next(t for t in evidence.trials if t.id == evidence.chosen)
     assert chosen.footprint is not None
-    assert chosen.footprint.cold_start_ms is not None
     assert chosen.footprint.load_ms is not None
+    # A machine that is busy may leave no time for it, which is said.
+    assert chosen.footprint.cold_start_ms is not None or any(
+        note.where == "cold start" for note in chosen.footprint.notes
+    )
     assert chosen.footprint.energy_mj is not None or any(
         note.where == "energy" for note in chosen.footprint.notes
     )

@@ -47,6 +47,8 @@ class Context:
         program: the same as a torch program, where the network came from torch.
         repair: calibration and repair inputs; ``None`` where there are none.
         train: more inputs, that networks may learn from; ``None`` where there are none.
+        labels: one for each row that networks learn from, ``train`` or else ``repair``; ``None``
+            where there are none.
         threads: compute threads the pass may use.
         seed: for every random choice.
     """
@@ -59,3 +61,4 @@ class Context:
     program: Artifact | None = None
     shelf: Path | None = None
     train: Feed | None = None
+    labels: NDArray[np.generic] | None = None

@@ -133,6 +133,7 @@ def replaced(
     graph.set_codegen(module.graph._codegen)  # noqa: SLF001 - how the inputs are given
     parts = {str(n.target) for n in graph.nodes if n.op in ("call_module", "get_attr")} - {name}
     found = fx.GraphModule({**{part: part_at(module, part) for part in parts}, name: other}, graph)
+    found.train(module.training)  # made from parts, it would be as in training
     # What only the block took from the inputs has no use any more.
     found.graph.eliminate_dead_code()
     found.delete_all_unused_submodules()

@@ -1,4 +1,4 @@
-"""A changed network taught as a whole to answer as the original does, without labels.
+"""A changed network taught as a whole to answer as the original does; labels help, and aren't needed.
 
 Theory of operation. Repair block by block sees one block at a time, so what it leaves undone adds
 up. Here all weights learn together: the network is to give what the original gives at the end and
@@ -20,6 +20,7 @@ from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
 from whet.optimize.network.modules import copied
 from whet.optimize.network.net import Net, Rows, samples_of
+from whet.optimize.network.right import Right, right_of
 from whet.optimize.network.train import Schedule, pace, train
 
 __all__ = ["Distill", "step_s"]
@@ -38,6 +39,7 @@ class Distill(Pass[Net, Net]):
         steps: one batch each.
         batch: rows of one.
         rate: of learning at its highest, as a share of a weight tensor's root mean square.
+        labels: the output whose classes the samples' labels are, to be learnt too; none if empty.
 
     Raises:
         OptionError: nothing is to be learnt.
@@ -49,6 +51,7 @@ class Distill(Pass[Net, Net]):
     steps: int = 1000
     batch: int = 64
     rate: float = 3e-3
+    labels: str = ""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or not 0 < self.rate < 1:
@@ -65,13 +68,18 @@ class Distill(Pass[Net, Net]):
                 "The network is the original still, and has nothing to learn from it.",
                 "Put what changes it before this pass.",
             )
+        self._right(model, ctx)
 
     def apply(self, model: Net, ctx: Context) -> PassResult[Net]:
         found = replace(model, module=copied(model.module))
         rows = Rows(samples_of(ctx), model.signature)
         schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed)
-        changed = train(*_pair(found), rows, schedule, ctx.workdir / _CHECKPOINT)
+        right = self._right(model, ctx)
+        changed = train(*_pair(found), rows, schedule, ctx.workdir / _CHECKPOINT, right)
         return PassResult(found, changed)
+
+    def _right(self, model: Net, ctx: Context) -> Right | None:
+        return right_of(ctx, model.signature, self.labels) if self.labels else None
 
     def ensures(self, model: Net, ctx: Context) -> None:
         """The weights that did best on rows held out are kept, those from before among them."""

@@ -26,7 +26,8 @@ from whet.errors import StorageError
 from whet.optimize.network.adam import adam, trainable
 from whet.optimize.network.net import Rows
 from whet.optimize.network.place import Place, place
-from whet.optimize.network.views import Inputs, seen_anew
+from whet.optimize.network.right import Right
+from whet.optimize.network.views import View, seen_anew
 
 __all__ = ["Schedule", "pace", "train"]
 
@@ -54,7 +55,12 @@ class Schedule:
 
 
 def train(
-    student: nn.Module, teacher: nn.Module, rows: Rows, schedule: Schedule, checkpoint: Path
+    student: nn.Module,
+    teacher: nn.Module,
+    rows: Rows,
+    schedule: Schedule,
+    checkpoint: Path,
+    right: Right | None = None,
 ) -> bool:
     """Change a network's weights in place until it gives what another does.
 
@@ -64,6 +70,7 @@ def train(
         rows: that both take.
         schedule: of it.
         checkpoint: the file to go on from, and to keep up to date.
+        right: the right classes of the rows, to be learnt too.
 
     Returns:
         Whether anything got better.
@@ -75,16 +82,16 @@ def train(
     order = np.random.default_rng(schedule.seed).permutation(len(rows))
     held, learnt = _parted(order)
     with _on(here, student, teacher), trainable(student):
-        run = _Run(student, teacher, here, schedule)
+        run = _Run(student, teacher, here, schedule, right)
         begin = run.resumed(checkpoint)
-        looked_at = [rows.take(part) for part in _in_batches(held, schedule.batch)]
+        looked_at = [run.shown(rows, part) for part in _in_batches(held, schedule.batch)]
         if not begin:
             run.look(looked_at)
         every = max(1, schedule.steps // _LOOKS)
         for step in range(begin, schedule.steps):
             random = torch.Generator().manual_seed(schedule.seed * 1_000_003 + step)
             drawn = torch.randint(len(learnt), (schedule.batch,), generator=random).numpy()
-            run.learn(seen_anew(rows.take(learnt[drawn]), random))
+            run.learn(run.shown(rows, learnt[drawn], random))
             if (step + 1) % every == 0 or step + 1 == schedule.steps:
                 run.look(looked_at)
                 run.save(checkpoint, step + 1)
@@ -100,7 +107,7 @@ def pace(student: nn.Module, teacher: nn.Module, rows: Rows, batch: int) -> floa
         rows: that both take.
         batch: rows of a step.
     """
-    here, taken = place(), rows.take(np.arange(batch) % len(rows))
+    here, taken = place(), _Shown(View(rows.take(np.arange(batch) % len(rows))))
     with _on(here, student, teacher), trainable(student):
         run = _Run(student, teacher, here, Schedule(_PACED + 1, batch, 1e-6, 0))
         run.learn(taken)
@@ -111,13 +118,26 @@ def pace(student: nn.Module, teacher: nn.Module, rows: Rows, batch: int) -> floa
         return (time.perf_counter() - began) / _PACED
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A batch with its right classes, where they are known."""
+
+    view: View
+    classes: torch.Tensor | None = None
+
+
 class _Run:
     """A student, what teaches it, and the best weights so far."""
 
     def __init__(
-        self, student: nn.Module, teacher: nn.Module, here: Place, schedule: Schedule
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        here: Place,
+        schedule: Schedule,
+        right: Right | None = None,
     ) -> None:
-        self.student, self.teacher, self.here = student, teacher, here
+        self.student, self.teacher, self.here, self.right = student, teacher, here, right
         self.optimiser = adam(student, schedule.rate)
         self.rates = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser,
@@ -128,14 +148,22 @@ class _Run:
         self.best, self.at_first = float("inf"), float("inf")
         self.kept = copy.deepcopy(student.state_dict())
 
-    def learn(self, batch: Inputs) -> None:
+    def shown(
+        self, rows: Rows, places: np.ndarray, random: torch.Generator | None = None
+    ) -> _Shown:
+        """Some rows as they are, or seen anew."""
+        inputs = rows.take(places)
+        view = View(inputs) if random is None else seen_anew(inputs, random)
+        return _Shown(view, None if self.right is None else self.right.at(places))
+
+    def learn(self, batch: _Shown) -> None:
         """One step."""
         self.optimiser.zero_grad()
         self._distance(batch).backward()
         self.optimiser.step()
         self.rates.step()
 
-    def look(self, held: Sequence[Inputs]) -> None:
+    def look(self, held: Sequence[_Shown]) -> None:
         """Keep the weights if they are the best so far."""
         with torch.no_grad():
             found = sum(float(self._distance(batch)) for batch in held) / len(held)
@@ -181,14 +209,21 @@ class _Run:
         self.rates.load_state_dict(state["rates"])
         return int(state["done"])
 
-    def _distance(self, batch: Inputs) -> torch.Tensor:
-        """Squared, as a share of what is wanted; the answers count as much as all between blocks."""
-        given = [each.to(self.here.device) for each in batch]
+    def _distance(self, batch: _Shown) -> torch.Tensor:
+        """Squared, as a share of what is wanted; the answers count as much as all between blocks.
+
+        To it comes how far the answers are from what is right, where that is known.
+        """
+        given = [each.to(self.here.device) for each in batch.view.inputs]
         with self.here.arithmetic():
             with torch.no_grad():
                 wanted = self.teacher(*given)
             found = self.student(*given)
-        return sum((_shares(a, b) for a, b in zip(found, wanted, strict=True)), torch.zeros(()))
+        off = [_shares(a, b) for a, b in zip(found, wanted, strict=True)]
+        if self.right is not None and batch.classes is not None:
+            scores = found[0][self.right.place]
+            off.append(self.right.off(scores, batch.classes.to(scores.device), batch.view.own))
+        return torch.stack(off).sum()
 
 
 def _shares(found: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Inputs", "seen_anew"]
+__all__ = ["Inputs", "View", "seen_anew"]
 
 Inputs = tuple[torch.Tensor, ...]
 """One batch as a network takes it."""
@@ -22,7 +22,21 @@ _SHIFT = 8  # a picture is shifted by at most one part in so many
 _MIRRORED, _MIXED = 0.5, 0.5  # of the batches
 
 
-def seen_anew(batch: Inputs, random: torch.Generator) -> Inputs:
+@dataclass(frozen=True)
+class View:
+    """Other inputs made of a batch.
+
+    Attributes:
+        inputs: the rows first in each.
+        own: the share of each row that it was itself; the rest is of the row that is as far from
+            the end as it is from the beginning.
+    """
+
+    inputs: Inputs
+    own: float = 1.0
+
+
+def seen_anew(batch: Inputs, random: torch.Generator) -> View:
     """The same rows as another picture of theirs, or pairs of them mixed.
 
     Args:
@@ -35,8 +49,8 @@ def seen_anew(batch: Inputs, random: torch.Generator) -> Inputs:
         batch = tuple(move.made(each, own) for each, own in zip(batch, axes, strict=True))
     if all(_are_numbers(each) for each in batch) and _drawn(random) < _MIXED:
         share = _drawn(random)
-        batch = tuple(_mixed(each, share) for each in batch)
-    return batch
+        return View(tuple(_mixed(each, share) for each in batch), share)
+    return View(batch)
 
 
 def _axes(tensor: torch.Tensor) -> tuple[int, ...]:
@@ -76,7 +90,7 @@ class _Move:
 
 
 def _mixed(tensor: torch.Tensor, share: float) -> torch.Tensor:
-    """Each row with the one that is as far from the end as it is from the beginning."""
+    """Each row with its partner (see `View`)."""
     found = share * tensor + (1 - share) * tensor.flip(0)
     return found.round().to(tensor.dtype) if tensor.dtype is torch.uint8 else found
 

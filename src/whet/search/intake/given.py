@@ -26,7 +26,8 @@ class Given:
         network: a path (see `whet.optimize.intake`) or a live module.
         samples: see `whet.data.readers.open_samples`.
         pairs: how two texts of a sample become rows; by default as the network is used.
-        train: more samples, as ``samples``, that a network may learn from; labels aren't needed.
+        train: more samples, as ``samples``, that a network may learn from; labels aren't needed, and are
+            learnt where there are some.
         most: samples read at most; a larger set is drawn from, seeded.
         metric: a live function; the contract holds its name.
     """

@@ -11,6 +11,7 @@ import time
 from whet.core.evidence import Trial
 from whet.core.recipe import Step
 from whet.search.decisions.figures import query_ms
+from whet.search.ladder.labels import output_labelled
 from whet.search.ladder.side_jobs import side_job
 from whet.search.ladder.surgery import Operated, recipe_of, start_of, told
 from whet.search.ladder.trials import Trials
@@ -49,6 +50,8 @@ def teach(setup: Setup, trials: Trials, operated: Operated, *, share: float = 1.
     step_s = _step_s(setup, trials, points[len(points) // 2], batch)
     if step_s is None:
         return
+    output = output_labelled(setup, trials)
+    labelled = {"labels": output} if output else {}
     search, end_s = FrontierSearch(points), trials.time_share_s(share)
     for left in range(_TRIES, 0, -1):
         point = search.ask()
@@ -58,7 +61,7 @@ def teach(setup: Setup, trials: Trials, operated: Operated, *, share: float = 1.
         if not steps:
             trials.tell.remark("distillation", "The time left didn't allow it to learn anything.")
             return
-        learning = Step("distill", {"steps": steps, "batch": batch})
+        learning = Step("distill", {"steps": steps, "batch": batch} | labelled)
         trial = trials.attempt(recipe_of(point, base, learning), _RUNG)
         if trial is None:
             return

@@ -25,13 +25,17 @@ class Ground(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def context(self, workdir: str | Path, shelf: str | Path | None = None) -> Context:
         """The same with samples opened, for passes that write into a folder."""
+        repair = open_ref(self.repair)
+        train = open_ref(self.train) if self.train is not None else None
+        learnt = train if train is not None and len(train) else repair
         return Context(
             workdir=Path(workdir),
             reference=self.graph,
-            repair=open_ref(self.repair),
+            repair=repair,
             threads=self.threads,
             seed=self.seed,
             program=self.program,
             shelf=Path(shelf) if shelf is not None else None,
-            train=open_ref(self.train) if self.train is not None else None,
+            train=train,
+            labels=learnt.labels if learnt.rows_per_sample == 1 else None,
         )

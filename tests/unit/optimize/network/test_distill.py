@@ -17,6 +17,7 @@ from whet.optimize.network.distill import Distill, step_s
 from whet.optimize.network.narrow import Narrow
 from whet.optimize.network.net import Batches, Net
 from whet.optimize.network.repair import Repair
+from whet.optimize.network.views import Inputs, View
 
 
 def _off(net: Net, batches: Batches) -> float:
@@ -89,7 +90,7 @@ def test_a_run_that_was_cut_off_ends_where_it_would_have(
     seen: list[int] = []
     look = training.seen_anew
 
-    def fails_at_twelve(batch: training.Inputs, random: torch.Generator) -> training.Inputs:
+    def fails_at_twelve(batch: Inputs, random: torch.Generator) -> View:
         seen.append(1)
         if len(seen) == 12:
             raise KeyboardInterrupt

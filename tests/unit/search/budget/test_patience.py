@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from endless import endless_graph
 from hypothesis import given
 from hypothesis import strategies as st
 from trial_factory import quality, trial
@@ -28,10 +28,6 @@ from whet.search.budget.patience import answer_limit_s, step_limit_s
 from whet.search.closing import proving
 from whet.search.ladder.assay import judge_on
 from whet.search.workers.jobs import Made
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "fixtures"))
-
-from endless import endless_graph
 
 _MS = st.floats(0.01, 1e3)
 

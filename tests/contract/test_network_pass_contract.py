@@ -1,0 +1,140 @@
+"""Every pass over networks, held to their contract."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "optimize" / "network"))
+
+from surgery_nets import context, encoder_net, pictures, residual_net, texts
+
+from whet.core.context import Context, Feed
+from whet.core.passes import Pass, PassResult, Stage
+from whet.optimize.network.distill import Distill
+from whet.optimize.network.drop import DropBlocks
+from whet.optimize.network.factor import Factor
+from whet.optimize.network.narrow import Narrow
+from whet.optimize.network.net import Net
+from whet.optimize.network.repair import Repair
+from whet.testing.network_contract import NetworkCase, NetworkPassContract
+
+# Made once: that passes leave what they are given is the first thing that the suite looks at.
+residual, encoder = functools.cache(residual_net), functools.cache(encoder_net)
+
+
+def shown() -> Feed:
+    feed = context(residual(), pictures()).repair
+    assert feed is not None
+    return feed
+
+
+def told() -> Feed:
+    feed = context(encoder(), texts()).repair
+    assert feed is not None
+    return feed
+
+
+def classes() -> np.ndarray:
+    return np.arange(len(shown())) % 4
+
+
+class TestNarrow(NetworkPassContract):
+    case = NetworkCase(
+        Narrow(0.5),
+        net=residual,
+        feed=shown,
+        idle=Narrow(units={"one.a": 16}),
+        refused=Narrow(units={"stem": 4}),
+    )
+
+
+class TestNarrowHeadsAndFeedForward(NetworkPassContract):
+    case = NetworkCase(Narrow(0.5), net=encoder, feed=told)
+
+
+class TestDropWithBridge(NetworkPassContract):
+    case = NetworkCase(
+        DropBlocks(("one",)), net=residual, feed=shown, refused=DropBlocks(("none",))
+    )
+
+
+class TestDrop(NetworkPassContract):
+    case = NetworkCase(
+        DropBlocks(("two",), bridge=False),
+        net=residual,
+        feed=shown,
+        refused=DropBlocks(("stem",), bridge=False),
+    )
+
+
+class TestFactor(NetworkPassContract):
+    case = NetworkCase(
+        Factor(ranks={"one.b": 4, "head": 1}),
+        net=residual,
+        feed=shown,
+        refused=Factor(ranks={"one.b": 16}),
+    )
+
+
+class TestFactorAfterNarrow(NetworkPassContract):
+    case = NetworkCase(Factor(0.75), net=encoder, feed=told, before=(Narrow(0.5),))
+
+
+class TestRepair(NetworkPassContract):
+    case = NetworkCase(Repair(), net=residual, feed=shown, before=(Narrow(0.5),))
+
+
+class TestRepairByGradients(NetworkPassContract):
+    case = NetworkCase(Repair(fit=False, steps=8), net=encoder, feed=told, before=(Narrow(0.5),))
+
+
+class TestRepairOfPairsAndBridges(NetworkPassContract):
+    case = NetworkCase(
+        Repair(), net=residual, feed=shown, before=(DropBlocks(("one",)), Factor(0.5))
+    )
+
+
+class TestDistill(NetworkPassContract):
+    case = NetworkCase(Distill(12, 8), net=encoder, feed=told, before=(Narrow(0.5),))
+
+
+class TestDistillWithLabels(NetworkPassContract):
+    case = NetworkCase(
+        Distill(12, 8, labels="scores"),
+        net=residual,
+        feed=shown,
+        before=(Narrow(0.5), Factor(0.5)),
+        refused=Distill(12, 8, labels="none"),
+        labels=classes,
+    )
+
+
+def test_the_suite_catches_a_pass_that_changes_what_it_was_given(tmp_path: Path) -> None:
+    class Careless(Pass[Net, Net]):
+        name = "careless"
+        takes = gives = Stage.NETWORK
+
+        def requires(self, model: Net, ctx: Context) -> None: ...
+
+        def apply(self, model: Net, ctx: Context) -> PassResult[Net]:
+            with torch.no_grad():
+                model.module.head.bias.add_(1)
+            return PassResult(model, True)
+
+        def ensures(self, model: Net, ctx: Context) -> None: ...
+
+    class Suite(NetworkPassContract):
+        case = NetworkCase(Careless(), net=residual_net, feed=shown)
+
+    suite = Suite()
+    found = suite._applied(tmp_path)  # as its fixture does
+    with pytest.raises(AssertionError):
+        suite.test_leaves_what_it_was_given(found)
+    with pytest.raises(AssertionError):
+        suite.test_keeps_the_original_and_where_it_is_cut(found)
