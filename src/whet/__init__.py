@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from whet.optimize.network.factor import Factor
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
+    from whet.optimize.network.slim import Slim
     from whet.optimize.network.to_graph import ToGraph
     from whet.optimize.recipes.pipeline import Pipeline
 
@@ -70,6 +71,7 @@ __all__ = [
     "RestoreIr",
     "RestoreWeights",
     "RoundWeights",
+    "Slim",
     "StoreInt8",
     "TextTransform",
     "Tidy",
@@ -113,6 +115,7 @@ _WHERE = {
     "RestoreIr": "whet.optimize.graph.quantize.restore",
     "RestoreWeights": "whet.optimize.graph.quantize.unrounded",
     "RoundWeights": "whet.optimize.graph.quantize.rounding",
+    "Slim": "whet.optimize.network.slim",
     "StoreInt8": "whet.optimize.graph.quantize.stored",
     "TextTransform": "whet.data.transform",
     "Tidy": "whet.optimize.graph.tidy",

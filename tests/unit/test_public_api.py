@@ -45,6 +45,7 @@ PUBLIC = [
     "RestoreIr",
     "RestoreWeights",
     "RoundWeights",
+    "Slim",
     "StoreInt8",
     "TextTransform",
     "Tidy",

@@ -25,6 +25,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
     },
     "pass": {
         "narrow": "whet.optimize.network.narrow:Narrow",
+        "slim": "whet.optimize.network.slim:Slim",
         "factor": "whet.optimize.network.factor:Factor",
         "drop": "whet.optimize.network.drop:DropBlocks",
         "repair": "whet.optimize.network.repair:Repair",

@@ -9,9 +9,11 @@ name and shape, so nothing needs an adaptor.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
+import torch
 from torch import fx
 from torch.utils._pytree import tree_flatten
 
@@ -19,7 +21,7 @@ from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
 from whet.optimize.network.modules import copied
-from whet.optimize.network.net import Net, Rows, samples_of
+from whet.optimize.network.net import Kept, Net, Rows, samples_of
 from whet.optimize.network.train import Schedule, pace, train
 
 __all__ = ["Distill", "step_s"]
@@ -92,18 +94,37 @@ def step_s(net: Net, ctx: Context, batch: int) -> float:
 def _pair(net: Net) -> tuple[fx.GraphModule, fx.GraphModule]:
     """The network and its original, as one teaches the other."""
     exits = tuple(block.span.exit for block in net.cut.blocks)
-    return _telling(net.module, exits), _telling(net.original, exits)
+    return _telling(net.module, exits, {}), _telling(net.original, exits, net.stream)
 
 
-def _telling(module: fx.GraphModule, names: tuple[str, ...]) -> fx.GraphModule:
+def _telling(
+    module: fx.GraphModule, names: tuple[str, ...], stream: Mapping[str, Kept]
+) -> fx.GraphModule:
     """The network over the same layers, which gives the values named besides its answers.
 
     It takes its inputs one after another, and gives two tuples of tensors.
+
+    Args:
+        module: the network.
+        names: of the values.
+        stream: which channels of them, where not all.
     """
     graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
     answers = graph.graph_copy(module.graph, copies)
     flat = [n for n in tree_flatten(answers)[0] if isinstance(n, fx.Node)]
     by_name = {node.name: copy for node, copy in copies.items()}
-    between = [by_name[name] for name in names if by_name[name] not in flat]
+    between, places = list[fx.Node](), dict[str, torch.Tensor]()
+    for name in names:
+        if by_name[name] in flat:
+            continue
+        if name in stream:
+            held = f"channels_of_{name}"
+            places[held] = stream[name].channels
+            picked = (by_name[name], stream[name].axis, graph.get_attr(held))
+            between.append(graph.call_function(torch.index_select, picked))
+        else:
+            between.append(by_name[name])
     graph.output((tuple(flat), tuple(between)))
+    for held, channels in places.items():
+        module.register_buffer(held, channels, persistent=False)
     return fx.GraphModule(module, graph)
