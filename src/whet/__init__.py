@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from whet.optimize.network.factor import Factor
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
+    from whet.optimize.network.resize import Resize
     from whet.optimize.network.slim import Slim
     from whet.optimize.network.to_graph import ToGraph
     from whet.optimize.recipes.pipeline import Pipeline
@@ -67,6 +68,7 @@ __all__ = [
     "QuantizeWeights",
     "QuantizeWeightsIr",
     "Repair",
+    "Resize",
     "Restore",
     "RestoreIr",
     "RestoreWeights",
@@ -111,6 +113,7 @@ _WHERE = {
     "QuantizeWeights": "whet.optimize.graph.quantize.weights",
     "QuantizeWeightsIr": "whet.optimize.graph.quantize.weights",
     "Repair": "whet.optimize.network.repair",
+    "Resize": "whet.optimize.network.resize",
     "Restore": "whet.optimize.graph.quantize.restore",
     "RestoreIr": "whet.optimize.graph.quantize.restore",
     "RestoreWeights": "whet.optimize.graph.quantize.unrounded",

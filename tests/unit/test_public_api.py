@@ -41,6 +41,7 @@ PUBLIC = [
     "QuantizeWeights",
     "QuantizeWeightsIr",
     "Repair",
+    "Resize",
     "Restore",
     "RestoreIr",
     "RestoreWeights",

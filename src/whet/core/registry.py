@@ -24,6 +24,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
         "openvino": "whet.runtimes.ov:OpenVinoRuntime",
     },
     "pass": {
+        "resize": "whet.optimize.network.resize:Resize",
         "narrow": "whet.optimize.network.narrow:Narrow",
         "slim": "whet.optimize.network.slim:Slim",
         "factor": "whet.optimize.network.factor:Factor",

@@ -4,7 +4,8 @@ Theory of operation. Repair block by block sees one block at a time, so what it 
 up. Here all weights learn together: the network is to give what the original gives at the end and
 between all blocks (Hinton et al. 2015; Romero et al. 2015), on views of the samples that are made
 anew each time (`whet.optimize.network.views`). Between blocks both networks have values of the same
-name and shape, so nothing needs an adaptor.
+name and shape, but for channels that were given up, so nothing needs an adaptor; a network on
+smaller pictures learns the answers alone.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Distill(Pass[Net, Net]):
 
     def requires(self, model: Net, ctx: Context) -> None:
         samples_of(ctx)
-        if model.module is model.original:
+        if model.module is model.teacher:
             raise RequirementError(
                 "The network is the original still, and has nothing to learn from it.",
                 "Put what changes it before this pass.",
@@ -93,6 +94,8 @@ def step_s(net: Net, ctx: Context, batch: int) -> float:
 
 def _pair(net: Net) -> tuple[fx.GraphModule, fx.GraphModule]:
     """The network and its original, as one teaches the other."""
+    if net.came is not None:  # its maps have other sizes, and its answers are what counts
+        return _telling(net.module, (), {}), _telling(net.came, (), {})
     exits = tuple(block.span.exit for block in net.cut.blocks)
     return _telling(net.module, exits, {}), _telling(net.original, exits, net.stream)
 

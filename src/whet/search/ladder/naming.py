@@ -23,7 +23,13 @@ _PARTS = {
     "ranks": "low-rank layer",
     "blocks": "bridged block",
 }
-_SURGERY = {"slim": "slimmer", "narrow": "narrower", "factor": "low-rank", "drop": "fewer blocks"}
+_SURGERY = {
+    "resize": "smaller pictures",
+    "slim": "slimmer",
+    "narrow": "narrower",
+    "factor": "low-rank",
+    "drop": "fewer blocks",
+}
 _AFTER_SURGERY = ("repair", "distill", "to-graph")
 _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 

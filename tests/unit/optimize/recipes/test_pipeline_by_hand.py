@@ -21,6 +21,7 @@ pytest.importorskip("torch")
 
 NEEDED = {
     "narrow": {"share": 0.5},
+    "resize": {"size": 24},
     "slim": {"share": 0.5},
     "factor": {"share": 0.5},
     "drop": {"blocks": ["one"]},
