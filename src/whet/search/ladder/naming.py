@@ -19,7 +19,7 @@ _BEFORE = {
 # Options that name parts of a network, by what their parts are called.
 _PARTS = {
     "units": "narrower width",
-    "channels": "slimmer width of the stream",
+    "channels": "slimmer width",
     "ranks": "low-rank layer",
     "blocks": "bridged block",
 }
