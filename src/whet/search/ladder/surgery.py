@@ -45,7 +45,8 @@ _LEAST_CORRELATION = 0.8  # below it sums of damages say little
 # Making menus takes about as long as the untouched graph takes for so many answers to each sample.
 _MENUS_ANSWERS = 85
 _MENUS_LEAST_S = 15.0
-_WHOLES_SHARE = 0.25  # of the time of the menus, for what changes the network as a whole
+# For what changes the network as a whole: of the time of the menus, and at least.
+_WHOLES_SHARE, _WHOLES_LEAST_S = 0.25, 15.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> Operated | N
     if choices is None:
         return nothing
     points = _points(setup, trials, base, choices)
-    wholes = wholes_within(setup, trials, base, _WHOLES_SHARE * need_s)
+    wholes_s = max(_WHOLES_LEAST_S, _WHOLES_SHARE * need_s)
+    wholes = wholes_within(setup, trials, base, wholes_s)
     whole_ms = query_ms(base.latency)
     if wholes and whole_ms is not None:
         points = with_wholes(points, wholes, whole_ms)
