@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from whet.optimize.network.factor import Factor
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
+    from whet.optimize.network.resize import Resize
+    from whet.optimize.network.slim import Slim
     from whet.optimize.network.to_graph import ToGraph
     from whet.optimize.recipes.pipeline import Pipeline
 
@@ -66,10 +68,12 @@ __all__ = [
     "QuantizeWeights",
     "QuantizeWeightsIr",
     "Repair",
+    "Resize",
     "Restore",
     "RestoreIr",
     "RestoreWeights",
     "RoundWeights",
+    "Slim",
     "StoreInt8",
     "TextTransform",
     "Tidy",
@@ -109,10 +113,12 @@ _WHERE = {
     "QuantizeWeights": "whet.optimize.graph.quantize.weights",
     "QuantizeWeightsIr": "whet.optimize.graph.quantize.weights",
     "Repair": "whet.optimize.network.repair",
+    "Resize": "whet.optimize.network.resize",
     "Restore": "whet.optimize.graph.quantize.restore",
     "RestoreIr": "whet.optimize.graph.quantize.restore",
     "RestoreWeights": "whet.optimize.graph.quantize.unrounded",
     "RoundWeights": "whet.optimize.graph.quantize.rounding",
+    "Slim": "whet.optimize.network.slim",
     "StoreInt8": "whet.optimize.graph.quantize.stored",
     "TextTransform": "whet.data.transform",
     "Tidy": "whet.optimize.graph.tidy",

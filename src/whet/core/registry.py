@@ -24,7 +24,9 @@ REGISTRY: dict[Kind, dict[str, str]] = {
         "openvino": "whet.runtimes.ov:OpenVinoRuntime",
     },
     "pass": {
+        "resize": "whet.optimize.network.resize:Resize",
         "narrow": "whet.optimize.network.narrow:Narrow",
+        "slim": "whet.optimize.network.slim:Slim",
         "factor": "whet.optimize.network.factor:Factor",
         "drop": "whet.optimize.network.drop:DropBlocks",
         "repair": "whet.optimize.network.repair:Repair",

@@ -11,35 +11,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import fx
 
-from whet._optional import require
 from whet.core.artifact import Artifact
 from whet.core.context import Context
 from whet.core.recipe import Step
-from whet.core.spec import Arrays
 from whet.errors import RequirementError
-from whet.optimize.graph.io import signature_of, write_onnx
+from whet.optimize.network.alone import graph_alone
 from whet.optimize.network.blocks import Block, extracted
 from whet.optimize.network.damage import Answers, damage
 from whet.optimize.network.forms import Forms
 from whet.optimize.network.learn import Pair
-from whet.optimize.network.menu import REQUEST, ROWS, Choice, Choices, Combined, MenuPlan
+from whet.optimize.network.menu import ROWS, Choice, Choices, Combined, MenuPlan
 from whet.optimize.network.net import Batches, Net, batches_of
 from whet.optimize.network.repair import mended
 from whet.optimize.network.walk import Walk
-from whet.optimize.quiet import quiet
 
 __all__ = ["choices_of"]
 
 _BATCH = 16
 _SHARE = 3  # of so many batches at least, one judges
 _COMBINED = 10  # combinations that tell whether damages add up
-_OPSET = 20
 
 
 def choices_of(net: Net, ctx: Context, plan: MenuPlan) -> Choices:
@@ -159,7 +154,7 @@ class _Makers:
         key = _key(part, asked)
         if key not in self.graphs:
             folder = self.ctx.workdir / f"block-{len(self.graphs)}"
-            self.graphs[key] = _graph(part, asked, folder)
+            self.graphs[key] = graph_alone(part, asked, folder)
         choice = Choice(block.name, steps, damage, size, self.graphs[key])
         return _Made(choice, part)
 
@@ -175,19 +170,3 @@ def _key(part: fx.GraphModule, asked: Sequence[torch.Tensor]) -> str:
         what = str(node.target) if node.op == "call_function" else what
         lines.append(f"{what} {args}")
     return "\n".join(lines)
-
-
-def _graph(part: fx.GraphModule, asked: tuple[torch.Tensor, ...], folder: Path) -> Artifact:
-    """The block alone, at the sizes of one request."""
-    torch_onnx = require("torch.onnx", "export a block")
-    folder.mkdir(parents=True, exist_ok=True)
-    with quiet(), torch.no_grad():
-        model = torch_onnx.export(
-            part, asked, dynamo=True, opset_version=_OPSET, external_data=False, verbose=False
-        ).model_proto
-    names = [node.name for node in part.graph.find_nodes(op="placeholder")]
-    given = {n: np.asarray(value) for n, value in zip(names, asked, strict=True)}
-    # What isn't among the graph's inputs was a number, and is written into it.
-    asked_for: Arrays = {str(v.name): given[v.name] for v in model.graph.input}
-    np.savez(folder / REQUEST, allow_pickle=False, **asked_for)
-    return write_onnx(model, folder, "block", signature_of(model))

@@ -4,14 +4,17 @@ Theory of operation. Repair block by block sees one block at a time, so what it 
 up. Here all weights learn together: the network is to give what the original gives at the end and
 between all blocks (Hinton et al. 2015; Romero et al. 2015), on views of the samples that are made
 anew each time (`whet.optimize.network.views`). Between blocks both networks have values of the same
-name and shape, so nothing needs an adaptor.
+name and shape, but for channels that were given up, so nothing needs an adaptor; a network on
+smaller pictures learns the answers alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
+import torch
 from torch import fx
 from torch.utils._pytree import tree_flatten
 
@@ -19,7 +22,7 @@ from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
 from whet.optimize.network.modules import copied
-from whet.optimize.network.net import Net, Rows, samples_of
+from whet.optimize.network.net import Kept, Net, Rows, samples_of
 from whet.optimize.network.right import Right, right_of
 from whet.optimize.network.train import Schedule, pace, train
 
@@ -63,7 +66,7 @@ class Distill(Pass[Net, Net]):
 
     def requires(self, model: Net, ctx: Context) -> None:
         samples_of(ctx)
-        if model.module is model.original:
+        if model.module is model.teacher:
             raise RequirementError(
                 "The network is the original still, and has nothing to learn from it.",
                 "Put what changes it before this pass.",
@@ -99,19 +102,40 @@ def step_s(net: Net, ctx: Context, batch: int) -> float:
 
 def _pair(net: Net) -> tuple[fx.GraphModule, fx.GraphModule]:
     """The network and its original, as one teaches the other."""
+    if net.came is not None:  # its maps have other sizes, and its answers are what counts
+        return _telling(net.module, (), {}), _telling(net.came, (), {})
     exits = tuple(block.span.exit for block in net.cut.blocks)
-    return _telling(net.module, exits), _telling(net.original, exits)
+    return _telling(net.module, exits, {}), _telling(net.original, exits, net.stream)
 
 
-def _telling(module: fx.GraphModule, names: tuple[str, ...]) -> fx.GraphModule:
+def _telling(
+    module: fx.GraphModule, names: tuple[str, ...], stream: Mapping[str, Kept]
+) -> fx.GraphModule:
     """The network over the same layers, which gives the values named besides its answers.
 
     It takes its inputs one after another, and gives two tuples of tensors.
+
+    Args:
+        module: the network.
+        names: of the values.
+        stream: which channels of them, where not all.
     """
     graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
     answers = graph.graph_copy(module.graph, copies)
     flat = [n for n in tree_flatten(answers)[0] if isinstance(n, fx.Node)]
     by_name = {node.name: copy for node, copy in copies.items()}
-    between = [by_name[name] for name in names if by_name[name] not in flat]
+    between, places = list[fx.Node](), dict[str, torch.Tensor]()
+    for name in names:
+        if by_name[name] in flat:
+            continue
+        if name in stream:
+            held = f"channels_of_{name}"
+            places[held] = stream[name].channels
+            picked = (by_name[name], stream[name].axis, graph.get_attr(held))
+            between.append(graph.call_function(torch.index_select, picked))
+        else:
+            between.append(by_name[name])
     graph.output((tuple(flat), tuple(between)))
+    for held, channels in places.items():
+        module.register_buffer(held, channels, persistent=False)
     return fx.GraphModule(module, graph)

@@ -85,18 +85,31 @@ def bridged(net: Net, block: Block, *, bridge: bool = True) -> Net:
     names = {name for module in (net.module, net.original) for name, _ in module.named_modules()}
     name = free_name(f"bridge_{block.name.replace('.', '_')}", names)
     gap = _Gap(_gap(net, block, bridge=bridge))
-    return replace(net, module=replaced(net.module, block, gap, name=name))
+    kept, left = dict(net.kept), net.stream.get(block.span.exit)
+    if bridge and left is not None:
+        kept[f"{name}.layer"] = left.channels
+    return replace(net, module=replaced(net.module, block, gap, name=name), kept=kept)
 
 
 def _gap(net: Net, block: Block, *, bridge: bool) -> nn.Module:
+    takes = None if block.takes is None else _left(net, block.span.entry, block.takes)
+    gives = _left(net, block.span.exit, block.gives)
     if bridge:
-        return _bridge(extracted(net.original, block), block)
-    if block.takes is None or block.takes != block.gives:
+        return _bridge(extracted(net.original, block), block.name, takes, gives)
+    if takes is None or takes != gives:
         raise RequirementError(
-            f"'{block.name}' takes {_said(block.takes)} and gives {_said(block.gives)}.",
+            f"'{block.name}' takes {_said(takes)} and gives {_said(gives)}.",
             "Put a layer in its place (bridge).",
         )
     return nn.Identity()
+
+
+def _left(net: Net, name: str | None, shape: Shape) -> Shape:
+    """The shape of a value with the channels that it still has."""
+    kept = net.stream.get(name or "")
+    if kept is None:
+        return shape
+    return (*shape[: kept.axis], len(kept.channels), *shape[kept.axis + 1 :])
 
 
 # torch is not typed for our checker (see pyproject), so its base class is "Any" to it.
@@ -116,9 +129,8 @@ class _Gap(nn.Module):  # type: ignore[misc]
         return answer
 
 
-def _bridge(own: nn.Module, block: Block) -> nn.Module:
+def _bridge(own: nn.Module, name: str, takes: Shape | None, gives: Shape) -> nn.Module:
     """The layer that begins with what comes in, as far as there are channels for it."""
-    takes, gives = block.takes, block.gives
     convolves = any(isinstance(m, tuple(_CONVOLUTIONS.values())) for m in own.modules())
     layer: nn.Module | None = None
     if takes is not None and len(takes) == len(gives):
@@ -126,7 +138,7 @@ def _bridge(own: nn.Module, block: Block) -> nn.Module:
         layer = _strided(takes, gives) if strided else _over_the_last(takes, gives)
     if layer is None:
         raise RequirementError(
-            f"No single layer makes {_said(gives)} of {_said(takes)}, as '{block.name}' does.",
+            f"No single layer makes {_said(gives)} of {_said(takes)}, as '{name}' does.",
             "Leave the block as it is.",
         )
     with torch.no_grad():

@@ -30,7 +30,7 @@ class Pair:
     Attributes:
         taken: what the changed network's block takes.
         given: what the original's takes.
-        answer: what the original's gives.
+        answer: what the original's gives, of the channels that the changed one still has.
     """
 
     taken: tuple[torch.Tensor, ...]

@@ -1,4 +1,4 @@
-"""What each block of a network may become, as data that crosses processes; knows no torch."""
+"""What each block of a network, and the network as a whole, may become, as data that crosses processes; knows no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from whet.core.artifact import Artifact
 from whet.core.note import Note
 from whet.core.recipe import Step
 
-__all__ = ["REQUEST", "ROWS", "Choice", "Choices", "Combined", "MenuPlan"]
+__all__ = [
+    "REQUEST",
+    "ROWS",
+    "Choice",
+    "Choices",
+    "Combined",
+    "MenuPlan",
+    "Whole",
+    "WholePlan",
+    "Wholes",
+]
 
 ROWS = 384  # samples that menus are made with, at most
 REQUEST = "request.npz"  # beside a block's graph: what one request is made of
@@ -38,6 +48,54 @@ class MenuPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def digest(self) -> str:
         """16 hex digits that are equal exactly for equal plans."""
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
+
+
+class WholePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to try on a network as a whole.
+
+    Attributes:
+        stream: shares of what flows between blocks that may stay, each below 1.
+        pictures: shares of a picture's side that may stay, each below 1.
+        tile: channels come in multiples of it where there are more.
+        classes: whether answers are scores of classes.
+        rows: that are asked at once when it serves.
+        judged: rows that tell damages, at most a third of all.
+    """
+
+    stream: tuple[float, ...]
+    pictures: tuple[float, ...]
+    tile: int
+    classes: bool
+    rows: int
+    judged: int
+
+    def digest(self) -> str:
+        """16 hex digits that are equal exactly for equal plans."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
+
+
+class Whole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that a network as a whole may become.
+
+    Attributes:
+        step: the pass that makes it.
+        damage: alone, after its repair.
+        stays: of the stream, the least share of a width that stays; 1 where all of it does.
+        graph: the network at the sizes of one request.
+    """
+
+    step: Step
+    damage: float
+    stays: float
+    graph: Artifact
+
+
+class Wholes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a network as a whole may become; ``untouched`` is it as it is."""
+
+    untouched: Artifact
+    entries: tuple[Whole, ...]
+    notes: tuple[Note, ...]
 
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

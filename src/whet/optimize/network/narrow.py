@@ -11,26 +11,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, final
 
-import numpy as np
 import torch
 from torch import fx
 
 from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
-from whet.errors import OptionError, PostconditionError, RequirementError
+from whet.errors import OptionError, RequirementError
 from whet.optimize.network.blocks import Block, extracted
 from whet.optimize.network.importance import Taker, removal_order
 from whet.optimize.network.modules import copied
-from whet.optimize.network.net import Net, batches_of
+from whet.optimize.network.net import Net, batches_of, check_kept, example_of
 from whet.optimize.network.products import Sums
+from whet.optimize.network.shelf import kept_on
 from whet.optimize.network.walk import Walk
 from whet.optimize.network.widths import Width, dependencies, group_of, widths_of
 
-__all__ = ["Narrow", "Orders", "narrowed", "orders_of", "widths_in"]
+__all__ = ["Narrow", "Orders", "narrowed", "orders_of", "taker_of", "widths_in"]
 
 _ROWS, _BATCH = 256, 16
-_EXAMPLE_ROWS = 2
 
 Orders = Mapping[str, torch.Tensor]
 """Units of each width, the least needed first, by the width's name."""
@@ -80,18 +79,12 @@ class Narrow(Pass[Net, Net]):
         return PassResult(narrowed(model, fewer, orders_of(model, widths, ctx)), True)
 
     def ensures(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # layers say it
-        for name, channels in model.kept.items():
-            have = len(model.module.get_submodule(name).weight)
-            if have != len(channels):
-                raise PostconditionError(
-                    f"'{name}' has {have} channels, not {len(channels)}.",
-                    "Report this with the network.",
-                )
+        check_kept(model)
 
 
 def widths_in(net: Net) -> tuple[Width, ...]:
     """The widths of a network's blocks, as it was."""
-    graph = dependencies(net.original, _example(net))
+    graph = dependencies(net.original, example_of(net))
     return widths_of(net.original, net.cut.blocks, graph)
 
 
@@ -102,28 +95,24 @@ def orders_of(net: Net, widths: Sequence[Width], ctx: Context) -> Orders:
     the context has a shelf they are kept there.
 
     Args:
-        net: whose original is asked.
+        net: whose teacher is asked.
         widths: all of it.
         ctx: with samples.
 
     Raises:
         RequirementError: there are no samples.
     """
-    file = None if ctx.shelf is None else ctx.shelf / "orders.npz"
-    if file is not None and file.exists():
-        with np.load(file) as kept:
-            return {name: torch.from_numpy(kept[name]) for name in kept.files}
-    walk = Walk(net.original, batches_of(ctx, net.signature, size=_BATCH, most=_ROWS))
-    found: dict[str, torch.Tensor] = {}
-    for block in net.cut.blocks:
-        own = [w for w in widths if w.block == block.name]
-        if own:
-            found |= _orders(net.original, block, own, walk, ctx.seed)
-    if file is not None:
-        part = file.with_suffix(".part.npz")  # renamed, so that it is whole or not there
-        np.savez(part, allow_pickle=False, **{name: order.numpy() for name, order in found.items()})
-        part.replace(file)
-    return found
+
+    def find() -> dict[str, torch.Tensor]:
+        walk = Walk(net.teacher, batches_of(ctx, net.signature, size=_BATCH, most=_ROWS))
+        found: dict[str, torch.Tensor] = {}
+        for block in net.cut.blocks:
+            own = [w for w in widths if w.block == block.name]
+            if own:
+                found |= _orders(net.teacher, block, own, walk, ctx.seed)
+        return found
+
+    return kept_on(ctx.shelf, "orders", find)
 
 
 def _orders(
@@ -146,7 +135,7 @@ def _orders(
     for hook in hooks:
         hook.remove()
     return {
-        w.name: removal_order([_taker(sums[t.layer], t.channels) for t in w.taken_by])
+        w.name: removal_order([taker_of(sums[t.layer], t.channels) for t in w.taken_by])
         for w in widths
     }
 
@@ -155,7 +144,7 @@ def _seeing(sums: Sums) -> object:
     return lambda _, inputs, answer: sums.see(inputs[0], answer)
 
 
-def _taker(sums: Sums, channels: tuple[tuple[int, ...], ...]) -> Taker:
+def taker_of(sums: Sums, channels: tuple[tuple[int, ...], ...]) -> Taker:
     """A layer as the order needs it; its bias is no channel and always stays."""
     layer = sums.layer
     wide = layer.weight[0].numel()
@@ -174,7 +163,7 @@ def narrowed(net: Net, stay: Mapping[Width, int], orders: Orders) -> Net:
         orders: of the units, see `orders_of`.
     """
     module, kept = copied(net.module), dict(net.kept)
-    graph = dependencies(module, _example(net))
+    graph = dependencies(module, example_of(net))
     names = {layer: name for name, layer in module.named_modules()}
     for width, units in stay.items():
         gone = sorted(orders[width.name][: width.units - units].tolist())
@@ -189,17 +178,3 @@ def narrowed(net: Net, stay: Mapping[Width, int], orders: Orders) -> Net:
         group.prune()
     module.zero_grad(set_to_none=True)  # it was traced by gradients
     return replace(net, module=module.eval(), kept=kept)
-
-
-def _example(net: Net) -> tuple[torch.Tensor, ...]:
-    """Rows that the network can be traced with."""
-    found = []
-    for node in net.original.graph.find_nodes(op="placeholder"):
-        value = node.meta["val"]
-        found.append(torch.ones([_size(d) for d in value.shape], dtype=value.dtype))
-    return tuple(found)
-
-
-def _size(dim: int | torch.SymInt) -> int:
-    """A size as it was when the network was traced; a free one of 1 would be a special case."""
-    return dim if isinstance(dim, int) else max(_EXAMPLE_ROWS, int(dim.node.hint or 0))

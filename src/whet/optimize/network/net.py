@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import fx
+from torch import fx, nn
 
 from whet.core.artifact import Artifact
 from whet.core.context import Context, Feed
 from whet.core.spec import Signature
-from whet.errors import RequirementError
+from whet.errors import PostconditionError, RequirementError
 from whet.optimize.network.blocks import Block, Blocks, blocks_of
 from whet.optimize.network.layers import with_layers
+from whet.optimize.network.modules import part_at
 from whet.optimize.quiet import quiet
 from whet.runtimes.torch_program import load_program
 
-__all__ = ["Batches", "Net", "Rows", "batches_of", "opened", "samples_of"]
+__all__ = [
+    "Batches",
+    "Kept",
+    "Net",
+    "Rows",
+    "batches_of",
+    "check_kept",
+    "example_of",
+    "opened",
+    "samples_of",
+]
+
+_EXAMPLE_ROWS = 2
 
 Batches = tuple[tuple[torch.Tensor, ...], ...]
 """Inputs in order, each in batches of one size."""
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Channels of the original's value that the network still has.
+
+    Attributes:
+        axis: along which they lie.
+        channels: their places, in order.
+    """
+
+    axis: int
+    channels: torch.Tensor
+
+    def of(self, value: torch.Tensor) -> torch.Tensor:
+        """These channels of the original's value."""
+        return value.index_select(self.axis, self.channels)
+
+
+@dataclass(frozen=True)
 class Net:
     """A network under surgery. Passes make a new one; what they don't change is shared.
 
-    The values between blocks keep their names and shapes whatever becomes of the blocks.
+    The values between blocks keep their names whatever becomes of the blocks. They keep their
+    shapes as well, but for channels of the stream that were given up in all blocks: what a value
+    of the network is to be is the original's, restricted to those that it still has.
 
     Attributes:
         module: as it is by now.
@@ -40,6 +72,9 @@ class Net:
         kept: the original's output channels that a layer still has, by its name; others have all.
         pairs: of each low-rank pair the second layer's name, by the first's. The second has the
             name of the original's layer, and its ``kept``.
+        stream: the channels that a value between blocks still has, by its name; others have all.
+        came: the network as it came, where pictures have become smaller since. The original is
+            that network on smaller pictures then.
     """
 
     module: fx.GraphModule
@@ -48,6 +83,23 @@ class Net:
     signature: Signature
     kept: Mapping[str, torch.Tensor] = field(default_factory=dict)
     pairs: Mapping[str, str] = field(default_factory=dict)
+    stream: Mapping[str, Kept] = field(default_factory=dict)
+    came: fx.GraphModule | None = None
+
+    @property
+    def teacher(self) -> fx.GraphModule:
+        """What is to be answered as: the network as it came."""
+        return self.original if self.came is None else self.came
+
+    def restricted(self, name: str, values: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """What a value between blocks is to be: the original's, of the channels that it still has.
+
+        Args:
+            name: of the value.
+            values: of the original, on each batch.
+        """
+        kept = self.stream.get(name)
+        return list(values) if kept is None else [kept.of(value) for value in values]
 
     def block(self, name: str) -> Block:
         """One block by its name.
@@ -77,6 +129,36 @@ def opened(program: Artifact | None) -> Net:
     with quiet():
         module = with_layers(load_program(Path(program.path), "torch"))
     return Net(module, module, blocks_of(module), program.signature)
+
+
+def check_kept(net: Net) -> None:
+    """That layers have as many channels as are known of them.
+
+    Raises:
+        PostconditionError: one has another number.
+    """
+    for name, channels in net.kept.items():
+        layer = part_at(net.module, name)
+        have = len(layer.weight) if isinstance(layer, nn.Module) else len(channels)
+        if have != len(channels):  # blocks that were left out have none
+            raise PostconditionError(
+                f"'{name}' has {have} channels, not {len(channels)}.",
+                "Report this with the network.",
+            )
+
+
+def example_of(net: Net) -> tuple[torch.Tensor, ...]:
+    """Rows that a network can be traced with."""
+    found = []
+    for node in net.original.graph.find_nodes(op="placeholder"):
+        value = node.meta["val"]
+        found.append(torch.ones([_size(d) for d in value.shape], dtype=value.dtype))
+    return tuple(found)
+
+
+def _size(dim: int | torch.SymInt) -> int:
+    """A size as it was when the network was traced; a free one of 1 would be a special case."""
+    return dim if isinstance(dim, int) else max(_EXAMPLE_ROWS, int(dim.node.hint or 0))
 
 
 def batches_of(ctx: Context, signature: Signature, *, size: int, most: int) -> Batches:

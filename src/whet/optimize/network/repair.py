@@ -98,7 +98,7 @@ def repaired(
                 for taken, given, answer in zip(
                     own.together(block.inputs),
                     its.together(block.inputs),
-                    its.fork().at(block.span.exit),
+                    found.restricted(block.span.exit, its.fork().at(block.span.exit)),
                     strict=True,
                 )
             ]
@@ -156,12 +156,14 @@ def _to_fit(net: Net, block: Block, pairs: Sequence[Pair]) -> tuple[str, ...]:
     if lead not in net.pairs:
         return layers
     own, its = part_at(net.module, lead), part_at(net.original, net.pairs[lead])
+    if _takes(own) != _takes(its):
+        return layers
     alike = all(
         bool(torch.as_tensor(one == other).all())
         for pair in pairs
         for one, other in zip(pair.taken, pair.given, strict=True)
     )
-    return layers[1:] if alike and _takes(own) == _takes(its) else layers
+    return layers[1:] if alike else layers
 
 
 def _takes(layer: object) -> tuple[int, ...] | None:

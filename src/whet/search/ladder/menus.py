@@ -7,15 +7,17 @@ import msgspec
 from whet.core.artifact import Artifact
 from whet.core.recipe import Recipe, Step
 from whet.optimize.graph.quantize.space import ROUND, UNROUND
-from whet.optimize.network.menu import MenuPlan
+from whet.optimize.network.menu import MenuPlan, WholePlan
 from whet.search.intake.outputs import CLASS_METRICS
 from whet.search.setup import Setup
-from whet.search.workers.surgery_jobs import CostsJob, MenusJob
+from whet.search.workers.surgery_jobs import CostsJob, MenusJob, WholesJob
 
-__all__ = ["costs_job", "menus_job", "tail_of"]
+__all__ = ["costs_job", "menus_job", "tail_of", "wholes_job"]
 
 _STAY = (0.75, 0.5, 0.25)  # shares of a width that a menu offers
 _LOW_RANK = (0.75, 0.5)  # shares of what a layer multiplies that its low-rank pair may have
+_STREAM = (0.75, 0.5, 0.875)  # shares of the stream that are tried, the likeliest first
+_PICTURES = (6 / 7, 5 / 7)  # of a picture's side: 192 and 160 of 224
 _JUDGED = (32, 128)  # rows that tell damages, at least and at most
 _JUDGED_MACS = 1e11  # that they may take in between
 # Channels that kernels take at once on CPUs with these flags, and on all others.
@@ -24,14 +26,13 @@ _TILES, _TILE = (("amx_int8", 16), ("avx512f", 16)), 8
 
 def menus_job(setup: Setup) -> MenusJob:
     """The menus of a network."""
-    flags = setup.machine.flags
     plan = MenuPlan(
         stay=_STAY,
         low_rank=_LOW_RANK,
-        tile=next((tile for flag, tile in _TILES if flag in flags), _TILE),
+        tile=_tile(setup),
         classes=setup.metric in CLASS_METRICS,
         rows=setup.contract.batch,
-        judged=int(min(_JUDGED[1], max(_JUDGED[0], _JUDGED_MACS / max(setup.macs, 1)))),
+        judged=_judged(setup),
     )
     return MenusJob(
         ground=setup.ground,
@@ -40,6 +41,39 @@ def menus_job(setup: Setup) -> MenusJob:
         workdir=str(setup.workdir / "surgery" / plan.digest()),
         shelf=str(setup.workdir / "built"),
     )
+
+
+def wholes_job(setup: Setup, seconds: float) -> WholesJob:
+    """What a network may become as a whole.
+
+    Args:
+        setup: of the search.
+        seconds: that it may take.
+    """
+    plan = WholePlan(
+        stream=_STREAM,
+        pictures=_PICTURES,
+        tile=_tile(setup),
+        classes=setup.metric in CLASS_METRICS,
+        rows=setup.contract.batch,
+        judged=_judged(setup),
+    )
+    return WholesJob(
+        ground=setup.ground,
+        plan=plan,
+        workdir=str(setup.workdir / "wholes" / plan.digest()),
+        shelf=str(setup.workdir / "built"),
+        seconds=seconds,
+    )
+
+
+def _tile(setup: Setup) -> int:
+    flags = setup.machine.flags
+    return next((tile for flag, tile in _TILES if flag in flags), _TILE)
+
+
+def _judged(setup: Setup) -> int:
+    return int(min(_JUDGED[1], max(_JUDGED[0], _JUDGED_MACS / max(setup.macs, 1))))
 
 
 def costs_job(setup: Setup, base: Recipe, graphs: tuple[Artifact, ...]) -> CostsJob:

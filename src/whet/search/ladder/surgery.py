@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from whet.core.artifact import Artifact
 from whet.core.evidence import Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
@@ -21,12 +20,13 @@ from whet.optimize.network.menu import ROWS, Choices
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import query_ms, speed
 from whet.search.decisions.outlook import SURE
-from whet.search.ladder.menus import costs_job, menus_job, tail_of
+from whet.search.ladder.menus import menus_job, tail_of
 from whet.search.ladder.rungs import GRAPHS
 from whet.search.ladder.side_jobs import side_job
 from whet.search.ladder.trials import Trials
 from whet.search.ladder.variations import TO_GRAPH
 from whet.search.ladder.waves import enough, good
+from whet.search.ladder.wholes import costs_of, wholes_within
 from whet.search.setup import Setup
 from whet.search.solver.proposals import (
     FrontierSearch,
@@ -35,7 +35,7 @@ from whet.search.solver.proposals import (
     proposals,
     rank_correlation,
 )
-from whet.search.workers.surgery_jobs import Costs
+from whet.search.solver.wholes import with_wholes
 
 __all__ = ["Operated", "Predictions", "operate", "recipe_of", "start_of", "told"]
 
@@ -45,6 +45,8 @@ _LEAST_CORRELATION = 0.8  # below it sums of damages say little
 # Making menus takes about as long as the untouched graph takes for so many answers to each sample.
 _MENUS_ANSWERS = 85
 _MENUS_LEAST_S = 15.0
+# For what changes the network as a whole: of the time of the menus, and at least.
+_WHOLES_SHARE, _WHOLES_LEAST_S = 0.25, 15.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,13 @@ def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> Operated | N
     choices = _choices(setup, trials)
     if choices is None:
         return nothing
-    found = replace(nothing, points=_points(setup, trials, base, choices))
+    points = _points(setup, trials, base, choices)
+    wholes_s = max(_WHOLES_LEAST_S, _WHOLES_SHARE * need_s)
+    wholes = wholes_within(setup, trials, base, wholes_s)
+    whole_ms = query_ms(base.latency)
+    if wholes and whole_ms is not None:
+        points = with_wholes(points, wholes, whole_ms)
+    found = replace(nothing, points=points)
     _try(setup, trials, base, found)
     return found
 
@@ -191,32 +199,13 @@ def _points(setup: Setup, trials: Trials, base: Trial, choices: Choices) -> tupl
     """The frontier of plans, with what each block takes measured in the base's runtime."""
     _say_how_they_add_up(trials, choices)
     graphs = {c.graph.path: c.graph for menu in choices.menus for c in menu}
-    costs = _costs(setup, trials, base, tuple(graphs.values()))
+    costs = costs_of(
+        setup, trials, base, tuple(graphs.values()), "block", "timing each block of the network"
+    )
     whole_ms = query_ms(base.latency)
     if costs is None or whole_ms is None:
         return ()
     return proposals(choices, dict(zip(graphs, costs.ms, strict=True)), whole_ms)
-
-
-def _costs(setup: Setup, trials: Trials, base: Trial, graphs: tuple[Artifact, ...]) -> Costs | None:
-    """What each block takes, remembered by the ledger so that a resumed search proposes the same."""
-    key = f"block-costs-{base.recipe.digest()}"
-    kept = trials.ledger.get_as(key, Costs)
-    if kept is not None and len(kept.ms) == len(graphs):
-        return kept
-    trials.tell.phase("timing each block of the network")
-    found = side_job(
-        setup,
-        trials,
-        "whet.search.workers.surgery_jobs:block_costs",
-        costs_job(setup, base.recipe, graphs),
-        Costs,
-        where="surgery",
-        failing="Its blocks could not be timed",
-    )
-    if found is not None:
-        trials.ledger.put(key, found)
-    return found
 
 
 def _say_how_they_add_up(trials: Trials, choices: Choices) -> None:

@@ -18,14 +18,21 @@ from whet.search.solver.chain import frontier
 from whet.search.solver.general import solve
 from whet.search.solver.menu import Entry, Link, Menu, Plan
 
-__all__ = ["FrontierSearch", "Proposal", "corrected_ms", "proposals", "rank_correlation"]
+__all__ = [
+    "LEAST_GAIN",
+    "FrontierSearch",
+    "Proposal",
+    "corrected_ms",
+    "proposals",
+    "rank_correlation",
+]
 
 # As passes follow each other: ranks are those of the layers that narrowing leaves.
 _ORDER = ("narrow", "factor", "drop")
 _POINTS = 24  # of a frontier that isn't of a chain
 _BEGIN = 1 / 3  # of the way to the fastest, where the first try is
 _PRUDENT = 0.9  # of the damage that seems allowed
-_LEAST_GAIN = 0.03  # share of the time; what gains less isn't worth a try
+LEAST_GAIN = 0.03  # share of the time; what gains less isn't worth a try
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def proposals(choices: Choices, ms: Mapping[str, float], whole_ms: float) -> tup
     chain = all(before == place - 1 for place, before in enumerate(choices.entries))
     plans = _chain(menus) if chain else _general(menus, choices.entries, whole_ms)
     found = [_proposal(choices, plan) for plan in plans]
-    gaining = [p for p in found if p.changed and p.ms < (1 - _LEAST_GAIN) * whole_ms]
+    gaining = [p for p in found if p.changed and p.ms < (1 - LEAST_GAIN) * whole_ms]
     return tuple(sorted(gaining, key=lambda p: -p.ms))
 
 

@@ -31,9 +31,11 @@ __all__ = [
     "MenusJob",
     "Pace",
     "PaceJob",
+    "WholesJob",
     "block_costs",
     "learning_pace",
     "network_menus",
+    "network_wholes",
 ]
 
 _ROUNDS = (10, 60)  # at least and at most
@@ -47,6 +49,16 @@ class MenusJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plan: menus.MenuPlan
     workdir: str
     shelf: str
+
+
+class WholesJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A network of which is asked what it may become as a whole, within some seconds."""
+
+    ground: Ground
+    plan: menus.WholePlan
+    workdir: str
+    shelf: str
+    seconds: float
 
 
 class CostsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +115,25 @@ def network_menus(job: MenusJob) -> menus.Choices:
     return found
 
 
+def network_wholes(job: WholesJob) -> menus.Wholes:
+    """What the network may become as a whole, kept beside its graphs.
+
+    Raises:
+        ExportError: the program can't be put back into layers.
+    """
+    from whet._optional import require
+
+    network = require("whet.optimize.network.net", "change a network")
+    whole = require("whet.optimize.network.whole", "change a network")
+    done = Path(job.workdir) / "wholes.json"
+    if done.exists():
+        return msgspec.json.decode(done.read_bytes(), type=menus.Wholes)
+    ctx = _context(job)
+    found: menus.Wholes = whole.wholes_of(network.opened(ctx.program), ctx, job.plan, job.seconds)
+    keep(done, found)
+    return found
+
+
 def learning_pace(job: PaceJob) -> Pace:
     """How fast a changed network learns here.
 
@@ -120,7 +151,7 @@ def learning_pace(job: PaceJob) -> Pace:
     return Pace(distill.step_s(changed.model, ctx, job.batch))
 
 
-def _context(job: MenusJob | PaceJob) -> Context:
+def _context(job: MenusJob | WholesJob | PaceJob) -> Context:
     for needed in (job.workdir, job.shelf):
         Path(needed).mkdir(parents=True, exist_ok=True)
     return job.ground.context(job.workdir, job.shelf)

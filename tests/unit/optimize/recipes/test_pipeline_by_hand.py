@@ -21,6 +21,8 @@ pytest.importorskip("torch")
 
 NEEDED = {
     "narrow": {"share": 0.5},
+    "resize": {"size": 24},
+    "slim": {"share": 0.5},
     "factor": {"share": 0.5},
     "drop": {"blocks": ["one"]},
     "fold-transform": {"input": "x", "height": 8, "width": 8, "mean": [0.5], "std": [0.5]},

@@ -96,6 +96,13 @@ def test_a_changed_network_is_named_by_what_was_done_to_it() -> None:
     low = (narrow, Step("factor", {"ranks": {"d": 8}}), drop, *rest)
     three = Recipe(low, "openvino", Settings())
     assert name_of(three, {}) == "openvino narrower, low-rank and fewer blocks, fp32"
+    whole = (Step("resize", {"size": 192}), Step("slim", {"channels": {"e": 8}}), narrow, *rest)
+    found = name_of(Recipe(whole, "openvino", Settings()), {})
+    assert found == "openvino smaller pictures, slimmer and narrower, fp32"
+    slim, slimmer = (Step("slim", {"channels": {"e": n, "f": 8}}) for n in (8, 4))
+    one, another = (Recipe((step, *rest), "openvino", Settings()) for step in (slim, slimmer))
+    found = name_of(another, {"openvino slimmer, fp32": one})
+    assert found == "openvino slimmer, fp32 (2 slimmer widths)"
     other = Recipe((Step("narrow", {"units": {"a": 4}}), *rest), "openvino", Settings())
     taken = {"openvino narrower, fp32": plain}
     assert name_of(other, taken) == "openvino narrower, fp32 (1 narrower width)"

@@ -19,16 +19,18 @@ from whet.data.readers import open_samples
 from whet.data.store import StoreRef, write_store
 from whet.optimize.export import export
 from whet.optimize.intake.live import load_module
-from whet.optimize.network.menu import Choices, MenuPlan
+from whet.optimize.network.menu import Choices, MenuPlan, WholePlan, Wholes
 from whet.search.workers.ground import Ground
 from whet.search.workers.jobs import MakeJob, make_engine
 from whet.search.workers.surgery_jobs import (
     CostsJob,
     MenusJob,
     PaceJob,
+    WholesJob,
     block_costs,
     learning_pace,
     network_menus,
+    network_wholes,
 )
 
 PLAN = MenuPlan(stay=(0.5,), low_rank=(0.5,), tile=8, classes=True, rows=1, judged=16)
@@ -153,3 +155,47 @@ def test_it_is_told_how_fast_a_network_learns(
         shelf=str(folder / "built"),
     )
     assert 0 < learning_pace(job).step_s < 30
+
+
+WHOLE = WholePlan(stream=(0.5,), pictures=(0.5, 0.75), tile=4, classes=True, rows=1, judged=16)
+
+
+def wholes(
+    given: tuple[Path, Artifact, Artifact, StoreRef], seconds: float = 600.0, name: str = "wholes"
+) -> Wholes:
+    folder, graph, program, repair = given
+    job = WholesJob(
+        ground=Ground(graph, program, repair, threads=2, seed=0),
+        plan=WHOLE,
+        workdir=str(folder / name),
+        shelf=str(folder / "built"),
+        seconds=seconds,
+    )
+    return network_wholes(job)
+
+
+def test_the_whole_gets_a_slimmer_stream_and_smaller_pictures(
+    given: tuple[Path, Artifact, Artifact, StoreRef],
+) -> None:
+    found = wholes(given)
+    assert [entry.step for entry in found.entries] == [
+        Step("slim", {"channels": {"module.stem": 8}}),
+        Step("resize", {"size": 8}),
+        Step("resize", {"size": 12}),
+    ]
+    assert [entry.stays for entry in found.entries] == [0.5, 1.0, 1.0]
+    assert all(entry.damage > 0 for entry in found.entries)
+    assert wholes(given) == found, "taken from where they are kept"
+    assert len(wholes(given, seconds=0.0, name="brief").entries) == 1
+    job = CostsJob(
+        graphs=(found.untouched, *(entry.graph for entry in found.entries)),
+        steps=(),
+        runtime="onnxruntime",
+        settings=Settings(),
+        cache=str(given[0] / "cache"),
+        threads=1,
+        seed=0,
+    )
+    untouched, slim, small, less_small = block_costs(job).ms
+    assert slim < untouched
+    assert small < less_small < untouched

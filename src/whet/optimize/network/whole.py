@@ -1,0 +1,129 @@
+"""What a network as a whole may become: a slimmer stream, smaller pictures; and the damage of each.
+
+They change every block, so they are on no block's menu. Each is made once, repaired as the pass
+that makes it would be, and judged by what the original answers; with each comes the whole network
+as a graph, so that a runtime can say what it takes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from whet.core.context import Context
+from whet.core.note import Note
+from whet.core.passes import run
+from whet.core.recipe import Step
+from whet.errors import RequirementError, SamplesError
+from whet.optimize.network.alone import graph_alone
+from whet.optimize.network.channels import shared_channels
+from whet.optimize.network.damage import damage
+from whet.optimize.network.menu import ROWS, Whole, WholePlan, Wholes
+from whet.optimize.network.net import Net, batches_of, example_of
+from whet.optimize.network.repair import repaired
+from whet.optimize.network.resize import Resize, picture_in
+from whet.optimize.network.slim import StreamWidth, slimmed, stream_orders, stream_widths
+from whet.optimize.network.walk import Walk
+
+__all__ = ["wholes_of"]
+
+_BATCH = 16
+_SHARE = 3  # of so many batches at least, one judges
+
+_Form = tuple[Step, float, Net]
+"""The pass, the least share of a width of the stream that stays, and what comes of it."""
+
+
+def wholes_of(net: Net, ctx: Context, plan: WholePlan, seconds: float) -> Wholes:
+    """Make them, the likeliest first, as many as there is time for.
+
+    Args:
+        net: to which nothing was done yet.
+        ctx: with samples; graphs are written below its ``workdir``.
+        plan: what to try.
+        seconds: after which no further one is begun, as far as the longest so far tells.
+
+    Raises:
+        RequirementError: there are no samples.
+    """
+    began = last = time.monotonic()
+    batches = batches_of(ctx, net.signature, size=_BATCH, most=ROWS)
+    apart = max(1, min(-(-plan.judged // _BATCH), len(batches) // _SHARE))
+    judging, fitting = batches[:apart], batches[apart:] or batches
+    (asked,) = batches_of(ctx, net.signature, size=plan.rows, most=plan.rows)
+    wanted = Walk(net.original, judging).answers()
+    untouched = graph_alone(net.module, asked, ctx.workdir / "whole")
+    entries, notes, longest = list[Whole](), list[Note](), 0.0
+    for form in _forms(net, plan, ctx, notes):
+        step, stays, changed = form
+        found = repaired(changed, fitting, seed=ctx.seed).model
+        lost = damage(wanted, Walk(found.module, judging).answers(), classes=plan.classes)
+        graph = graph_alone(found.module, asked, ctx.workdir / f"whole-{len(entries)}")
+        entries.append(Whole(step, lost, stays, graph))
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+        if now - began + longest > seconds:
+            break
+    return Wholes(untouched, tuple(entries), tuple(notes))
+
+
+def _forms(net: Net, plan: WholePlan, ctx: Context, notes: list[Note]) -> Iterator[_Form]:
+    """One of the stream, one of the pictures, and so on."""
+    kinds: list[Iterator[_Form]] = [_slim(net, plan, ctx), _resized(net, plan, ctx)]
+    while kinds:
+        for kind in tuple(kinds):
+            try:
+                yield next(kind)
+            except StopIteration:
+                kinds.remove(kind)
+            except (RequirementError, SamplesError) as error:
+                notes.append(Note("surgery", error.message))
+                kinds.remove(kind)
+
+
+def _slim(net: Net, plan: WholePlan, ctx: Context) -> Iterator[_Form]:
+    shared = shared_channels(net.original, example_of(net))
+    widths = stream_widths(net, shared)
+    orders = stream_orders(net, widths, ctx) if widths and plan.stream else {}
+    for share in plan.stream:
+        stay = _stay(widths, share, plan.tile)
+        if stay:
+            step = Step("slim", {"channels": {width.name: n for width, n in stay.items()}})
+            least = min(units / width.units for width, units in stay.items())
+            yield step, least, slimmed(net, stay, orders, shared)
+
+
+def _stay(widths: tuple[StreamWidth, ...], share: float, tile: int) -> dict[StreamWidth, int]:
+    """Channels that stay of each width that can be made narrower by whole tiles."""
+    found = {}
+    for width in widths:
+        step = tile if width.units > tile else 1
+        units = max(step, round(width.units * share / step) * step)
+        if units < width.units:
+            found[width] = units
+    return found
+
+
+def _resized(net: Net, plan: WholePlan, ctx: Context) -> Iterator[_Form]:
+    try:
+        side = min(picture_in(net)[1])
+    except RequirementError:
+        return  # not a network of pictures
+    steps = _steps(net, side)
+    sizes = dict.fromkeys(
+        max(steps, round(side * share / steps) * steps) for share in plan.pictures
+    )
+    for size in sizes:
+        if size < side:
+            yield Step("resize", {"size": size}), 1.0, run(Resize(size), net, ctx).model
+
+
+def _steps(net: Net, side: int) -> int:
+    """Pixels that make one of the smallest map, so that all maps keep their borders where they are."""
+    sides = [
+        int(size)
+        for block in net.cut.blocks
+        for size in block.gives[2:]
+        if len(block.gives) == len("NCHW") and isinstance(size, int) and size > 1
+    ]
+    return max(1, side // min(sides, default=side))
