@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from whet.optimize.network.factor import Factor
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
+    from whet.optimize.network.separate import Separate
     from whet.optimize.network.to_graph import ToGraph
     from whet.optimize.recipes.pipeline import Pipeline
 
@@ -70,6 +71,7 @@ __all__ = [
     "RestoreIr",
     "RestoreWeights",
     "RoundWeights",
+    "Separate",
     "StoreInt8",
     "TextTransform",
     "Tidy",
@@ -109,6 +111,7 @@ _WHERE = {
     "QuantizeWeights": "whet.optimize.graph.quantize.weights",
     "QuantizeWeightsIr": "whet.optimize.graph.quantize.weights",
     "Repair": "whet.optimize.network.repair",
+    "Separate": "whet.optimize.network.separate",
     "Restore": "whet.optimize.graph.quantize.restore",
     "RestoreIr": "whet.optimize.graph.quantize.restore",
     "RestoreWeights": "whet.optimize.graph.quantize.unrounded",

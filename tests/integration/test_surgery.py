@@ -155,5 +155,6 @@ def test_the_recipe_says_how_to_make_it_again(
     assert all(isinstance(r, Recipe) for r in recipes)
     names = [[s.name for s in r.steps] for r in recipes]
     assert all(
-        n[0] in {"narrow", "factor", "drop"} and "repair" in n and "to-graph" in n for n in names
+        n[0] in {"narrow", "factor", "separate", "drop"} and "repair" in n and "to-graph" in n
+        for n in names
     )

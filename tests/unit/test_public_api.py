@@ -45,6 +45,7 @@ PUBLIC = [
     "RestoreIr",
     "RestoreWeights",
     "RoundWeights",
+    "Separate",
     "StoreInt8",
     "TextTransform",
     "Tidy",

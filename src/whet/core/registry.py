@@ -26,6 +26,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
     "pass": {
         "narrow": "whet.optimize.network.narrow:Narrow",
         "factor": "whet.optimize.network.factor:Factor",
+        "separate": "whet.optimize.network.separate:Separate",
         "drop": "whet.optimize.network.drop:DropBlocks",
         "repair": "whet.optimize.network.repair:Repair",
         "distill": "whet.optimize.network.distill:Distill",

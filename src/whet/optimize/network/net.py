@@ -38,7 +38,7 @@ class Net:
         cut: the blocks of the original.
         signature: of both.
         kept: the original's output channels that a layer still has, by its name; others have all.
-        pairs: of each low-rank pair the second layer's name, by the first's. The second has the
+        pairs: of each low-rank or separable pair the second layer's name, by the first's. The second has the
             name of the original's layer, and its ``kept``.
     """
 

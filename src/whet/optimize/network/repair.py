@@ -150,9 +150,15 @@ def changed_layers(net: Net, block: Block) -> tuple[str, ...]:
 
 
 def _to_fit(net: Net, block: Block, pairs: Sequence[Pair]) -> tuple[str, ...]:
-    """Changed layers, but for the first of a low-rank pair that takes what it was made for."""
-    layers = changed_layers(net, block)
-    lead = layers[0] if layers else ""
+    """Changed layers, but for firsts of pairs that are as they should be.
+
+    Kernels over single channels always are: what a second has to take is told where it takes few
+    channels, and those are many. The first of a low-rank pair is where it takes what it was made
+    for.
+    """
+    changed = changed_layers(net, block)
+    layers = tuple(name for name in changed if not (name in net.pairs and _by_channel(net, name)))
+    lead = layers[0] if layers and layers[0] == changed[0] else ""
     if lead not in net.pairs:
         return layers
     own, its = part_at(net.module, lead), part_at(net.original, net.pairs[lead])
@@ -162,6 +168,11 @@ def _to_fit(net: Net, block: Block, pairs: Sequence[Pair]) -> tuple[str, ...]:
         for one, other in zip(pair.taken, pair.given, strict=True)
     )
     return layers[1:] if alike and _takes(own) == _takes(its) else layers
+
+
+def _by_channel(net: Net, name: str) -> bool:
+    """Whether a layer works on single channels."""
+    return bool(getattr(part_at(net.module, name), "groups", 1) > 1)
 
 
 def _takes(layer: object) -> tuple[int, ...] | None:

@@ -17,8 +17,18 @@ _BEFORE = {
     "fuse": "fused",
 }
 # Options that name parts of a network, by what their parts are called.
-_PARTS = {"units": "narrower width", "ranks": "low-rank layer", "blocks": "bridged block"}
-_SURGERY = {"narrow": "narrower", "factor": "low-rank", "drop": "fewer blocks"}
+_PARTS = {
+    "units": "narrower width",
+    "ranks": "low-rank layer",
+    "layers": "separable layer",
+    "blocks": "bridged block",
+}
+_SURGERY = {
+    "narrow": "narrower",
+    "factor": "low-rank",
+    "separate": "separable",
+    "drop": "fewer blocks",
+}
 _AFTER_SURGERY = ("repair", "distill", "to-graph")
 _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 
