@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
     from whet.optimize.network.separate import Separate
+    from whet.optimize.network.sparsify import Sparsify
     from whet.optimize.network.to_graph import ToGraph
     from whet.optimize.recipes.pipeline import Pipeline
 
@@ -72,6 +73,7 @@ __all__ = [
     "RestoreWeights",
     "RoundWeights",
     "Separate",
+    "Sparsify",
     "StoreInt8",
     "TextTransform",
     "Tidy",
@@ -112,6 +114,7 @@ _WHERE = {
     "QuantizeWeightsIr": "whet.optimize.graph.quantize.weights",
     "Repair": "whet.optimize.network.repair",
     "Separate": "whet.optimize.network.separate",
+    "Sparsify": "whet.optimize.network.sparsify",
     "Restore": "whet.optimize.graph.quantize.restore",
     "RestoreIr": "whet.optimize.graph.quantize.restore",
     "RestoreWeights": "whet.optimize.graph.quantize.unrounded",

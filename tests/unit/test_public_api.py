@@ -46,6 +46,7 @@ PUBLIC = [
     "RestoreWeights",
     "RoundWeights",
     "Separate",
+    "Sparsify",
     "StoreInt8",
     "TextTransform",
     "Tidy",

@@ -70,7 +70,8 @@ class Distill(Pass[Net, Net]):
         found = replace(model, module=copied(model.module))
         rows = Rows(samples_of(ctx), model.signature)
         schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed)
-        changed = train(*_pair(found), rows, schedule, ctx.workdir / _CHECKPOINT)
+        checkpoint = ctx.workdir / _CHECKPOINT
+        changed = train(*_pair(found), rows, schedule, checkpoint, model.sparse)
         return PassResult(found, changed)
 
     def ensures(self, model: Net, ctx: Context) -> None:

@@ -40,6 +40,7 @@ class Net:
         kept: the original's output channels that a layer still has, by its name; others have all.
         pairs: of each low-rank or separable pair the second layer's name, by the first's. The second has the
             name of the original's layer, and its ``kept``.
+        sparse: layers whose zeros stay, by name.
     """
 
     module: fx.GraphModule
@@ -48,6 +49,7 @@ class Net:
     signature: Signature
     kept: Mapping[str, torch.Tensor] = field(default_factory=dict)
     pairs: Mapping[str, str] = field(default_factory=dict)
+    sparse: frozenset[str] = frozenset()
 
     def block(self, name: str) -> Block:
         """One block by its name.

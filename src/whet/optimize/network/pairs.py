@@ -47,6 +47,8 @@ def replaceable(
             notes.append(Note(name, "It stays whole: it lies in no block."))
         elif name in net.pairs.values():
             notes.append(Note(name, "It stays as it is: it is the second of a pair already."))
+        elif name in net.sparse:
+            notes.append(Note(name, "It stays as it is: it is sparse."))
         elif (said := reason(layer)) is not None:
             notes.append(Note(name, said))
         else:

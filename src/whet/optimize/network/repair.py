@@ -129,22 +129,27 @@ def mended(
             _to_fit(net, block, pairs),
             kept=net.kept,
             pairs=net.pairs,
+            sparse=net.sparse,
             seed=seed,
         )
         _give(part, fitted)
     if steps:
-        learnt(part, pairs, steps=steps, seed=seed)
+        learnt(part, pairs, steps=steps, seed=seed, sparse=net.sparse)
 
 
 def changed_layers(net: Net, block: Block) -> tuple[str, ...]:
-    """Layers of a block that take fewer channels than the original's, or that it hasn't, in order."""
+    """Layers of a block that aren't as they were, in order.
+
+    They take fewer channels than the original's, or it hasn't them, or they have zeros that stay.
+    """
     part = extracted(net.module, block)
     found = []
     for node in part.graph.find_nodes(op="call_module"):
         target = str(node.target)
         for name, layer in part.get_submodule(target).named_modules():
             path = f"{target}.{name}" if name else target
-            if isinstance(layer, FITTED) and _takes(part_at(net.original, path)) != _takes(layer):
+            other = _takes(part_at(net.original, path)) != _takes(layer)
+            if isinstance(layer, FITTED) and (other or path in net.sparse):
                 found.append(path)
     return tuple(dict.fromkeys(found))
 

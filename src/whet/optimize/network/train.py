@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +54,12 @@ class Schedule:
 
 
 def train(
-    student: nn.Module, teacher: nn.Module, rows: Rows, schedule: Schedule, checkpoint: Path
+    student: nn.Module,
+    teacher: nn.Module,
+    rows: Rows,
+    schedule: Schedule,
+    checkpoint: Path,
+    sparse: Collection[str] = (),
 ) -> bool:
     """Change a network's weights in place until it gives what another does.
 
@@ -64,6 +69,7 @@ def train(
         rows: that both take.
         schedule: of it.
         checkpoint: the file to go on from, and to keep up to date.
+        sparse: the student's layers whose zeros stay.
 
     Returns:
         Whether anything got better.
@@ -74,7 +80,7 @@ def train(
     here = place()
     order = np.random.default_rng(schedule.seed).permutation(len(rows))
     held, learnt = _parted(order)
-    with _on(here, student, teacher), trainable(student):
+    with _on(here, student, teacher), trainable(student, sparse):
         run = _Run(student, teacher, here, schedule)
         begin = run.resumed(checkpoint)
         looked_at = [rows.take(part) for part in _in_batches(held, schedule.batch)]
