@@ -106,7 +106,7 @@ def widths_in(net: Net) -> tuple[Width, ...]:
 def _fixed(net: Net, width: Width) -> str | None:
     """Why a width can't be narrowed any more; ``None`` where it can."""
     takers = {taken.layer for taken in width.taken_by}
-    if sparse := sorted(takers & net.sparse):
+    if sparse := sorted(takers & net.sparse.keys()):
         return f"It stays as it is: '{sparse[0]}' is sparse."
     for first, second in net.pairs.items():
         layer = part_at(net.module, first)

@@ -17,6 +17,7 @@ from whet.core.spec import Signature
 from whet.errors import RequirementError
 from whet.optimize.network.blocks import Block, Blocks, blocks_of
 from whet.optimize.network.layers import with_layers
+from whet.optimize.network.sparse import Pattern
 from whet.optimize.quiet import quiet
 from whet.runtimes.torch_program import load_program
 
@@ -40,7 +41,7 @@ class Net:
         kept: the original's output channels that a layer still has, by its name; others have all.
         pairs: of each low-rank or separable pair the second layer's name, by the first's. The second has the
             name of the original's layer, and its ``kept``.
-        sparse: layers whose zeros stay, by name.
+        sparse: where the zeros of layers lie that stay, by the layer's name.
     """
 
     module: fx.GraphModule
@@ -49,7 +50,7 @@ class Net:
     signature: Signature
     kept: Mapping[str, torch.Tensor] = field(default_factory=dict)
     pairs: Mapping[str, str] = field(default_factory=dict)
-    sparse: frozenset[str] = frozenset()
+    sparse: Mapping[str, Pattern] = field(default_factory=dict)
 
     def block(self, name: str) -> Block:
         """One block by its name.

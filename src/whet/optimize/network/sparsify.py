@@ -81,7 +81,8 @@ class Sparsify(Pass[Net, Net]):
         wanted = [name for name in able if not self.layers or name in self.layers]
         if not wanted:
             return PassResult(model, False, notes)
-        found = replace(model, module=copied(model.module), sparse=model.sparse | {*wanted})
+        sparse = {**model.sparse, **dict.fromkeys(wanted, self.pattern)}
+        found = replace(model, module=copied(model.module), sparse=sparse)
         batches = batches_of(ctx, model.signature, size=_BATCH, most=_ROWS)
         own, its = Walk(found.module, batches), Walk(model.original, batches)
         answers = {str(n.target): n.name for n in model.original.graph.nodes if n.op != "output"}
@@ -99,9 +100,9 @@ class Sparsify(Pass[Net, Net]):
         return PassResult(found, True, notes)
 
     def ensures(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # weights say it
-        for name in self.layers or model.sparse:
+        for name, pattern in model.sparse.items():
             layer = part_at(model.module, name)
-            if isinstance(layer, FITTED) and not follows(layer.weight, self.pattern):
+            if isinstance(layer, FITTED) and not follows(layer.weight, pattern):
                 raise PostconditionError(
                     f"The zeros of '{name}' don't lie as they should.",
                     "Report this with the network.",

@@ -175,8 +175,11 @@ def test_sparse_layers_are_replaced_by_nothing_and_keep_their_inputs(tmp_path: P
     again = run(Sparsify(0.8), found, ctx)
     assert {n.where for n in again.notes} == {"two.b", "two.c"}
     assert run(Sparsify(0.8), again.model, ctx).model is again.model
+    fours = run(Sparsify(pattern=Pattern.TWO_OF_FOUR), found, ctx).model
+    assert [n for n, p in fours.sparse.items() if p is Pattern.ANY] == ["two.b", "two.c"]
+    assert fours.sparse["head"] is Pattern.TWO_OF_FOUR
     pair = run(Pipeline((Factor(ranks={"one.b": 4}), Sparsify(0.5), Repair())), net, ctx).model
-    assert {"one.b", "one.a"} < pair.sparse
+    assert {"one.b", "one.a"} < set(pair.sparse)
     assert "one.b_low" not in pair.sparse
     thin = run(Pipeline((Narrow(0.5), Sparsify(0.5), Repair())), net, ctx).model
     assert off(thin) <= off(run(Pipeline((Narrow(0.5), Sparsify(0.5))), net, ctx).model)
