@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
     from whet.optimize.network.resize import Resize
+    from whet.optimize.network.separate import Separate
     from whet.optimize.network.slim import Slim
+    from whet.optimize.network.sparsify import Sparsify
     from whet.optimize.network.to_graph import ToGraph
     from whet.optimize.recipes.pipeline import Pipeline
 
@@ -73,7 +75,9 @@ __all__ = [
     "RestoreIr",
     "RestoreWeights",
     "RoundWeights",
+    "Separate",
     "Slim",
+    "Sparsify",
     "StoreInt8",
     "TextTransform",
     "Tidy",
@@ -114,6 +118,8 @@ _WHERE = {
     "QuantizeWeightsIr": "whet.optimize.graph.quantize.weights",
     "Repair": "whet.optimize.network.repair",
     "Resize": "whet.optimize.network.resize",
+    "Separate": "whet.optimize.network.separate",
+    "Sparsify": "whet.optimize.network.sparsify",
     "Restore": "whet.optimize.graph.quantize.restore",
     "RestoreIr": "whet.optimize.graph.quantize.restore",
     "RestoreWeights": "whet.optimize.graph.quantize.unrounded",

@@ -155,6 +155,8 @@ def test_the_recipe_says_how_to_make_it_again(
     assert all(isinstance(r, Recipe) for r in recipes)
     names = [[s.name for s in r.steps] for r in recipes]
     assert all(
-        n[0] in {"resize", "slim", "narrow", "factor", "drop"} and "repair" in n and "to-graph" in n
+        n[0] in {"resize", "slim", "narrow", "factor", "separate", "drop"}
+        and "repair" in n
+        and "to-graph" in n
         for n in names
     )

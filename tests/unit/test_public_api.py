@@ -47,6 +47,8 @@ PUBLIC = [
     "RestoreWeights",
     "RoundWeights",
     "Slim",
+    "Separate",
+    "Sparsify",
     "StoreInt8",
     "TextTransform",
     "Tidy",

@@ -28,6 +28,8 @@ REGISTRY: dict[Kind, dict[str, str]] = {
         "narrow": "whet.optimize.network.narrow:Narrow",
         "slim": "whet.optimize.network.slim:Slim",
         "factor": "whet.optimize.network.factor:Factor",
+        "separate": "whet.optimize.network.separate:Separate",
+        "sparsify": "whet.optimize.network.sparsify:Sparsify",
         "drop": "whet.optimize.network.drop:DropBlocks",
         "repair": "whet.optimize.network.repair:Repair",
         "distill": "whet.optimize.network.distill:Distill",

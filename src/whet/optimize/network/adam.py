@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import torch
 from torch import nn
@@ -25,18 +25,32 @@ def adam(module: nn.Module, rate: float) -> torch.optim.Adam:
 
 
 @contextlib.contextmanager
-def trainable(module: nn.Module) -> Iterator[None]:
-    """All weights learn; what they were allowed before comes back, and no gradient stays."""
+def trainable(module: nn.Module, sparse: Collection[str] = ()) -> Iterator[None]:
+    """All weights learn; what they were allowed before comes back, and no gradient stays.
+
+    Args:
+        module: whose weights.
+        sparse: its layers whose zeros stay; other names are let be.
+    """
     weights = [p for p in module.parameters() if p.is_floating_point()]
     before = [p.requires_grad for p in weights]
     for weight in weights:
         weight.requires_grad_(True)
+    layers = [layer for name, layer in module.named_modules() if name in sparse]
+    hooks = [each.weight.register_hook(_sparing(each.weight.detach() != 0)) for each in layers]
     try:
         yield
     finally:
+        for hook in hooks:
+            hook.remove()
         module.zero_grad(set_to_none=True)
         for weight, was in zip(weights, before, strict=True):
             weight.requires_grad_(was)
+
+
+def _sparing(stays: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Gradients of what isn't 0; the optimiser takes no step without one."""
+    return lambda gradient: gradient * stays
 
 
 def _size(weight: torch.Tensor) -> float:

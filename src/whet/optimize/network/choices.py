@@ -1,7 +1,7 @@
 """What each block of a network may become, and the damage that each choice does alone.
 
-For each block some narrower forms of all its widths together, some with low-rank pairs in the
-places of its layers, and a bridge in its place (`whet.optimize.network.forms`). Each is repaired by
+For each block some narrower forms of all its widths together, some with low-rank or
+separable pairs in the places of its layers, and a bridge in its place (`whet.optimize.network.forms`). Each is repaired by
 itself between the original's blocks, on some of the samples, and its damage is told by what the
 original answers with it on the others. With each choice comes the block alone as a graph, so that a
 runtime can say what it takes; blocks that are alike share one.

@@ -77,8 +77,8 @@ class Distill(Pass[Net, Net]):
         found = replace(model, module=copied(model.module))
         rows = Rows(samples_of(ctx), model.signature)
         schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed)
-        right = self._right(model, ctx)
-        changed = train(*_pair(found), rows, schedule, ctx.workdir / _CHECKPOINT, right)
+        checkpoint, right = ctx.workdir / _CHECKPOINT, self._right(model, ctx)
+        changed = train(*_pair(found), rows, schedule, checkpoint, right=right, sparse=model.sparse)
         return PassResult(found, changed)
 
     def _right(self, model: Net, ctx: Context) -> Right | None:

@@ -1,27 +1,27 @@
 """Layers replaced by low-rank pairs: two layers over few channels in the place of one.
 
 Where what a layer answers varies along few axes, two smaller layers give nearly the same with
-fewer multiplications (`whet.optimize.network.low_rank` says which two). The second keeps the
-layer's name, so that it is found, and fitted, wherever the original's layer is meant; the first
-stands before it. What the original answers to unlabelled samples is enough. Both can be fitted
+fewer multiplications (`whet.optimize.network.low_rank` says which two, `whet.optimize.network.pairs`
+how they are put in). What the original answers to unlabelled samples is enough. Both can be fitted
 anew by `whet.optimize.network.repair`, after other changes.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, final
+
+from torch import nn
 
 from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
-from whet.errors import OptionError, PostconditionError, RequirementError
+from whet.errors import OptionError, RequirementError
 from whet.optimize.network.low_rank import full_rank, most_rank, paired
-from whet.optimize.network.modules import copied, free_name, part_at
 from whet.optimize.network.net import Net, batches_of, samples_of
-from whet.optimize.network.products import FITTED, Spread
+from whet.optimize.network.pairs import check_pairs, replaceable, with_pairs
+from whet.optimize.network.products import Spread
 from whet.optimize.network.walk import Walk
 
 __all__ = ["Factor", "factored", "layers_in", "spreads_of"]
@@ -90,14 +90,7 @@ class Factor(Pass[Net, Net]):
         return PassResult(factored(model, ranks, spreads_of(model, ranks, ctx)), True, notes)
 
     def ensures(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # layers say it
-        for first, second in model.pairs.items():
-            rows = len(model.module.get_submodule(first).weight)
-            takes = model.module.get_submodule(second).weight.shape[1]
-            if rows != takes:
-                raise PostconditionError(
-                    f"'{first}' gives {rows} channels, and '{second}' takes {takes}.",
-                    "Report this with the network.",
-                )
+        check_pairs(model)
 
 
 def layers_in(net: Net) -> tuple[dict[str, int], tuple[Note, ...]]:
@@ -108,28 +101,15 @@ def layers_in(net: Net) -> tuple[dict[str, int], tuple[Note, ...]]:
     Args:
         net: as it is by now.
     """
-    calls = net.module.graph.find_nodes(op="call_module")
-    uses = Counter(str(node.target) for node in calls)
-    inside = {name for block in net.cut.blocks for name in block.span.members}
-    found: dict[str, int] = {}
-    notes: list[Note] = []
-    for node in calls:
-        name, layer = str(node.target), net.module.get_submodule(str(node.target))
-        if not isinstance(layer, FITTED) or part_at(net.original, name) is None or name in found:
-            continue
-        if uses[name] > 1:
-            notes.append(Note(name, "It stays whole: it is used in several places."))
-        elif node.name not in inside:
-            notes.append(Note(name, "It stays whole: it lies in no block."))
-        elif name in net.pairs.values():
-            notes.append(Note(name, "It stays as it is: it is the second of a pair already."))
-        elif getattr(layer, "groups", 1) > 1 or getattr(layer, "transposed", False):
-            notes.append(Note(name, "It stays whole: it convolves by groups, or transposed."))
-        elif not (most := most_rank(layer)):
-            notes.append(Note(name, _as_often("It", 1)))
-        else:
-            found[name] = most
-    return found, tuple(dict.fromkeys(notes))
+    found, notes = replaceable(net, _whole)
+    return {name: most_rank(net.module.get_submodule(name)) for name in found}, notes
+
+
+def _whole(layer: nn.Module) -> str | None:
+    """Why a layer can't be factored."""
+    if getattr(layer, "groups", 1) > 1 or getattr(layer, "transposed", False):
+        return "It stays whole: it convolves by groups, or transposed."
+    return None if most_rank(layer) else _as_often("It", 1)
 
 
 def spreads_of(net: Net, layers: Collection[str], ctx: Context) -> dict[str, Spread]:
@@ -162,23 +142,12 @@ def factored(net: Net, ranks: Mapping[str, int], spreads: Mapping[str, Spread]) 
         ranks: between the two, by layer; at most what `layers_in` says.
         spreads: see `spreads_of`.
     """
-    module, pairs = copied(net.module), dict(net.pairs)
-    taken = {name for each in (module, net.original) for name, _ in each.named_modules()}
+    made = {}
     for name, rank in ranks.items():
         spread, kept = spreads[name], net.kept.get(name)
-        first, second = paired(
-            module.get_submodule(name), spread if kept is None else spread.some(kept), rank
-        )
-        new = free_name(f"{name}_low", taken)
-        taken.add(new)
-        (node,) = module.graph.find_nodes(op="call_module", target=name)
-        module.add_submodule(new, first)
-        module.set_submodule(name, second)
-        with module.graph.inserting_before(node):
-            node.replace_input_with(node.args[0], module.graph.call_module(new, node.args[:1]))
-        pairs[new] = name
-    module.recompile()
-    return replace(net, module=module, pairs=pairs)
+        own = spread if kept is None else spread.some(kept)
+        made[name] = paired(net.module.get_submodule(name), own, rank)
+    return with_pairs(net, made, "low")
 
 
 def _as_often(what: str, rank: int) -> str:

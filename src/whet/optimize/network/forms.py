@@ -1,12 +1,12 @@
 """The forms that a block of a network may take, besides the one that it has.
 
-Narrower and low-rank forms are made for all blocks at once, one network for each share, and a block
-is taken out of it; a bridge is put in the place of one block.
+Narrower, low-rank and separable forms are made for all blocks at once, one network for each share
+or multiplier, and a block is taken out of it; a bridge is put in the place of one block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from whet.core.context import Context
 from whet.core.recipe import Step
@@ -18,6 +18,7 @@ from whet.optimize.network.low_rank import rank_for
 from whet.optimize.network.menu import MenuPlan
 from whet.optimize.network.narrow import narrowed, orders_of, widths_in
 from whet.optimize.network.net import Net
+from whet.optimize.network.separate import convolutions_in, separable_pairs, separate
 from whet.optimize.network.widths import Width
 
 __all__ = ["Forms"]
@@ -37,7 +38,11 @@ class Forms:
 
     def __init__(self, net: Net, plan: MenuPlan, ctx: Context) -> None:
         self._net = net
-        self._all = [*_narrow(net, plan, ctx), *_low_rank(net, plan, ctx)]
+        self._all = [
+            *_narrow(net, plan, ctx),
+            *_low_rank(net, plan, ctx),
+            *_separable(net, plan, ctx),
+        ]
 
     def of(self, block: Block) -> Iterator[Form]:
         """The forms of one block, none twice; layers that nothing was done to are the original's."""
@@ -84,15 +89,31 @@ def _stay(widths: Sequence[Width], share: float, tile: int) -> dict[Width, int]:
 def _low_rank(net: Net, plan: MenuPlan, ctx: Context) -> Iterator[_Everywhere]:
     most, _ = layers_in(net)
     spreads = spreads_of(net, most, ctx) if most and plan.low_rank else {}
-    nodes = {str(n.target): n.name for n in net.original.graph.find_nodes(op="call_module")}
-    lies_in = {
-        name: block.name
-        for block in net.cut.blocks
-        for name in most
-        if nodes[name] in block.span.members
-    }
+    lies_in = _blocks_of(net, most)
     for share in plan.low_rank:
         wanted = {n: rank_for(net.module.get_submodule(n), share, plan.tile) for n in most}
         ranks = {name: rank for name, rank in wanted.items() if rank <= most[name]}
         if ranks:
             yield Step("factor", {"ranks": ranks}), factored(net, ranks, spreads), lies_in
+
+
+def _separable(net: Net, plan: MenuPlan, ctx: Context) -> Iterator[_Everywhere]:
+    most, _ = convolutions_in(net)
+    wanted = {n: [m for m in plan.separable if m <= highest] for n, highest in most.items()}
+    made = separable_pairs(net, wanted, ctx) if any(wanted.values()) else {}
+    lies_in = _blocks_of(net, most)
+    for multiplier in plan.separable:
+        layers = {name: multiplier for name in most if multiplier in wanted[name]}
+        if layers:
+            yield Step("separate", {"layers": layers}), separate(net, layers, made), lies_in
+
+
+def _blocks_of(net: Net, layers: Iterable[str]) -> dict[str, str]:
+    """The block that each layer lies in."""
+    nodes = {str(n.target): n.name for n in net.original.graph.find_nodes(op="call_module")}
+    return {
+        name: block.name
+        for name in layers
+        for block in net.cut.blocks
+        if nodes[name] in block.span.members
+    }

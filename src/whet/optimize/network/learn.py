@@ -8,7 +8,7 @@ them, so that nothing gets worse by it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,7 +38,9 @@ class Pair:
     answer: torch.Tensor
 
 
-def learnt(part: nn.Module, pairs: Sequence[Pair], *, steps: int, seed: int) -> None:
+def learnt(
+    part: nn.Module, pairs: Sequence[Pair], *, steps: int, seed: int, sparse: Collection[str] = ()
+) -> None:
     """Change a block's weights in place.
 
     Args:
@@ -46,12 +48,13 @@ def learnt(part: nn.Module, pairs: Sequence[Pair], *, steps: int, seed: int) -> 
         pairs: what it takes and should give.
         steps: one batch each.
         seed: of their order.
+        sparse: layers whose zeros stay.
     """
     held = pairs[::_HELD] if len(pairs) > 1 else pairs
     learning = [pair for place, pair in enumerate(pairs) if place % _HELD] or list(pairs)
     random = torch.Generator().manual_seed(seed)
     best, kept = _error(part, held), copy.deepcopy(part.state_dict())
-    with trainable(part):
+    with trainable(part, sparse):
         optimiser = adam(part, _RATE)
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
         for step in range(steps):

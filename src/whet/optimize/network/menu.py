@@ -32,6 +32,7 @@ class MenuPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         stay: shares of a width that may stay, each below 1.
         low_rank: shares of what a layer multiplies that a low-rank pair may have, each below 1.
+        separable: kernels for each channel that a convolution's separable pair may have, 1 or more.
         tile: units of a width, where it has single channels, and ranks come in multiples of it.
         classes: whether answers are scores of classes.
         rows: that are asked at once when it serves.
@@ -40,6 +41,7 @@ class MenuPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     stay: tuple[float, ...]
     low_rank: tuple[float, ...]
+    separable: tuple[int, ...]
     tile: int
     classes: bool
     rows: int

@@ -20,7 +20,7 @@ from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
 from whet.optimize.network.blocks import Block, extracted
 from whet.optimize.network.importance import Taker, removal_order
-from whet.optimize.network.modules import copied
+from whet.optimize.network.modules import copied, part_at
 from whet.optimize.network.net import Net, batches_of, check_kept, example_of
 from whet.optimize.network.products import Sums
 from whet.optimize.network.shelf import kept_on
@@ -62,21 +62,29 @@ class Narrow(Pass[Net, Net]):
             )
 
     def requires(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # layers say it
-        unknown = sorted(set(self.units) - {w.name for w in widths_in(model)})
+        widths = {width.name: width for width in widths_in(model)}
+        unknown = sorted(set(self.units) - set(widths))
         if unknown:
             raise RequirementError(
                 f"There is no width {', '.join(unknown)}.",
-                f"The widths are {', '.join(w.name for w in widths_in(model)) or 'none'}.",
+                f"The widths are {', '.join(widths) or 'none'}.",
             )
+        for name in self.units:
+            if reason := _fixed(model, widths[name]):
+                raise RequirementError(f"'{name}': {reason}", "Narrow it first.")
 
     def apply(self, model: Net, ctx: Context) -> PassResult[Net]:
         widths = widths_in(model)
         stay = self.units or {w.name: max(1, round(w.units * (1 - self.share))) for w in widths}
-        fewer = {w: stay[w.name] for w in widths if stay.get(w.name, w.units) < w.units}
+        fixed = {w.name: reason for w in widths if (reason := _fixed(model, w))}
+        notes = tuple(Note(name, reason) for name, reason in fixed.items())
+        able = [w for w in widths if w.name not in fixed]
+        fewer = {w: stay[w.name] for w in able if stay.get(w.name, w.units) < w.units}
         if not fewer:
             reason = "No width lies within a block" if not widths else "All widths stay as they are"
-            return PassResult(model, False, (Note(self.name, f"{reason}, so nothing is removed."),))
-        return PassResult(narrowed(model, fewer, orders_of(model, widths, ctx)), True)
+            notes += (Note(self.name, f"{reason}, so nothing is removed."),)
+            return PassResult(model, False, notes)
+        return PassResult(narrowed(model, fewer, orders_of(model, widths, ctx)), True, notes)
 
     def ensures(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # layers say it
         check_kept(model)
@@ -86,6 +94,18 @@ def widths_in(net: Net) -> tuple[Width, ...]:
     """The widths of a network's blocks, as it was."""
     graph = dependencies(net.original, example_of(net))
     return widths_of(net.original, net.cut.blocks, graph)
+
+
+def _fixed(net: Net, width: Width) -> str | None:
+    """Why a width can't be narrowed any more; ``None`` where it can."""
+    takers = {taken.layer for taken in width.taken_by}
+    if sparse := sorted(takers & net.sparse.keys()):
+        return f"It stays as it is: '{sparse[0]}' is sparse."
+    for first, second in net.pairs.items():
+        layer = part_at(net.module, first)
+        if second in takers and getattr(layer, "groups", 1) not in (1, len(layer.weight)):  # type: ignore[attr-defined]
+            return f"It stays as it is: '{first}' has several kernels for each of its channels."
+    return None
 
 
 def orders_of(net: Net, widths: Sequence[Width], ctx: Context) -> Orders:

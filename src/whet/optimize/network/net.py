@@ -18,6 +18,7 @@ from whet.errors import PostconditionError, RequirementError
 from whet.optimize.network.blocks import Block, Blocks, blocks_of
 from whet.optimize.network.layers import with_layers
 from whet.optimize.network.modules import part_at
+from whet.optimize.network.sparse import Pattern
 from whet.optimize.quiet import quiet
 from whet.runtimes.torch_program import load_program
 
@@ -70,11 +71,12 @@ class Net:
         cut: the blocks of the original.
         signature: of both.
         kept: the original's output channels that a layer still has, by its name; others have all.
-        pairs: of each low-rank pair the second layer's name, by the first's. The second has the
-            name of the original's layer, and its ``kept``.
+        pairs: of each low-rank or separable pair the second layer's name, by the first's. The second
+            has the name of the original's layer, and its ``kept``.
         stream: the channels that a value between blocks still has, by its name; others have all.
         came: the network as it came, where pictures have become smaller since. The original is
             that network on smaller pictures then.
+        sparse: where the zeros of layers lie that stay, by the layer's name.
     """
 
     module: fx.GraphModule
@@ -100,6 +102,8 @@ class Net:
         """
         kept = self.stream.get(name)
         return list(values) if kept is None else [kept.of(value) for value in values]
+
+    sparse: Mapping[str, Pattern] = field(default_factory=dict)
 
     def block(self, name: str) -> Block:
         """One block by its name.

@@ -16,7 +16,7 @@ It is the update of second-order pruning, over a whole layer at once (OBC; Frant
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +28,7 @@ from whet.optimize.network.modules import copied
 from whet.optimize.network.products import WIDE, Half, Sums
 from whet.optimize.network.walk import Walk
 
-__all__ = ["Fit", "refitted"]
+__all__ = ["Fit", "fit", "refitted"]
 
 # Pulls to choose from, as shares of the mean square of what a weight is multiplied with.
 _RIDGES = (1e-4, 1e-2, 1e-1, 1.0)
@@ -53,6 +53,7 @@ def refitted(
     *,
     kept: Mapping[str, torch.Tensor] | None = None,
     pairs: Mapping[str, str] | None = None,
+    sparse: Collection[str] = (),
     ridge: float | None = None,
     seed: int = 0,
 ) -> tuple[fx.GraphModule, tuple[Fit, ...]]:
@@ -70,6 +71,7 @@ def refitted(
         kept: the original's output channels that a layer still has, by its name; all by default.
         pairs: second layers of low-rank pairs, by the first's name. The first follows what the
             second has to take to give what the original's layer gives.
+        sparse: layers whose zeros stay: only their outputs are scaled, and their bias fitted.
         ridge: pull towards the weights as they are; by default the one that does best on samples
             that it wasn't fitted to.
         seed: of the places that are looked at.
@@ -86,7 +88,7 @@ def refitted(
         for taken, answer in zip(walk.at(_taken(found, name)), wanted[its], strict=True):
             given = _some(answer, each.layer, (kept or {}).get(its))
             each.see(taken, given if its == name else before(found.get_submodule(its), given))
-        fits.append(_fitted(name, each, ridge))
+        fits.append(_scaled(name, each) if name in sparse else fit(name, each, ridge))
     return found, tuple(fits)
 
 
@@ -118,13 +120,54 @@ def _some(answer: torch.Tensor, layer: nn.Module, channels: torch.Tensor | None)
     return answer if channels is None else answer.index_select(axis, channels)
 
 
-def _fitted(name: str, sums: Sums, ridge: float | None) -> Fit:
-    """Put the best weights into a layer."""
+def fit(name: str, sums: Sums, ridge: float | None = None) -> Fit:
+    """Put the best weights into the layer of some sums.
+
+    Args:
+        name: of it.
+        sums: over what it takes and should give.
+        ridge: as for `refitted`.
+    """
     old, whole = sums.weights(), sums.whole()
     pull = _best_pull(sums, old) if ridge is None else ridge
     new = old if pull is None else _pulled(whole, old, pull)
     sums.put(new)
     return Fit(name, whole.error(old), whole.error(new))
+
+
+def _scaled(name: str, sums: Sums) -> Fit:
+    """Put weights into a layer of which each output is the old one times a number, and a bias.
+
+    The old ones stay where the new ones do no better on samples that they weren't fitted to.
+    """
+    old, whole = sums.weights(), sums.whole()
+    one, other = sums.halves
+    bias = sums.layer.bias is not None
+    apart = other.error(_times(one, old, bias=bias)) + one.error(_times(other, old, bias=bias))
+    better = not (one.squares and other.squares) or apart < one.error(old) + other.error(old)
+    new = _times(whole, old, bias=bias) if better else old
+    sums.put(new)
+    return Fit(name, whole.error(old), whole.error(new))
+
+
+def _times(half: Half, old: torch.Tensor, *, bias: bool) -> torch.Tensor:
+    """The best scale of each output, and the best bias to it."""
+    plain = old.clone()
+    if bias:
+        plain[:, -1] = 0
+    own = half.inputs @ plain
+    squares, both = (plain * own).sum(1), (plain * half.answers).sum(1)  # (groups, tall)
+    if not bias:
+        scale = both / squares.clamp_min(1e-30)
+        return torch.where((squares > 0)[:, None], scale[:, None] * plain, old)
+    rows = half.inputs[:, -1, -1:].clamp_min(1.0)
+    mean, wanted = own[:, -1] / rows, half.answers[:, -1] / rows
+    varied = squares - rows * mean.square()
+    scale = (both - rows * mean * wanted) / varied.clamp_min(1e-30)
+    scale = torch.where(varied > 1e-9 * squares.clamp_min(1e-30), scale, 1.0)
+    found = scale[:, None] * plain
+    found[:, -1] = wanted - scale * mean
+    return found
 
 
 def _best_pull(sums: Sums, old: torch.Tensor) -> float | None:

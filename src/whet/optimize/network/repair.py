@@ -129,30 +129,41 @@ def mended(
             _to_fit(net, block, pairs),
             kept=net.kept,
             pairs=net.pairs,
+            sparse=net.sparse,
             seed=seed,
         )
         _give(part, fitted)
     if steps:
-        learnt(part, pairs, steps=steps, seed=seed)
+        learnt(part, pairs, steps=steps, seed=seed, sparse=net.sparse)
 
 
 def changed_layers(net: Net, block: Block) -> tuple[str, ...]:
-    """Layers of a block that take fewer channels than the original's, or that it hasn't, in order."""
+    """Layers of a block that aren't as they were, in order.
+
+    They take fewer channels than the original's, or it hasn't them, or they have zeros that stay.
+    """
     part = extracted(net.module, block)
     found = []
     for node in part.graph.find_nodes(op="call_module"):
         target = str(node.target)
         for name, layer in part.get_submodule(target).named_modules():
             path = f"{target}.{name}" if name else target
-            if isinstance(layer, FITTED) and _takes(part_at(net.original, path)) != _takes(layer):
+            other = _takes(part_at(net.original, path)) != _takes(layer)
+            if isinstance(layer, FITTED) and (other or path in net.sparse):
                 found.append(path)
     return tuple(dict.fromkeys(found))
 
 
 def _to_fit(net: Net, block: Block, pairs: Sequence[Pair]) -> tuple[str, ...]:
-    """Changed layers, but for the first of a low-rank pair that takes what it was made for."""
-    layers = changed_layers(net, block)
-    lead = layers[0] if layers else ""
+    """Changed layers, but for firsts of pairs that are as they should be.
+
+    Kernels over single channels always are: what a second has to take is told where it takes few
+    channels, and those are many. The first of a low-rank pair is where it takes what it was made
+    for.
+    """
+    changed = changed_layers(net, block)
+    layers = tuple(name for name in changed if not (name in net.pairs and _by_channel(net, name)))
+    lead = layers[0] if layers and layers[0] == changed[0] else ""
     if lead not in net.pairs:
         return layers
     own, its = part_at(net.module, lead), part_at(net.original, net.pairs[lead])
@@ -164,6 +175,11 @@ def _to_fit(net: Net, block: Block, pairs: Sequence[Pair]) -> tuple[str, ...]:
         for one, other in zip(pair.taken, pair.given, strict=True)
     )
     return layers[1:] if alike else layers
+
+
+def _by_channel(net: Net, name: str) -> bool:
+    """Whether a layer works on single channels."""
+    return bool(getattr(part_at(net.module, name), "groups", 1) > 1)
 
 
 def _takes(layer: object) -> tuple[int, ...] | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,9 @@ def train(
     rows: Rows,
     schedule: Schedule,
     checkpoint: Path,
+    *,
     right: Right | None = None,
+    sparse: Collection[str] = (),
 ) -> bool:
     """Change a network's weights in place until it gives what another does.
 
@@ -71,6 +73,7 @@ def train(
         schedule: of it.
         checkpoint: the file to go on from, and to keep up to date.
         right: the right classes of the rows, to be learnt too.
+        sparse: the student's layers whose zeros stay.
 
     Returns:
         Whether anything got better.
@@ -81,7 +84,7 @@ def train(
     here = place()
     order = np.random.default_rng(schedule.seed).permutation(len(rows))
     held, learnt = _parted(order)
-    with _on(here, student, teacher), trainable(student):
+    with _on(here, student, teacher), trainable(student, sparse):
         run = _Run(student, teacher, here, schedule, right)
         begin = run.resumed(checkpoint)
         looked_at = [run.shown(rows, part) for part in _in_batches(held, schedule.batch)]

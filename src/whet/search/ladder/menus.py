@@ -18,6 +18,7 @@ _STAY = (0.75, 0.5, 0.25)  # shares of a width that a menu offers
 _LOW_RANK = (0.75, 0.5)  # shares of what a layer multiplies that its low-rank pair may have
 _STREAM = (0.75, 0.5, 0.875)  # shares of the stream that are tried, the likeliest first
 _PICTURES = (6 / 7, 5 / 7)  # of a picture's side: 192 and 160 of 224
+_SEPARABLE = (1, 2, 3)  # kernels for each channel that a convolution's separable pair may have
 _JUDGED = (32, 128)  # rows that tell damages, at least and at most
 _JUDGED_MACS = 1e11  # that they may take in between
 # Channels that kernels take at once on CPUs with these flags, and on all others.
@@ -29,6 +30,7 @@ def menus_job(setup: Setup) -> MenusJob:
     plan = MenuPlan(
         stay=_STAY,
         low_rank=_LOW_RANK,
+        separable=_SEPARABLE,
         tile=_tile(setup),
         classes=setup.metric in CLASS_METRICS,
         rows=setup.contract.batch,

@@ -21,6 +21,7 @@ _PARTS = {
     "units": "narrower width",
     "channels": "slimmer width",
     "ranks": "low-rank layer",
+    "layers": "separable layer",
     "blocks": "bridged block",
 }
 _SURGERY = {
@@ -28,6 +29,7 @@ _SURGERY = {
     "slim": "slimmer",
     "narrow": "narrower",
     "factor": "low-rank",
+    "separate": "separable",
     "drop": "fewer blocks",
 }
 _AFTER_SURGERY = ("repair", "distill", "to-graph")

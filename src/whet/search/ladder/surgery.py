@@ -43,7 +43,7 @@ _RUNG = 3
 _PREDICTION = "prediction"
 _LEAST_CORRELATION = 0.8  # below it sums of damages say little
 # Making menus takes about as long as the untouched graph takes for so many answers to each sample.
-_MENUS_ANSWERS = 85
+_MENUS_ANSWERS = 125
 _MENUS_LEAST_S = 15.0
 # For what changes the network as a whole: of the time of the menus, and at least.
 _WHOLES_SHARE, _WHOLES_LEAST_S = 0.25, 15.0

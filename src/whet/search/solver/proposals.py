@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 # As passes follow each other: ranks are those of the layers that narrowing leaves.
-_ORDER = ("narrow", "factor", "drop")
+_ORDER = ("narrow", "factor", "separate", "drop")
 _POINTS = 24  # of a frontier that isn't of a chain
 _BEGIN = 1 / 3  # of the way to the fastest, where the first try is
 _PRUDENT = 0.9  # of the damage that seems allowed

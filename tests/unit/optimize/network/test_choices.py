@@ -18,7 +18,9 @@ from whet.optimize.network.menu import REQUEST, Choice, Choices, MenuPlan
 from whet.optimize.network.net import Net, batches_of
 from whet.optimize.network.walk import Walk
 
-PLAN = MenuPlan(stay=(0.75, 0.5), low_rank=(0.6,), tile=4, classes=True, rows=1, judged=16)
+PLAN = MenuPlan(
+    stay=(0.75, 0.5), low_rank=(0.6,), separable=(2,), tile=4, classes=True, rows=1, judged=16
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +37,16 @@ def test_each_block_has_its_menu(made: tuple[Net, Choices]) -> None:
     def low(**ranks: int) -> tuple[Step, ...]:
         return (Step("factor", {"ranks": {n.replace("_", "."): r for n, r in ranks.items()}}),)
 
+    def each(name: str) -> tuple[Step, ...]:
+        return (Step("separate", {"layers": {name: 2}}),)
+
     def forms(b: str) -> list[tuple[Step, ...]]:
         narrow = [(Step("narrow", {"units": {f"{b}.a": n, f"{b}.b": n}}),) for n in (12, 8)]
         ranks = low(**{f"{b}_a": 4, f"{b}_b": 8, f"{b}_c": 4})
-        return [(), *narrow, ranks, (Step("drop", {"blocks": [b]}),)]
+        return [(), *narrow, ranks, each(f"{b}.b"), (Step("drop", {"blocks": [b]}),)]
 
     assert found == [
-        ("stem", [(), low(stem=4)]),
+        ("stem", [(), low(stem=4), each("stem")]),
         ("one", forms("one")),
         ("two", forms("two")),
         ("head", [(), low(head=2)]),
@@ -53,8 +58,9 @@ def test_the_less_is_left_the_more_is_damaged_and_the_smaller_it_is(
     made: tuple[Net, Choices],
 ) -> None:
     for menu in made[1].menus[1:3]:
-        whole, wide, narrow, low, bridge = menu
-        assert low.damage > 0
+        whole, wide, narrow, low, each, bridge = menu
+        assert min(low.damage, each.damage) > 0
+        assert whole.size_bytes > each.size_bytes
         assert whole.size_bytes > low.size_bytes > bridge.size_bytes
         assert whole.damage == 0.0
         assert 0 < wide.damage < narrow.damage
@@ -97,7 +103,9 @@ def units(choice: Choice) -> list[int]:
 
 def test_a_text_encoder_has_heads_and_feed_forward_widths(tmp_path: Path) -> None:
     net = encoder_net()
-    plan = MenuPlan(stay=(0.5,), low_rank=(), tile=8, classes=False, rows=2, judged=8)
+    plan = MenuPlan(
+        stay=(0.5,), low_rank=(), separable=(1,), tile=8, classes=False, rows=2, judged=8
+    )
     choices = choices_of(net, context(net, texts(), tmp_path), plan)
     menus = {menu[0].block: menu for menu in choices.menus}
     attention = menus["bert.encoder.layer.0.attention"]
@@ -109,6 +117,6 @@ def test_a_text_encoder_has_heads_and_feed_forward_widths(tmp_path: Path) -> Non
 def test_nothing_to_choose_is_said(tmp_path: Path) -> None:
     net = residual_net()
     cut = replace(net.cut, blocks=(net.block("stem"), net.block("head")))
-    plan = msgspec.structs.replace(PLAN, low_rank=())
+    plan = msgspec.structs.replace(PLAN, low_rank=(), separable=())
     with pytest.raises(RequirementError, match="anything to choose"):
         choices_of(replace(net, cut=cut), context(net, pictures(), tmp_path), plan)

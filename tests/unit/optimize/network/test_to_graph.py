@@ -10,14 +10,16 @@ from surgery_nets import Rows
 from test_blocks import Small
 
 from whet.core.context import Context
+from whet.core.passes import Pipeline, run
 from whet.core.recipe import Step
 from whet.core.spec import TensorSpec
 from whet.errors import OptionError, RequirementError
-from whet.optimize.build import build
+from whet.optimize.build import build, pass_of
 from whet.optimize.export import Exported, export
 from whet.optimize.graph.facts import facts
 from whet.optimize.graph.runs import run_graph
 from whet.optimize.intake.live import load_module
+from whet.optimize.network.net import opened
 
 STEPS = (Step("narrow", {"share": 0.5}), Step("repair"), Step("to-graph"))
 
@@ -53,6 +55,26 @@ def test_a_recipe_begins_with_the_network_and_ends_with_a_smaller_graph(
         own, its = (next(iter(run_graph(g, inputs).values())) for g in (made, exported.graph))
         assert own.shape == its.shape
         assert np.abs(own - its).max() < 0.5 * np.abs(its).max()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [Step("separate", {"multiplier": 2}), Step("sparsify", {"pattern": "2:4"})],
+    ids=["separate", "sparsify"],
+)
+def test_a_graph_answers_as_its_network_does(
+    step: Step, exported: Exported, tmp_path: Path
+) -> None:
+    ctx = context(exported, tmp_path)
+    changed = run(Pipeline((pass_of(step), pass_of(Step("repair")))), opened(ctx.program), ctx)
+    assert changed.model.pairs or changed.model.sparse
+    made = build((step, Step("repair"), Step("to-graph")), exported.graph, ctx).model
+    for rows in (1, 5):
+        x = pictures(rows, seed=3)
+        with torch.no_grad():
+            wanted = changed.model.module(torch.from_numpy(x))
+        (found,) = run_graph(made, {"x": x}).values()
+        np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4, rtol=1e-4)
 
 
 def test_passes_over_graphs_go_on_from_there(exported: Exported, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ NEEDED = {
     "resize": {"size": 24},
     "slim": {"share": 0.5},
     "factor": {"share": 0.5},
+    "separate": {"multiplier": 2},
+    "sparsify": {"share": 0.5},
     "drop": {"blocks": ["one"]},
     "fold-transform": {"input": "x", "height": 8, "width": 8, "mean": [0.5], "std": [0.5]},
 }

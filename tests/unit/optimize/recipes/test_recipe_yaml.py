@@ -11,12 +11,19 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import whet
 from whet.core.bounds import MOST_SEED
 from whet.core.recipe import Step
 from whet.core.registry import names
 from whet.core.settings import GraphLevel, Precision, Settings
 from whet.errors import OptionError, StorageError
-from whet.optimize.recipes.written import WrittenRecipe, decode, read_recipe, write_recipe
+from whet.optimize.recipes.written import (
+    WrittenRecipe,
+    as_recipe,
+    decode,
+    read_recipe,
+    write_recipe,
+)
 from whet.optimize.recipes.yaml_text import parse, written
 
 # What no text of a recipe may hold, as the module says it.
@@ -127,6 +134,19 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     assert read_recipe(file) == recipe
     with pytest.raises(StorageError):
         write_recipe(recipe, tmp_path / "none" / "r.yaml")
+
+
+def test_surgery_survives_its_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    passes = (
+        whet.Separate(layers={"one.b": 2, "two.b": 1}),
+        whet.Sparsify(0.5, layers=("two.c",)),
+        whet.Sparsify(pattern="2:4"),  # type: ignore[arg-type]
+    )
+    write_recipe(as_recipe(whet.Pipeline(passes)), file)
+    assert "pattern: '2:4'" in file.read_text() or 'pattern: "2:4"' in file.read_text()
+    again = read_recipe(file).pipeline().passes
+    assert again[:3] == whet.Pipeline(passes).passes[:3]
 
 
 @pytest.mark.parametrize("option", [math.inf, math.nan, "\x1b[2J", 2**64])

@@ -109,6 +109,9 @@ def test_a_changed_network_is_named_by_what_was_done_to_it() -> None:
     learnt = (narrow, Step("repair"), Step("distill", {"steps": 96}), Step("to-graph"))
     taught = Recipe(learnt, "openvino", Settings())
     assert name_of(taught, taken) == "openvino narrower, taught, fp32"
+    apart = Step("separate", {"layers": {"d": 2}})
+    four = Recipe((low[0], apart, drop, *rest), "openvino", Settings())
+    assert name_of(four, {}) == "openvino narrower, separable and fewer blocks, fp32"
     ranks = [Step("factor", {"ranks": dict.fromkeys(names, 8)}) for names in ("ab", "abc")]
     one, another = (Recipe((step, *rest), "openvino", Settings()) for step in ranks)
     taken = {"openvino low-rank, fp32": one}

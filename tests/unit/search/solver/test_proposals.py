@@ -69,13 +69,15 @@ def test_passes_of_all_blocks_become_one_of_each_in_their_order() -> None:
         menu("c", Step("factor", {"ranks": {"c.v": 2}}), narrow(c_w=8)),
         menu("d", narrow(d_w=8)),
         menu("e", Step("drop", {"blocks": ["e"]})),
+        menu("f", Step("separate", {"layers": {"f.w": 2}})),
     )
     ms = {c.graph.path: 1.0 if c.kept else 0.1 for m in menus for c in m}
-    fastest = proposals(Choices(menus, (-1, 0, 1, 2, 3), (), ()), ms, 5.0)[-1]
-    assert fastest.changed == 5
+    fastest = proposals(Choices(menus, (-1, 0, 1, 2, 3, 4), (), ()), ms, 6.0)[-1]
+    assert fastest.changed == 6
     assert fastest.steps == (
         narrow(c_w=8, d_w=8),
         Step("factor", {"ranks": {"b.w": 4, "c.v": 2}}),
+        Step("separate", {"layers": {"f.w": 2}}),
         Step("drop", {"blocks": ["a", "e"]}),
     )
 

@@ -33,7 +33,7 @@ from whet.search.workers.surgery_jobs import (
     network_wholes,
 )
 
-PLAN = MenuPlan(stay=(0.5,), low_rank=(0.5,), tile=8, classes=True, rows=1, judged=16)
+PLAN = MenuPlan(stay=(0.5,), low_rank=(0.5,), separable=(), tile=8, classes=True, rows=1, judged=16)
 
 
 class Part(nn.Module):

@@ -52,6 +52,7 @@ def output_error(weight: Floats, other: Floats, moments: Floats) -> float:
 def rounded(weight: Floats, moments: Floats) -> Floats:
     """The weight on the grid of `scales_of`, its errors cancelled as far as inputs allow.
 
+    A number that is 0 stays so: sparse weights stay sparse.
     A row's largest number stays at the end of the grid, so that a quantiser that takes the
     scale from it finds the same grid again, and every number on it.
 
@@ -66,12 +67,13 @@ def rounded(weight: Floats, moments: Floats) -> Floats:
     ends = _ends(weight, order)
     # In steps of the grid, and with the inputs on the first axis: each is one stretch of memory.
     left = np.ascontiguousarray((weight / scales[:, None]).T[order], np.float32)
-    steps = np.empty_like(left)
+    steps, none = np.empty_like(left), left == 0
     for begin in range(0, len(left), _BLOCK):
         end = min(begin + _BLOCK, len(left))
         errors = np.empty((end - begin, left.shape[1]), np.float32)
         for place in range(begin, end):
             whole = np.clip(np.round(left[place]), -MOST, MOST)
+            whole[none[place]] = 0
             for row, most in ends.get(place, ()):
                 whole[row] = most
             steps[place] = whole
