@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from whet.optimize.network.factor import Factor
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
+    from whet.optimize.network.substitute import Substitute
     from whet.optimize.network.to_graph import ToGraph
     from whet.optimize.recipes.pipeline import Pipeline
 
@@ -71,6 +72,7 @@ __all__ = [
     "RestoreWeights",
     "RoundWeights",
     "StoreInt8",
+    "Substitute",
     "TextTransform",
     "Tidy",
     "ToGraph",
@@ -114,6 +116,7 @@ _WHERE = {
     "RestoreWeights": "whet.optimize.graph.quantize.unrounded",
     "RoundWeights": "whet.optimize.graph.quantize.rounding",
     "StoreInt8": "whet.optimize.graph.quantize.stored",
+    "Substitute": "whet.optimize.network.substitute",
     "TextTransform": "whet.data.transform",
     "Tidy": "whet.optimize.graph.tidy",
     "ToGraph": "whet.optimize.network.to_graph",

@@ -46,6 +46,7 @@ PUBLIC = [
     "RestoreWeights",
     "RoundWeights",
     "StoreInt8",
+    "Substitute",
     "TextTransform",
     "Tidy",
     "ToGraph",

@@ -27,6 +27,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
         "narrow": "whet.optimize.network.narrow:Narrow",
         "factor": "whet.optimize.network.factor:Factor",
         "drop": "whet.optimize.network.drop:DropBlocks",
+        "substitute": "whet.optimize.network.substitute:Substitute",
         "repair": "whet.optimize.network.repair:Repair",
         "distill": "whet.optimize.network.distill:Distill",
         "to-graph": "whet.optimize.network.to_graph:ToGraph",

@@ -63,6 +63,7 @@ class Narrow(Pass[Net, Net]):
             )
 
     def requires(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # layers say it
+        model.need_own_layers()
         unknown = sorted(set(self.units) - {w.name for w in widths_in(model)})
         if unknown:
             raise RequirementError(

@@ -40,6 +40,8 @@ class Net:
         kept: the original's output channels that a layer still has, by its name; others have all.
         pairs: of each low-rank pair the second layer's name, by the first's. The second has the
             name of the original's layer, and its ``kept``.
+        substituted: whether another network stands in the original's place, so that all of it is
+            one block.
     """
 
     module: fx.GraphModule
@@ -48,6 +50,19 @@ class Net:
     signature: Signature
     kept: Mapping[str, torch.Tensor] = field(default_factory=dict)
     pairs: Mapping[str, str] = field(default_factory=dict)
+    substituted: bool = False
+
+    def need_own_layers(self) -> None:
+        """Refuse what changes the original's layers where there are none of them.
+
+        Raises:
+            RequirementError: another network stands in the original's place.
+        """
+        if self.substituted:
+            raise RequirementError(
+                "Another network stands in the original's place, which has none of its layers.",
+                "Teach it with 'distill'; what is narrowed or repaired comes without 'substitute'.",
+            )
 
     def block(self, name: str) -> Block:
         """One block by its name.

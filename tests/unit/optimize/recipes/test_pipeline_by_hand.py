@@ -23,6 +23,7 @@ NEEDED = {
     "narrow": {"share": 0.5},
     "factor": {"share": 0.5},
     "drop": {"blocks": ["one"]},
+    "substitute": {"family": "resnet", "width": 0.25},
     "fold-transform": {"input": "x", "height": 8, "width": 8, "mean": [0.5], "std": [0.5]},
 }
 
