@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from whet.optimize.network.separate import Separate
     from whet.optimize.network.slim import Slim
     from whet.optimize.network.sparsify import Sparsify
+    from whet.optimize.network.substitute import Substitute
     from whet.optimize.network.to_graph import ToGraph
     from whet.optimize.recipes.pipeline import Pipeline
 
@@ -79,6 +80,7 @@ __all__ = [
     "Slim",
     "Sparsify",
     "StoreInt8",
+    "Substitute",
     "TextTransform",
     "Tidy",
     "ToGraph",
@@ -126,6 +128,7 @@ _WHERE = {
     "RoundWeights": "whet.optimize.graph.quantize.rounding",
     "Slim": "whet.optimize.network.slim",
     "StoreInt8": "whet.optimize.graph.quantize.stored",
+    "Substitute": "whet.optimize.network.substitute",
     "TextTransform": "whet.data.transform",
     "Tidy": "whet.optimize.graph.tidy",
     "ToGraph": "whet.optimize.network.to_graph",

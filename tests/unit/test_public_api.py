@@ -50,6 +50,7 @@ PUBLIC = [
     "Separate",
     "Sparsify",
     "StoreInt8",
+    "Substitute",
     "TextTransform",
     "Tidy",
     "ToGraph",

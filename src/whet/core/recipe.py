@@ -9,7 +9,10 @@ import msgspec
 
 from whet.core.settings import Precision, Settings
 
-__all__ = ["Recipe", "Step", "digest_of"]
+__all__ = ["SUBSTITUTION", "Recipe", "Step", "digest_of"]
+
+SUBSTITUTION = "It is another network, taught to answer as yours does."
+"""How an outcome says that nothing of the network that was given is left in what is chosen."""
 
 
 _FEW = 3  # parts of an option that are all said
@@ -53,6 +56,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def has(self, name: str) -> bool:
         """Whether a pass of this name is among its own."""
         return any(step.name == name for step in self.steps)
+
+    @property
+    def substitutes(self) -> bool:
+        """Whether another network stands in the original's place, which nothing of it is left in."""
+        return self.has("substitute")
 
     def build_digest(self) -> str:
         """As `digest`, over the passes only: recipes that share their graph share it."""

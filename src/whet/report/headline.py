@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from whet.core.evidence import Quality, Trial, Verdict
+from whet.core.recipe import SUBSTITUTION
 from whet.report import format as fmt
 from whet.report.facts import Facts, judged_on
 from whet.report.html import Html, Node, el, join
@@ -41,7 +42,8 @@ def headline(facts: Facts) -> str:
         return f"{subject}."
     joined = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
     verb = ": it " if start else " "
-    return f"{subject}{verb}{joined}."
+    instead = f" {SUBSTITUTION}" if chosen.recipe.substitutes else ""
+    return f"{subject}{verb}{joined}.{instead}"
 
 
 def _latency_words(facts: Facts, trial: Trial) -> str:

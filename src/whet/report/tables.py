@@ -110,6 +110,8 @@ def _name_cell(facts: Facts, trial: Trial) -> Html:
         tags.append(el("span", "chosen", class_="tag chosen"))
     if trial.id == facts.evidence.baseline:
         tags.append(el("span", "best untouched", class_="tag"))
+    if trial.recipe.substitutes:
+        tags.append(el("span", "another network", class_="tag"))
     if trial.status is not Status.OK:
         tags.append(el("span", trial.status.value, class_="tag bad"))
     elif trial.frontier and trial.id != facts.evidence.chosen:

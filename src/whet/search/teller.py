@@ -19,6 +19,8 @@ TITLES = {
     1: "the untouched graph on every runtime",
     2: "post-training quantisation",
     3: "the network itself, block by block",
+    4: "the changed network, taught by the original",
+    5: "another network, taught by the original",
     6: "cascades",
 }
 

@@ -18,6 +18,15 @@ def test_it_marks_what_began_when_although_a_rung_is_told_once() -> None:
     assert all(5.0 <= at < 10.0 for _, at in tell.marks)
 
 
+def test_every_rung_of_the_ladder_has_a_title() -> None:
+    told: list[Event] = []
+    tell = Teller(told.append, Budget(time.monotonic(), 60.0))
+    for rung in range(7):
+        tell.rung(rung)
+    titles = [event.title for event in told if isinstance(event, RungStarted)]
+    assert len(set(titles)) == len(titles) == 7
+
+
 def test_it_tells_in_order_with_the_time_that_has_passed() -> None:
     events: list[Event] = []
     tell = Teller(events.append, Budget(time.monotonic() - 5.0, 60.0))

@@ -10,18 +10,26 @@ from torch import nn
 
 __all__ = ["adam", "trainable"]
 
-_LEAST_SIZE = 1e-3  # of a tensor of weights that are nothing
+_LEAST_SIZE = 1e-3  # of a tensor of weights that are nothing, in a layer of such
 
 
 def adam(module: nn.Module, rate: float) -> torch.optim.Adam:
     """Adam with a step for each tensor of weights in proportion to their size.
 
+    A tensor that is nothing yet, as biases are in the beginning, goes by the others of its layer.
+
     Args:
         module: inside `trainable`.
         rate: as a share of a tensor's root mean square.
     """
-    weights = [p for p in module.parameters() if p.requires_grad]
-    return torch.optim.Adam([{"params": [p], "lr": rate * _size(p)} for p in weights])
+    sizes: dict[nn.Parameter, float] = {}
+    for layer in module.modules():
+        own = {p: _size(p) for p in layer.parameters(recurse=False) if p.requires_grad}
+        largest = max(own.values(), default=0.0)
+        sizes |= {p: size or largest for p, size in own.items() if p not in sizes}
+    return torch.optim.Adam(
+        [{"params": [p], "lr": rate * max(size, _LEAST_SIZE)} for p, size in sizes.items()]
+    )
 
 
 @contextlib.contextmanager
@@ -54,4 +62,4 @@ def _sparing(stays: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def _size(weight: torch.Tensor) -> float:
-    return max(float(weight.detach().square().mean().sqrt()), _LEAST_SIZE)
+    return float(weight.detach().square().mean().sqrt())

@@ -11,11 +11,13 @@ on the same samples:
 with m, v those of what the original's norm takes and m', v' those of what it takes now. Where the
 norm holds just m and v, these are m' and v'. But what chance puts into few samples falls out, as
 both networks see the same ones; and norms into which something else was folded stay right.
+
+A network of random weights has no original to answer as: it takes them as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import fx
@@ -25,7 +27,51 @@ from whet.errors import SamplesError
 from whet.optimize.network.modules import copied
 from whet.optimize.network.walk import Walk
 
-__all__ = ["with_same_statistics"]
+__all__ = ["with_new_statistics", "with_same_statistics"]
+
+
+def with_new_statistics(
+    module: fx.GraphModule, batches: Iterable[tuple[torch.Tensor, ...]]
+) -> fx.GraphModule:
+    """A copy whose batch norms hold the means and variances that these samples give them.
+
+    Every batch counts alike, so the batches should be of one size; a few hundred rows are enough.
+    A network without batch norm comes back as it is.
+
+    Args:
+        module: in evaluation mode; it stays as it is.
+        batches: inputs in order; each of more rows than one.
+
+    Raises:
+        SamplesError: there is no batch, or one of a single row that a norm can't take.
+    """
+    found = copied(module)
+    norms = [m for m in found.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    if not norms:
+        return found
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    with torch.no_grad():
+        for batch in batches:
+            _run(found, batch)
+    if not norms[0].num_batches_tracked:
+        raise SamplesError("There are no samples to estimate statistics from.", "Give some.")
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+    return found
+
+
+def _run(module: fx.GraphModule, batch: tuple[torch.Tensor, ...]) -> None:
+    try:
+        module(*batch)
+    except ValueError as error:  # "Expected more than 1 value per channel when training"
+        raise SamplesError(
+            f"A batch of {len(batch[0])} row(s) tells no variance.", "Give larger batches."
+        ) from error
 
 
 def with_same_statistics(

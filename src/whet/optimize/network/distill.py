@@ -5,7 +5,8 @@ up. Here all weights learn together: the network is to give what the original gi
 between all blocks (Hinton et al. 2015; Romero et al. 2015), on views of the samples that are made
 anew each time (`whet.optimize.network.views`). Between blocks both networks have values of the same
 name and shape, but for channels that were given up, so nothing needs an adaptor; a network on
-smaller pictures learns the answers alone.
+smaller pictures learns the answers alone. A substitute is one block: it has what its body gives in
+common with the original, and the answers.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Distill(Pass[Net, Net]):
         batch: rows of one.
         rate: of learning at its highest, as a share of a weight tensor's root mean square.
         labels: the output whose classes the samples' labels are, to be learnt too; none if empty.
+        norms: batch norms take the statistics of each batch and keep a running mean of them, as a
+            network has to that begins with random weights; else they keep those that they have.
 
     Raises:
         OptionError: nothing is to be learnt.
@@ -55,13 +58,15 @@ class Distill(Pass[Net, Net]):
     batch: int = 64
     rate: float = 3e-3
     labels: str = ""
+    norms: bool = False
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or not 0 < self.rate < 1:
+        least = 2 if self.norms else 1  # one row tells no variance
+        if self.steps < 1 or self.batch < least or not 0 < self.rate < 1:
             raise OptionError(
                 f"Nothing is learnt in {self.steps} steps of {self.batch} rows at a rate of"
                 f" {self.rate}.",
-                "Give 1 or more steps and rows, and a rate between 0 and 1.",
+                f"Give 1 or more steps, {least} or more rows, and a rate between 0 and 1.",
             )
 
     def requires(self, model: Net, ctx: Context) -> None:
@@ -76,7 +81,7 @@ class Distill(Pass[Net, Net]):
     def apply(self, model: Net, ctx: Context) -> PassResult[Net]:
         found = replace(model, module=copied(model.module))
         rows = Rows(samples_of(ctx), model.signature)
-        schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed)
+        schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed, self.norms)
         checkpoint, right = ctx.workdir / _CHECKPOINT, self._right(model, ctx)
         changed = train(*_pair(found), rows, schedule, checkpoint, right=right, sparse=model.sparse)
         return PassResult(found, changed)

@@ -52,6 +52,7 @@ class DropBlocks(Pass[Net, Net]):
             raise OptionError("No block is named.", "Name the blocks to leave out.")
 
     def requires(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # shapes say it
+        model.need_own_layers()
         for name in self.blocks:
             _gap(model, model.block(name), bridge=self.bridge)
 

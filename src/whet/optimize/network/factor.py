@@ -59,6 +59,7 @@ class Factor(Pass[Net, Net]):
             )
 
     def requires(self, model: Net, ctx: Context) -> None:
+        model.need_own_layers()
         samples_of(ctx)
         layers, notes = layers_in(model)
         refused = {note.where: note.reason for note in notes}

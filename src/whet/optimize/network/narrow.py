@@ -62,6 +62,7 @@ class Narrow(Pass[Net, Net]):
             )
 
     def requires(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # layers say it
+        model.need_own_layers()
         widths = {width.name: width for width in widths_in(model)}
         unknown = sorted(set(self.units) - set(widths))
         if unknown:

@@ -77,6 +77,8 @@ class Net:
         came: the network as it came, where pictures have become smaller since. The original is
             that network on smaller pictures then.
         sparse: where the zeros of layers lie that stay, by the layer's name.
+        substituted: whether another network stands in the original's place, so that all of it is
+            one block.
     """
 
     module: fx.GraphModule
@@ -87,6 +89,8 @@ class Net:
     pairs: Mapping[str, str] = field(default_factory=dict)
     stream: Mapping[str, Kept] = field(default_factory=dict)
     came: fx.GraphModule | None = None
+    sparse: Mapping[str, Pattern] = field(default_factory=dict)
+    substituted: bool = False
 
     @property
     def teacher(self) -> fx.GraphModule:
@@ -103,7 +107,17 @@ class Net:
         kept = self.stream.get(name)
         return list(values) if kept is None else [kept.of(value) for value in values]
 
-    sparse: Mapping[str, Pattern] = field(default_factory=dict)
+    def need_own_layers(self) -> None:
+        """Refuse what changes the original's layers where there are none of them.
+
+        Raises:
+            RequirementError: another network stands in the original's place.
+        """
+        if self.substituted:
+            raise RequirementError(
+                "Another network stands in the original's place, which has none of its layers.",
+                "Teach it with 'distill'; what is narrowed or repaired comes without 'substitute'.",
+            )
 
     def block(self, name: str) -> Block:
         """One block by its name.

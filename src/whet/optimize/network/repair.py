@@ -65,7 +65,8 @@ class Repair(Pass[Net, Net]):
                 "Fit in closed form (fit), or give steps of 1 or more, and rows.",
             )
 
-    def requires(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # any network can be
+    def requires(self, model: Net, ctx: Context) -> None:
+        model.need_own_layers()
         samples_of(ctx)
 
     def apply(self, model: Net, ctx: Context) -> PassResult[Net]:

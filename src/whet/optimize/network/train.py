@@ -2,8 +2,10 @@
 
 Adam, with a step for each tensor of weights in proportion to their size, that rises for a tenth of
 the time and falls to nothing after it (Smith and Topin 2019). Batch norms keep their statistics,
-which were estimated on more samples than a batch has. Some rows are never learnt from; the weights
-that did best on those are kept, those from before among them, so that nothing gets worse by it.
+which were estimated on more samples than a batch has, unless the network is a new one: what it gives
+changes by far more than they could follow then, so they take those of each batch. Some rows are never
+learnt from; the weights that did best on those are kept, those from before among them, so that
+nothing gets worse by it.
 
 What is drawn depends on the seed and the step alone, so a run that goes on from a checkpoint ends
 where it would have ended.
@@ -21,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from whet.errors import StorageError
 from whet.optimize.network.adam import adam, trainable
@@ -46,12 +49,14 @@ class Schedule:
         batch: rows of one.
         rate: at its highest, as a share of a weight tensor's root mean square.
         seed: of all that is drawn.
+        norms: whether batch norms learn statistics.
     """
 
     steps: int
     batch: int
     rate: float
     seed: int
+    norms: bool = False
 
 
 def train(
@@ -150,6 +155,8 @@ class _Run:
         )
         self.best, self.at_first = float("inf"), float("inf")
         self.kept = copy.deepcopy(student.state_dict())
+        norms = (m for m in student.modules() if isinstance(m, _BatchNorm))
+        self.norms = [m for m in norms if m.track_running_stats] if schedule.norms else []
 
     def shown(
         self, rows: Rows, places: np.ndarray, random: torch.Generator | None = None
@@ -162,9 +169,20 @@ class _Run:
     def learn(self, batch: _Shown) -> None:
         """One step."""
         self.optimiser.zero_grad()
-        self._distance(batch).backward()
+        with self._norms_learning():
+            self._distance(batch).backward()
         self.optimiser.step()
         self.rates.step()
+
+    @contextlib.contextmanager
+    def _norms_learning(self) -> Iterator[None]:
+        for norm in self.norms:
+            norm.train()
+        try:
+            yield
+        finally:
+            for norm in self.norms:
+                norm.eval()
 
     def look(self, held: Sequence[_Shown]) -> None:
         """Keep the weights if they are the best so far."""

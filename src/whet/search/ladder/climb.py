@@ -41,6 +41,7 @@ from whet.search.ladder.polish import (
 )
 from whet.search.ladder.refine import refine, rescue_rounded
 from whet.search.ladder.rounding import round_with_care
+from whet.search.ladder.substitute import substitute
 from whet.search.ladder.surgery import operate
 from whet.search.ladder.teach import teach
 from whet.search.ladder.trials import Trials
@@ -205,6 +206,8 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     if operated is not None and setup.train is not None:
         # With much to learn from, learning promises more than what int8 could still be tried with.
         teach(setup, trials, operated, share=_TEACHING)
+    if setup.train is not None:
+        substitute(setup, trials, share=_TEACHING)
     wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
         refine(setup, trials)

@@ -11,16 +11,16 @@ from whet.search.ladder.assay import ask_original
 from whet.search.ladder.trials import Trials
 from whet.search.setup import Setup
 
-__all__ = ["output_labelled"]
+__all__ = ["labels_option"]
 
 _WHERE = "distillation"
 _LOOK = 256  # rows of which is asked how often the original is right
 
 
-def output_labelled(setup: Setup, trials: Trials) -> str:
-    """The output whose classes the labels to learn from are; empty where there are none.
+def labels_option(setup: Setup, trials: Trials) -> dict[str, str]:
+    """What makes `distill` learn the labels of what it learns from; nothing where there are none.
 
-    They are taken for what they say only where the original is about as often right by them as by
+    Labels are taken for what they say only where the original is about as often right by them as by
     those that judge it.
 
     Raises:
@@ -29,7 +29,7 @@ def output_labelled(setup: Setup, trials: Trials) -> str:
     """
     store = setup.learnt_from
     if setup.metric not in LABELLED or store.labels is None or store.rows_per_sample != 1:
-        return ""
+        return {}
     few = np.random.default_rng(setup.seed).permutation(store.samples)[:_LOOK]
     shares = []
     try:
@@ -43,11 +43,11 @@ def output_labelled(setup: Setup, trials: Trials) -> str:
         raise
     except WhetError as error:
         trials.tell.remark(_WHERE, f"Labels were left aside: {error.message}")
-        return ""
+        return {}
     learnt, judged = shares
     if learnt is None or judged is None:
         trials.tell.remark(_WHERE, "Labels were left aside: they name no classes of the network.")
-        return ""
+        return {}
     if too_seldom_right(learnt, judged):
         reason = (
             f"Labels of what is learnt from were left aside: by them the original is right in"
@@ -55,5 +55,5 @@ def output_labelled(setup: Setup, trials: Trials) -> str:
             " another order?"
         )
         trials.tell.remark(_WHERE, reason)
-        return ""
-    return setup.contract.output or next(iter(original))
+        return {}
+    return {"labels": setup.contract.output or next(iter(original))}

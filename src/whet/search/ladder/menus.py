@@ -9,6 +9,7 @@ from whet.core.recipe import Recipe, Step
 from whet.optimize.graph.quantize.space import ROUND, UNROUND
 from whet.optimize.network.menu import MenuPlan, WholePlan
 from whet.search.intake.outputs import CLASS_METRICS
+from whet.search.ladder.variations import TO_GRAPH
 from whet.search.setup import Setup
 from whet.search.workers.surgery_jobs import CostsJob, MenusJob, WholesJob
 
@@ -98,11 +99,13 @@ def costs_job(setup: Setup, base: Recipe, graphs: tuple[Artifact, ...]) -> Costs
 
 
 def tail_of(base: Recipe) -> tuple[Step, ...]:
-    """Its passes, without what names layers of the original's graph or takes weights from it."""
+    """Its passes over graphs, without what names layers of the original's or takes its weights."""
+    whole = base.steps
+    behind = whole.index(TO_GRAPH) + 1 if TO_GRAPH in whole else 0
     return tuple(
         msgspec.structs.replace(
             step, options={k: v for k, v in step.options.items() if k != "ignored"}
         )
-        for step in base.steps
+        for step in whole[behind:]
         if step.name != UNROUND
     )

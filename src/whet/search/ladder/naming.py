@@ -32,6 +32,7 @@ _SURGERY = {
     "separate": "separable",
     "drop": "fewer blocks",
 }
+_INSTEAD = "substitute"
 _AFTER_SURGERY = ("repair", "distill", "to-graph")
 _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 
@@ -40,8 +41,11 @@ def kind_of(steps: tuple[Step, ...], precision: str) -> str:
     """``"fp32"``, ``"bf16"``, ``"int8"``, ``"int8 + bf16"``, ``"int8 dynamic"``, ``"weights int8"`` ..."""
     names = [step.name for step in steps]
     surgery = [_SURGERY[name] for name in names if name in _SURGERY]
+    # Never a mere "resnet": the reader has to see that it isn't the network that was given.
+    surgery += [f"{_INSTEAD} {s.options['family']}" for s in steps if s.name == _INSTEAD]
     if surgery:
-        rest = tuple(step for step in steps if step.name not in {*_SURGERY, *_AFTER_SURGERY})
+        changing = {*_SURGERY, _INSTEAD, *_AFTER_SURGERY}
+        rest = tuple(step for step in steps if step.name not in changing)
         *before, last = surgery
         done = f"{', '.join(before)} and {last}" if before else last
         taught = ", taught" if "distill" in names else ""

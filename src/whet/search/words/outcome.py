@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial, Verdict
+from whet.core.recipe import SUBSTITUTION
 from whet.measure.latency_clause import judging_point, kept_latency
 from whet.measure.latency_words import queries_words
 from whet.search.decisions.decide import NOISE, clauses, clearly_faster
@@ -55,7 +56,8 @@ def outcome_sentence(
                 f"The untouched original ({chosen.name}) keeps the contract and nothing proven"
                 f" is faster{but}: {words}."
             )
-        return f"{chosen.name} keeps the contract: {words}."
+        instead = f" {SUBSTITUTION}" if chosen.recipe.substitutes else ""
+        return f"{chosen.name} keeps the contract: {words}.{instead}"
     # Size and memory start with their own names.
     gap = "; ".join(w if w.startswith(n) else f"{n}: {w}" for n, w in _missed(chosen, contract))
     start = (

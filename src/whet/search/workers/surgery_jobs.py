@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-import statistics
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from whet.core.artifact import Artifact
 from whet.core.context import Context
@@ -19,11 +13,10 @@ from whet.core.recipe import Step
 from whet.core.room import temporary_folder
 from whet.core.settings import Settings
 from whet.core.spec import Arrays
-from whet.errors import PassError
 from whet.optimize.network import menu as menus
-from whet.runtimes.base import Session
-from whet.search.workers.built import built_graph, keep
+from whet.search.workers.built import keep
 from whet.search.workers.ground import Ground
+from whet.search.workers.in_turn import in_turn_ms, with_passes
 
 __all__ = [
     "Costs",
@@ -37,9 +30,6 @@ __all__ = [
     "network_menus",
     "network_wholes",
 ]
-
-_ROUNDS = (10, 60)  # at least and at most
-_SECONDS = 12.0  # after which no further round is begun
 
 
 class MenusJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -158,74 +148,23 @@ def _context(job: MenusJob | WholesJob | PaceJob) -> Context:
 
 
 def block_costs(job: CostsJob) -> Costs:
-    """Time blocks in turn, one request of each per round.
-
-    Between two requests of one block all others run, as they do in a whole network: its weights
-    come from where they lie then.
+    """Time blocks in turn, as they run in a whole network.
 
     Raises:
         EngineError: a block can't be compiled or run.
     """
-    from whet.runtimes.cache import EngineCache
-    from whet.runtimes.registry import get
-
-    runtime, cache = get(job.runtime), EngineCache(Path(job.cache))
-    with ExitStack() as opened:
-        folder = opened.enter_context(temporary_folder("whet-blocks-"))
-        asked: list[tuple[Session, Arrays]] = []
-        for place, graph in enumerate(job.graphs):
-            with np.load(graph.file.with_name(menus.REQUEST)) as file:
-                request = dict(file)
-            made = _with_passes(job, graph, request, folder / str(place))
-            session, _ = cache.opened(runtime, made, _unfixed(job.settings))
-            opened.enter_context(session)
-            asked.append((session, request))
-        return Costs(tuple(_in_turn(asked)))
+    with temporary_folder("whet-blocks-") as folder:
+        asked = (_asked(job, graph, folder / str(i)) for i, graph in enumerate(job.graphs))
+        return Costs(tuple(in_turn_ms(asked, job.runtime, _unfixed(job.settings), job.cache)))
 
 
-def _with_passes(job: CostsJob, graph: Artifact, request: Arrays, folder: Path) -> Artifact:
-    """A block with the candidate's own passes; as it is where they have nothing to do in it."""
-    ctx = Context(folder, graph, _Request(request), job.threads, job.seed)
-    try:
-        return built_graph(job.steps, graph, ctx, folder / "shelf").graph
-    except PassError:
-        return graph
+def _asked(job: CostsJob, graph: Artifact, folder: Path) -> tuple[Artifact, Arrays]:
+    with np.load(graph.file.with_name(menus.REQUEST)) as file:
+        request = dict(file)
+    threads, seed = job.threads, job.seed
+    return with_passes(graph, request, job.steps, folder, threads=threads, seed=seed), request
 
 
 def _unfixed(settings: Settings) -> Settings:
     """The settings for a block, whose sizes are fixed as they are."""
     return msgspec.structs.replace(settings, fixed={}, round_up={})
-
-
-class _Request:
-    """One request as samples for passes that look at some; whatever is asked for, it is given."""
-
-    def __init__(self, arrays: Arrays) -> None:
-        self._arrays = arrays
-
-    def __len__(self) -> int:
-        return 1
-
-    def batches(self, size: int, limit: int | None = None) -> Iterator[Arrays]:  # noqa: ARG002  # blocks take no other size
-        yield self._arrays
-
-    def rows(self, indices: NDArray[np.integer]) -> Arrays:  # noqa: ARG002  # there is one
-        return self._arrays
-
-
-def _in_turn(asked: list[tuple[Session, Arrays]]) -> list[float]:
-    took: list[list[float]] = [[] for _ in asked]
-    for session, request in asked:
-        session.run(request)
-    least, most = _ROUNDS
-    began = time.perf_counter()
-    gc.disable()  # a collection would fall on any block
-    for done in range(most):
-        if done >= least and time.perf_counter() - began > _SECONDS:
-            break
-        for (session, request), ms in zip(asked, took, strict=True):
-            start = time.perf_counter_ns()
-            session.run(request)
-            ms.append((time.perf_counter_ns() - start) / 1e6)
-    gc.enable()
-    return [statistics.median(ms) for ms in took]

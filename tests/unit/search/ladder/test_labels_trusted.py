@@ -12,7 +12,7 @@ from whet.core.contract import Contract
 from whet.core.spec import Arrays
 from whet.data.readers import open_samples
 from whet.data.store import SampleStore, write_store
-from whet.search.ladder.labels import output_labelled
+from whet.search.ladder.labels import labels_option
 
 RIGHT = np.arange(60) % 4
 
@@ -33,7 +33,7 @@ def store(folder: Path, labels: np.ndarray | None) -> SampleStore:
 
 def asked(
     tmp_path: Path, labels: np.ndarray | None, *, metric: str = "top1"
-) -> tuple[str, list[str]]:
+) -> tuple[dict[str, str], list[str]]:
     said: list[str] = []
     trials = SimpleNamespace(
         stop=SimpleNamespace(check=lambda: None),
@@ -50,22 +50,22 @@ def asked(
         references=Original(),
         original_ms=1.0,
     )
-    return output_labelled(setup, trials), said  # type: ignore[arg-type]
+    return labels_option(setup, trials), said  # type: ignore[arg-type]
 
 
 def test_right_labels_are_learnt(tmp_path: Path) -> None:
     noisy = np.where(np.arange(60) < 9, (RIGHT + 1) % 4, RIGHT)
-    assert asked(tmp_path, noisy) == ("scores", [])
+    assert asked(tmp_path, noisy) == ({"labels": "scores"}, [])
 
 
 @pytest.mark.parametrize("off", [(RIGHT + 1) % 4, np.full(60, 9), np.linspace(0, 1, 60)])
 def test_other_classes_are_left_aside_and_said(tmp_path: Path, off: np.ndarray) -> None:
-    output, (said,) = asked(tmp_path, off)
-    assert output == ""
+    option, (said,) = asked(tmp_path, off)
+    assert option == {}
     assert said.startswith("Labels")
     assert "left aside" in said
 
 
 def test_nothing_is_said_where_there_is_nothing_to_learn(tmp_path: Path) -> None:
-    assert asked(tmp_path / "a", None) == ("", [])
-    assert asked(tmp_path / "b", RIGHT, metric="agreement") == ("", [])
+    assert asked(tmp_path / "a", None) == ({}, [])
+    assert asked(tmp_path / "b", RIGHT, metric="agreement") == ({}, [])

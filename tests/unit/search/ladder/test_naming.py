@@ -116,3 +116,16 @@ def test_a_changed_network_is_named_by_what_was_done_to_it() -> None:
     one, another = (Recipe((step, *rest), "openvino", Settings()) for step in ranks)
     taken = {"openvino low-rank, fp32": one}
     assert name_of(another, taken) == "openvino low-rank, fp32 (3 low-rank layers)"
+
+
+def test_a_substitute_is_called_one() -> None:
+    student = Step("substitute", {"family": "resnet", "width": 0.5})
+    taught = (student, Step("distill", {"steps": 768}), Step("to-graph"))
+    one = Recipe((*taught, Step("quantize-nncf")), "openvino", Settings())
+    assert name_of(one, {}) == "openvino substitute resnet, taught, int8"
+    assert one.substitutes
+    wider = (Step("substitute", {"family": "resnet", "width": 0.75}), *one.steps[1:])
+    name = name_of(
+        Recipe(wider, "openvino", Settings()), {"openvino substitute resnet, taught, int8": one}
+    )
+    assert name == "openvino substitute resnet, taught, int8 (width 0.75)"

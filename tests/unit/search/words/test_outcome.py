@@ -8,6 +8,8 @@ from trial_factory import quality, trial
 
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Latency, Percentile, Ratio, TailRatio, Trial, Verdict
+from whet.core.recipe import SUBSTITUTION, Recipe, Step
+from whet.core.settings import Settings
 from whet.measure.latency_clause import judging_point, kept_latency, median_fits
 from whet.search.decisions.decide import choose, clauses
 from whet.search.words.misses import noise_decides
@@ -134,3 +136,15 @@ def test_a_speed_up_that_noise_hides_is_told_although_the_contract_is_kept() -> 
 def test_the_clause_without_any_percentile_names_the_queries() -> None:
     named = {name: words for name, _, words in clauses(timed(FEW, queries=3), TIGHT)}
     assert "459 queries" in named["latency"]
+
+
+def test_a_substitute_is_called_another_network() -> None:
+    steps = (Step("substitute", {"family": "resnet"}), Step("to-graph"))
+    made = trial("resnet", 3.0, select=quality(0.0), certify=quality(0.0))
+    student = msgspec.structs.replace(made, recipe=Recipe(steps, "onnxruntime", Settings()))
+    base = trial("openvino fp32", 1.0, untouched=True)
+    said = [
+        outcome_sentence(each, Verdict.PASSED, Contract(max_drop=Drop(0.01)), base)
+        for each in (student, made)
+    ]
+    assert [SUBSTITUTION in sentence for sentence in said] == [True, False]

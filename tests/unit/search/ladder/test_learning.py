@@ -3,12 +3,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whet.search.ladder.teach import affordable_steps
+from whet.search.ladder.learning import affordable_steps
 
 
 @given(seconds=st.floats(0, 1e6), step_s=st.floats(1e-4, 1e3))
 def test_steps_fit_and_use_most_of_the_time(seconds: float, step_s: float) -> None:
-    steps = affordable_steps(seconds, step_s)
+    steps = affordable_steps(seconds, step_s, least=96)
     assert steps * step_s <= seconds
     if steps:
         assert 96 <= steps <= 1 << 16
@@ -16,9 +16,9 @@ def test_steps_fit_and_use_most_of_the_time(seconds: float, step_s: float) -> No
 
 
 def test_too_few_steps_are_none() -> None:
-    assert affordable_steps(95.0, 1.0) == 0
-    assert affordable_steps(97.0, 1.0) == 96
+    assert affordable_steps(95.0, 1.0, least=96) == 0
+    assert affordable_steps(97.0, 1.0, least=96) == 96
 
 
 def test_about_as_long_gives_the_same_number() -> None:
-    assert affordable_steps(1000.0, 1.0) == affordable_steps(900.0, 1.0) == 768
+    assert affordable_steps(1000.0, 1.0, least=96) == affordable_steps(900.0, 1.0, least=96) == 768

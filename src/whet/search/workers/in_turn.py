@@ -1,0 +1,117 @@
+"""Graphs timed in turn in one process, one request of each per round."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whet.core.artifact import Artifact
+from whet.core.context import Context
+from whet.core.recipe import Step
+from whet.core.settings import Settings
+from whet.core.spec import Arrays
+from whet.errors import PassError
+from whet.runtimes.base import Session
+from whet.search.workers.built import built_graph
+
+__all__ = ["in_turn_ms", "with_passes"]
+
+_ROUNDS = (10, 60)  # at least and at most
+_SECONDS = 12.0  # after which no further round is begun
+
+
+def in_turn_ms(
+    graphs: Iterable[tuple[Artifact, Arrays]], runtime: str, settings: Settings, cache: str
+) -> list[float]:
+    """Median ms of each graph.
+
+    Between two requests of one graph all others run, so that its weights come from where they lie
+    then, and what the machine does beside falls on all of them.
+
+    Args:
+        graphs: each with a request.
+        runtime: that runs them.
+        settings: of it.
+        cache: of compiled engines.
+
+    Raises:
+        EngineError: one can't be compiled or run.
+    """
+    from whet.runtimes.cache import EngineCache
+    from whet.runtimes.registry import get
+
+    engine, kept = get(runtime), EngineCache(Path(cache))
+    with ExitStack() as opened:
+        asked: list[tuple[Session, Arrays]] = []
+        for graph, request in graphs:
+            session, _ = kept.opened(engine, graph, settings)
+            opened.enter_context(session)
+            asked.append((session, request))
+        return _in_turn(asked)
+
+
+def with_passes(
+    graph: Artifact,
+    request: Arrays,
+    steps: tuple[Step, ...],
+    folder: Path,
+    *,
+    threads: int,
+    seed: int,
+) -> Artifact:
+    """A graph after a candidate's passes; as it is where they have nothing to do in it.
+
+    Args:
+        graph: that is only timed: passes that look at samples see one request again and again.
+        request: for it.
+        steps: of the candidate.
+        folder: for what they write.
+        threads: that passes may use.
+        seed: of what they draw.
+    """
+    ctx = Context(folder, graph, _Request(request), threads, seed)
+    try:
+        return built_graph(steps, graph, ctx, folder / "shelf").graph
+    except PassError:
+        return graph
+
+
+class _Request:
+    """One request as samples for passes that look at some; whatever is asked for, it is given."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self._arrays = arrays
+
+    def __len__(self) -> int:
+        return 1
+
+    def batches(self, size: int, limit: int | None = None) -> Iterator[Arrays]:  # noqa: ARG002  # blocks take no other size
+        yield self._arrays
+
+    def rows(self, indices: NDArray[np.integer]) -> Arrays:  # noqa: ARG002  # there is one
+        return self._arrays
+
+
+def _in_turn(asked: list[tuple[Session, Arrays]]) -> list[float]:
+    took: list[list[float]] = [[] for _ in asked]
+    for session, request in asked:
+        session.run(request)
+    least, most = _ROUNDS
+    began = time.perf_counter()
+    gc.disable()  # a collection would fall on any graph
+    for done in range(most):
+        if done >= least and time.perf_counter() - began > _SECONDS:
+            break
+        for (session, request), ms in zip(asked, took, strict=True):
+            start = time.perf_counter_ns()
+            session.run(request)
+            ms.append((time.perf_counter_ns() - start) / 1e6)
+    gc.enable()
+    return [statistics.median(ms) for ms in took]
