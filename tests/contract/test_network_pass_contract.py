@@ -22,6 +22,10 @@ from whet.optimize.network.factor import Factor
 from whet.optimize.network.narrow import Narrow
 from whet.optimize.network.net import Net
 from whet.optimize.network.repair import Repair
+from whet.optimize.network.resize import Resize
+from whet.optimize.network.separate import Separate
+from whet.optimize.network.slim import Slim
+from whet.optimize.network.sparsify import Sparsify
 from whet.testing.network_contract import NetworkCase, NetworkPassContract
 
 # Made once: that passes leave what they are given is the first thing that the suite looks at.
@@ -86,6 +90,49 @@ class TestFactorAfterNarrow(NetworkPassContract):
     case = NetworkCase(Factor(0.75), net=encoder, feed=told, before=(Narrow(0.5),))
 
 
+class TestSlim(NetworkPassContract):
+    case = NetworkCase(Slim(0.5), net=residual, feed=shown, refused=Slim(channels={"none": 4}))
+
+
+class TestSlimAfterNarrow(NetworkPassContract):
+    case = NetworkCase(Slim(0.25), net=residual, feed=shown, before=(Narrow(0.5),))
+
+
+class TestResize(NetworkPassContract):
+    case = NetworkCase(Resize(13), net=residual, feed=shown, refused=Resize(99))
+
+
+class TestSeparate(NetworkPassContract):
+    case = NetworkCase(Separate(1), net=residual, feed=shown, refused=Separate(layers={"head": 1}))
+
+
+class TestSeparateWhatIsSlimAndNarrow(NetworkPassContract):
+    case = NetworkCase(
+        Separate(2), net=residual, feed=shown, before=(Resize(13), Slim(0.25), Narrow(0.25))
+    )
+
+
+class TestSparsify(NetworkPassContract):
+    case = NetworkCase(
+        Sparsify(0.5), net=residual, feed=shown, refused=Sparsify(0.5, layers=("none",))
+    )
+
+
+class TestSparsifyWhatIsSlimAndNarrow(NetworkPassContract):
+    case = NetworkCase(
+        Sparsify(pattern="2:4"), net=residual, feed=shown, before=(Slim(0.25), Narrow(0.25))
+    )
+
+
+class TestRepairOfAllTogether(NetworkPassContract):
+    case = NetworkCase(
+        Repair(),
+        net=residual,
+        feed=shown,
+        before=(Resize(13), Slim(0.25), Narrow(0.25), Separate(2)),
+    )
+
+
 class TestRepair(NetworkPassContract):
     case = NetworkCase(Repair(), net=residual, feed=shown, before=(Narrow(0.5),))
 
@@ -137,4 +184,4 @@ def test_the_suite_catches_a_pass_that_changes_what_it_was_given(tmp_path: Path)
     with pytest.raises(AssertionError):
         suite.test_leaves_what_it_was_given(found)
     with pytest.raises(AssertionError):
-        suite.test_keeps_the_original_and_where_it_is_cut(found)
+        suite.test_keeps_what_teaches_and_where_it_is_cut(found)

@@ -57,6 +57,11 @@ class Sparsify(Pass[Net, Net]):
     layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.pattern not in set(Pattern):
+            raise OptionError(
+                f"The pattern '{self.pattern}' isn't defined.", f"Give {' or '.join(Pattern)}."
+            )
+        object.__setattr__(self, "pattern", Pattern(self.pattern))  # a plain "2:4" will do
         anywhere = self.pattern is Pattern.ANY
         if not 0 <= self.share < 1 or bool(self.share) != anywhere:
             raise OptionError(
