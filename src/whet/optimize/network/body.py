@@ -76,8 +76,11 @@ def body_of(module: fx.GraphModule, signature: Signature) -> Body:
         signature: of it.
 
     Raises:
-        RequirementError: it has several outputs, or inputs or outputs of which no family knows.
+        RequirementError: it has several outputs, inputs or outputs of which no family knows, or
+            takes a fixed number of rows.
     """
+    if signature.batch_symbol is None:
+        raise _refusal("the rows of a request are fixed in it")
     last = _last(module)
     given = _dims(last, _symbols(module, signature))
     if last.meta["val"].dtype is not torch.float32:

@@ -21,7 +21,7 @@ from whet.optimize.network.draw import draw
 from whet.optimize.network.zoo import FAMILIES, Student
 from whet.optimize.quiet import quiet
 
-__all__ = ["backbone_of", "made"]
+__all__ = ["backbone_of", "made", "outlined"]
 
 _LEAST_SIDE = 7  # of what is left of a picture before it is averaged
 _STAGES = (64, 128, 256, 512)
@@ -54,10 +54,25 @@ def made(student: Student, body: Body, seed: int) -> nn.Module:
             f" {body.takes}: {', '.join(n for n, f in FAMILIES.items() if f.takes is body.takes)}.",
         )
     with quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # what the library draws is drawn over, but for what has no rule
+        torch.manual_seed(seed)  # for what no rule of ours draws
         module = _texts(student, body) if body.text is not None else _pictures(student, body)
     draw(module, torch.Generator().manual_seed(seed))
     return module.eval()
+
+
+def outlined(student: Student, body: Body) -> nn.Module:
+    """A student that only its sizes are wanted of: no weight has a value where it can do without.
+
+    One of texts can't, for the library looks at what is masked.
+
+    Args:
+        student: of the body's kind.
+        body: what it is to stand in for.
+    """
+    if body.text is not None:
+        return made(student, body, seed=0)
+    with quiet(), torch.device("meta"):
+        return _pictures(student, body).eval()
 
 
 def backbone_of(module: nn.Module) -> nn.Module:

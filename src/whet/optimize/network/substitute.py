@@ -25,7 +25,6 @@ from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.core.reach import Kind, readable
 from whet.errors import OptionError, PostconditionError, RequirementError
-from whet.optimize.axes import SEQUENCE
 from whet.optimize.intake.weights import read_weights
 from whet.optimize.network.batch_norm import with_new_statistics
 from whet.optimize.network.blocks import Blocks
@@ -142,7 +141,7 @@ def substituted(net: Net, body: Body, student: nn.Module, ctx: Context) -> Net:
     batches = batches_of(ctx, net.signature, size=_EXAMPLE_ROWS, most=_EXAMPLE_ROWS)
     (values,) = Walk(net.original, batches).together(names)
     example = {name: value.numpy() for name, value in zip(names, values, strict=True)}
-    limits = {} if body.text is None else {SEQUENCE: body.text.longest}
+    limits = {} if body.text is None else {str(body.inputs[0].shape[1]): body.text.longest}
     traced = trace("the student", student, body.inputs, example, limits=limits, fixed_batch=1)
     with quiet():
         module = exchanged(net.original, body, with_layers(traced.program))

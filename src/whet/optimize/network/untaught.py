@@ -10,7 +10,7 @@ from whet.core.context import Context
 from whet.core.note import Note
 from whet.optimize.network.body import Body, body_of
 from whet.optimize.network.net import Net, batches_of
-from whet.optimize.network.students import made
+from whet.optimize.network.students import made, outlined
 from whet.optimize.network.substitute import substituted
 from whet.optimize.network.to_graph import ToGraph
 from whet.optimize.network.walk import Walk
@@ -37,7 +37,7 @@ def fitting(net: Net, ctx: Context) -> tuple[tuple[Sized, ...], tuple[Note, ...]
     notes: list[Note] = []
     for name in (n for n, family in FAMILIES.items() if family.takes is body.takes):
         try:
-            found += [_sized(student, body, values, ctx.seed) for student in students_of(name)]
+            found += [_sized(student, body, values) for student in students_of(name)]
         except (ValueError, RuntimeError) as error:  # the library's own way of refusing sizes
             notes.append(Note(name, f"No student of this family can be made: {error}."))
     return tuple(found), tuple(notes)
@@ -79,7 +79,8 @@ def _macs_of(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
     return found // len(inputs[0])
 
 
-def _sized(student: Student, body: Body, values: tuple[torch.Tensor, ...], seed: int) -> Sized:
-    module = made(student, body, seed)
-    parameters = sum(p.numel() for p in module.parameters())
-    return Sized(student, _macs_of(module, values), parameters)
+def _sized(student: Student, body: Body, values: tuple[torch.Tensor, ...]) -> Sized:
+    module = outlined(student, body)
+    weights = list(module.parameters())
+    macs = _macs_of(module, tuple(value.to(weights[0].device) for value in values))
+    return Sized(student, macs, sum(weight.numel() for weight in weights))

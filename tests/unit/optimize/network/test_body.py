@@ -146,3 +146,10 @@ def test_a_residual_network_has_its_whole_as_body() -> None:
     body = body_of(net.original, net.signature)
     assert [spec.name for spec in body.inputs] == ["x"]
     assert body.block.inputs == ("x",)
+
+
+def test_rows_that_are_fixed_are_refused() -> None:
+    net = residual_net()
+    spec = TensorSpec("picture", "float32", (4, 3, 17, 17))
+    with pytest.raises(RequirementError, match="rows of a request are fixed"):
+        body_of(net.original, signature("scores", (4, 4), spec))
