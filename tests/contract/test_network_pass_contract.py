@@ -26,6 +26,7 @@ from whet.optimize.network.resize import Resize
 from whet.optimize.network.separate import Separate
 from whet.optimize.network.slim import Slim
 from whet.optimize.network.sparsify import Sparsify
+from whet.optimize.network.substitute import Substitute
 from whet.testing.network_contract import NetworkCase, NetworkPassContract
 
 # Made once: that passes leave what they are given is the first thing that the suite looks at.
@@ -121,6 +122,20 @@ class TestSparsify(NetworkPassContract):
 class TestSparsifyWhatIsSlimAndNarrow(NetworkPassContract):
     case = NetworkCase(
         Sparsify(pattern="2:4"), net=residual, feed=shown, before=(Slim(0.25), Narrow(0.25))
+    )
+
+
+class TestSubstitute(NetworkPassContract):
+    case = NetworkCase(Substitute("resnet", 0.125, 0.25), net=residual, feed=shown)
+
+
+class TestDistillSubstituteWithLabels(NetworkPassContract):
+    case = NetworkCase(
+        Distill(12, 8, rate=3e-2, labels="scores", norms=True),
+        net=residual,
+        feed=shown,
+        before=(Substitute("resnet", 0.125, 0.25),),
+        labels=classes,
     )
 
 
