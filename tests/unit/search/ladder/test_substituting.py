@@ -21,6 +21,7 @@ from whet.optimize.network.zoo import Sized, Student
 from whet.search.budget.budget import Budget
 from whet.search.events import Event
 from whet.search.ladder import learning, sizing
+from whet.search.ladder import substitute as rung
 from whet.search.ladder.substitute import substitute
 from whet.search.ledger.ledger import Ledger
 from whet.search.teller import Teller
@@ -110,6 +111,8 @@ def setup(**changes: object) -> Any:
         "certify": SimpleNamespace(samples=1000),
         "program": object(),
         "train": range(5000),
+        "learnt_from": SimpleNamespace(labels=None),
+        "metric": "top1",
         "graph": SimpleNamespace(digest=lambda: "g"),
         "macs": 10**8,
         "ground": None,
@@ -216,3 +219,13 @@ def test_nothing_fast_enough_is_said(
     substitute(setup(), fake)  # type: ignore[arg-type]
     assert fake.tried == []
     assert any("1.3 times as fast as base" in note.reason for note in fake.tell.remarks)
+
+
+def test_labels_are_learnt_where_they_can_be(
+    ledger: Ledger, asked: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rung, "labels_option", lambda *_: {"labels": "scores"})
+    fake = Fake(ledger, lost=0.2)
+    substitute(setup(), fake)  # type: ignore[arg-type]
+    assert [r.steps[1].options["labels"] for r in fake.tried] == ["scores"] * len(fake.tried)
+    assert fake.tried
