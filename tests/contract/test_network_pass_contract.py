@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "optimize"
 from surgery_nets import context, encoder_net, pictures, residual_net, texts
 
 from whet.core.context import Context, Feed
-from whet.core.passes import Pass, PassResult, Stage
+from whet.core.passes import Pass, PassResult, Stage, run
+from whet.errors import RequirementError
 from whet.optimize.network.distill import Distill
 from whet.optimize.network.drop import DropBlocks
 from whet.optimize.network.factor import Factor
@@ -137,6 +138,37 @@ class TestDistillSubstituteWithLabels(NetworkPassContract):
         before=(Substitute("resnet", 0.125, 0.25),),
         labels=classes,
     )
+
+
+class TestDistillWhatIsSlim(NetworkPassContract):
+    case = NetworkCase(Distill(12, 8), net=residual, feed=shown, before=(Slim(0.25),))
+
+
+class TestDistillOnSmallerPictures(NetworkPassContract):
+    case = NetworkCase(Distill(12, 8), net=residual, feed=shown, before=(Resize(13), Narrow(0.25)))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Narrow(0.5),
+        Slim(0.5),
+        Factor(0.5),
+        Separate(1),
+        Sparsify(0.5),
+        DropBlocks(("one",)),
+        Resize(13),
+        Repair(),
+    ],
+    ids=lambda step: step.name,
+)
+def test_a_substitute_has_none_of_the_originals_layers(
+    step: Pass[Net, Net], tmp_path: Path
+) -> None:
+    ctx = context(residual(), pictures(), tmp_path)
+    net = run(Substitute("resnet", 0.125, 0.25), residual(), ctx).model
+    with pytest.raises(RequirementError):
+        run(step, net, ctx)
 
 
 class TestRepairOfAllTogether(NetworkPassContract):

@@ -179,7 +179,9 @@ class NetworkPassContract:
 
 
 def _state(module: nn.Module) -> Mapping[str, torch.Tensor]:
-    return {name: value.clone() for name, value in module.state_dict().items()}
+    """All that it holds, also what it doesn't save."""
+    held = dict(module.named_parameters()) | dict(module.named_buffers())
+    return {name: value.detach().clone() for name, value in held.items()}
 
 
 def _assert_same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> None:

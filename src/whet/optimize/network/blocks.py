@@ -15,7 +15,7 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from whet.core.note import Note
-from whet.optimize.network.modules import free_name, made_from, part_at
+from whet.optimize.network.modules import free_name, made_from, over_parts, part_at
 from whet.optimize.network.segment import Flow, Span, segment
 
 __all__ = ["Block", "Blocks", "Shape", "blocks_of", "extracted", "replaced"]
@@ -131,9 +131,7 @@ def replaced(
         elif node.name not in gone:
             copies[node.name] = graph.node_copy(node, lambda before: copies[before.name])
     graph.set_codegen(module.graph._codegen)  # noqa: SLF001 - how the inputs are given
-    parts = {str(n.target) for n in graph.nodes if n.op in ("call_module", "get_attr")} - {name}
-    found = fx.GraphModule({**{part: part_at(module, part) for part in parts}, name: other}, graph)
-    found.train(module.training)  # made from parts, it would be as in training
+    found = over_parts(graph, lambda path: other if path == name else part_at(module, path))
     # What only the block took from the inputs has no use any more.
     found.graph.eliminate_dead_code()
     found.delete_all_unused_submodules()

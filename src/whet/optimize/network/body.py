@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_flatten
 from whet.core.spec import Dim, Signature, TensorSpec
 from whet.errors import RequirementError
 from whet.optimize.network.blocks import Block
-from whet.optimize.network.modules import free_name, made_from, part_at
+from whet.optimize.network.modules import free_name, made_from, over_parts, part_at
 from whet.optimize.network.segment import Span
 from whet.optimize.network.zoo import Takes
 
@@ -117,14 +117,12 @@ def exchanged(module: fx.GraphModule, body: Body, student: fx.GraphModule) -> fx
         elif node in around or node.op == "placeholder":
             copies[node] = graph.node_copy(node, copies.__getitem__)
     graph.set_codegen(module.graph._codegen)  # noqa: SLF001 - how the inputs are given
-    own_part = f"{prefix}."
-    parts = {
-        target: part_at(student, target.removeprefix(own_part))
-        if target.startswith(own_part)
-        else part_at(module, target)
-        for target in (str(n.target) for n in graph.nodes if n.op in ("call_module", "get_attr"))
-    }
-    return fx.GraphModule(parts, graph).eval()
+
+    def part(path: str) -> object:
+        own = path.removeprefix(f"{prefix}.")
+        return part_at(module, path) if own == path else part_at(student, own)
+
+    return over_parts(graph, part)
 
 
 def _inlined(

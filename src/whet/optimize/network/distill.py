@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import ClassVar, final
 
 import torch
@@ -22,7 +23,7 @@ from torch.utils._pytree import tree_flatten
 from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
-from whet.optimize.network.modules import copied
+from whet.optimize.network.modules import copied, over_parts, part_at
 from whet.optimize.network.net import Kept, Net, Rows, samples_of
 from whet.optimize.network.right import Right, right_of
 from whet.optimize.network.train import Schedule, pace, train
@@ -108,13 +109,15 @@ def step_s(net: Net, ctx: Context, batch: int) -> float:
 def _pair(net: Net) -> tuple[fx.GraphModule, fx.GraphModule]:
     """The network and its original, as one teaches the other."""
     if net.came is not None:  # its maps have other sizes, and its answers are what counts
-        return _telling(net.module, (), {}), _telling(net.came, (), {})
+        return _telling(net.module), _telling(net.came)
     exits = tuple(block.span.exit for block in net.cut.blocks)
-    return _telling(net.module, exits, {}), _telling(net.original, exits, net.stream)
+    return _telling(net.module, exits), _telling(net.original, exits, net.stream)
 
 
 def _telling(
-    module: fx.GraphModule, names: tuple[str, ...], stream: Mapping[str, Kept]
+    module: fx.GraphModule,
+    names: tuple[str, ...] = (),
+    stream: Mapping[str, Kept] = MappingProxyType({}),
 ) -> fx.GraphModule:
     """The network over the same layers, which gives the values named besides its answers.
 
@@ -141,6 +144,4 @@ def _telling(
         else:
             between.append(by_name[name])
     graph.output((tuple(flat), tuple(between)))
-    for held, channels in places.items():
-        module.register_buffer(held, channels, persistent=False)
-    return fx.GraphModule(module, graph)
+    return over_parts(graph, lambda path: places.get(path, part_at(module, path)))

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Collection, Container
+from collections.abc import Callable, Collection, Container
 from copy import deepcopy
 
 from torch import fx, nn
 
 from whet.optimize.quiet import quiet
 
-__all__ = ["copied", "free_name", "made_from", "part_at"]
+__all__ = ["copied", "free_name", "made_from", "over_parts", "part_at"]
 
 
 def copied(module: fx.GraphModule) -> fx.GraphModule:
     """The same network over weights of its own."""
     with quiet():  # torch warns of the way in which it keeps the form of inputs
         return deepcopy(module)
+
+
+def over_parts(graph: fx.Graph, part: Callable[[str], object]) -> fx.GraphModule:
+    """A graph as a network that serves, over layers and tensors found by their paths.
+
+    Args:
+        graph: of which it is told what it needs.
+        part: the layer or tensor at a path; it is taken over, not copied.
+    """
+    needed = (str(n.target) for n in graph.nodes if n.op in ("call_module", "get_attr"))
+    return fx.GraphModule({path: part(path) for path in dict.fromkeys(needed)}, graph).eval()
 
 
 def part_at(module: nn.Module, path: str) -> object:

@@ -66,6 +66,7 @@ class Separate(Pass[Net, Net]):
             )
 
     def requires(self, model: Net, ctx: Context) -> None:
+        model.need_own_layers()
         samples_of(ctx)
         layers, notes = convolutions_in(model)
         refused = {note.where: note.reason for note in notes}

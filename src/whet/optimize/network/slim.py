@@ -87,8 +87,9 @@ class Slim(Pass[Net, Net]):
                 "Give either a share between 0 and 1, or what is to stay of some widths, 1 or more.",
             )
 
-    def requires(self, model: Net, ctx: Context) -> None:  # noqa: ARG002
+    def requires(self, model: Net, ctx: Context) -> None:
         """That the widths are known is looked at by `apply`, as finding them takes seconds."""
+        model.need_own_layers()
         samples_of(ctx)
 
     def apply(self, model: Net, ctx: Context) -> PassResult[Net]:

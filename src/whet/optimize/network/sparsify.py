@@ -70,6 +70,7 @@ class Sparsify(Pass[Net, Net]):
             )
 
     def requires(self, model: Net, ctx: Context) -> None:
+        model.need_own_layers()
         samples_of(ctx)
         able, notes = _able(model, self.pattern)
         refused = {note.where: note.reason for note in notes}
