@@ -9,10 +9,7 @@ import msgspec
 
 from whet.core.settings import Precision, Settings
 
-__all__ = ["SUBSTITUTION", "Recipe", "Step", "digest_of"]
-
-SUBSTITUTION = "It is another network, taught to answer as yours does."
-"""How an outcome says that nothing of the network that was given is left in what is chosen."""
+__all__ = ["Recipe", "Step", "digest_of"]
 
 
 _FEW = 3  # parts of an option that are all said

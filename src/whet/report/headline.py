@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from whet.core.evidence import Quality, Trial, Verdict
-from whet.core.recipe import SUBSTITUTION
 from whet.report import format as fmt
 from whet.report.facts import Facts, judged_on
 from whet.report.html import Html, Node, el, join
 from whet.report.percentile_words import interval_words, why_another
+from whet.search.words.outcome import SUBSTITUTION
 
 __all__ = ["headline", "render_header", "word"]
 

@@ -6,8 +6,9 @@ import evidence_factory as factory
 import msgspec
 
 from whet.core.evidence import Evidence, Trial
-from whet.core.recipe import SUBSTITUTION, Recipe, Step
+from whet.core.recipe import Recipe, Step
 from whet.report import render
+from whet.search.words.outcome import SUBSTITUTION
 
 
 def replaced(evidence: Evidence) -> Evidence:

@@ -24,9 +24,9 @@ from whet.optimize.network.modules import part_at
 from whet.optimize.network.probe import PADS, is_even, placed, source_of, told_nothing
 from whet.optimize.network.products import FITTED
 
-__all__ = ["Channels", "Shared", "layer_of", "shared_channels"]
+__all__ = ["FIXED", "Channels", "Shared", "layer_of", "shared_channels"]
 
-_FIXED = 0  # the number of channels that can't be given up
+FIXED = 0  # the number of channels that can't be given up
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ class Shared:
         takes: taken by those that mix them, by their paths.
         along: that a norm or a depthwise convolution scales one by one, by its path.
         tensors: of the network's own that are added or multiplied, by their names.
-        fixed: the numbers of those that can't be given up.
     """
 
     values: Mapping[str, Channels]
@@ -60,7 +59,6 @@ class Shared:
     takes: Mapping[str, torch.Tensor]
     along: Mapping[str, torch.Tensor]
     tensors: Mapping[str, Channels]
-    fixed: frozenset[int]
 
 
 def shared_channels(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Shared:
@@ -84,7 +82,7 @@ class _Finding:
     """One run over a network, with its channels numbered on the way."""
 
     def __init__(self, module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> None:
-        self._module, self._same = module, [_FIXED]
+        self._module, self._same = module, [FIXED]
         self._run = fx.Interpreter(module, garbage_collect_values=False)
         nodes = module.graph.find_nodes(op="placeholder")
         given = module.graph.process_inputs(*inputs)
@@ -113,7 +111,6 @@ class _Finding:
             {path: self._told(ids) for path, ids in self._takes.items()},
             {path: self._told(ids) for path, ids in self._along.items()},
             {name: Channels(c.axis, self._told(c.ids)) for name, c in self._tensors.items()},
-            frozenset({_FIXED}),
         )
 
     def _see(self, node: fx.Node) -> None:

@@ -1,9 +1,9 @@
 """What each block of a network may become, and the damage that each choice does alone.
 
-For each block some narrower forms of all its widths together, some with low-rank or
-separable pairs in the places of its layers, and a bridge in its place (`whet.optimize.network.forms`). Each is repaired by
-itself between the original's blocks, on some of the samples, and its damage is told by what the
-original answers with it on the others. With each choice comes the block alone as a graph, so that a
+For each block some narrower forms of all its widths together, some with low-rank or separable pairs
+in the places of its layers, and a bridge in its place (`whet.optimize.network.forms`). Each is
+repaired by itself between the original's blocks, on some of the samples, and its damage is told by
+what the original answers with it on the others. With each choice comes the block alone as a graph, so that a
 runtime can say what it takes; blocks that are alike share one.
 """
 
@@ -26,14 +26,13 @@ from whet.optimize.network.damage import Answers, damage
 from whet.optimize.network.forms import Forms
 from whet.optimize.network.learn import Pair
 from whet.optimize.network.menu import ROWS, Choice, Choices, Combined, MenuPlan
-from whet.optimize.network.net import Batches, Net, batches_of
+from whet.optimize.network.net import Batches, Net, batches_of, judging_apart
 from whet.optimize.network.repair import mended
 from whet.optimize.network.walk import Walk
 
 __all__ = ["choices_of"]
 
 _BATCH = 16
-_SHARE = 3  # of so many batches at least, one judges
 _COMBINED = 10  # combinations that tell whether damages add up
 
 
@@ -49,8 +48,7 @@ def choices_of(net: Net, ctx: Context, plan: MenuPlan) -> Choices:
         RequirementError: there are no samples, or nothing to choose.
     """
     batches = batches_of(ctx, net.signature, size=_BATCH, most=ROWS)
-    apart = max(1, min(-(-plan.judged // _BATCH), len(batches) // _SHARE))
-    judging, fitting = batches[:apart], batches[apart:] or batches
+    judging, fitting = judging_apart(batches, plan.judged)
     makers = _Makers(net, plan, ctx)
     asked = batches_of(ctx, net.signature, size=plan.rows, most=plan.rows)
     walks = _Walks(*(Walk(net.original, batches) for batches in (fitting, judging, asked)))

@@ -19,6 +19,7 @@ from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
 from whet.optimize.network.low_rank import full_rank, most_rank, paired
+from whet.optimize.network.named import need_able
 from whet.optimize.network.net import Net, batches_of, samples_of
 from whet.optimize.network.pairs import check_pairs, replaceable, with_pairs
 from whet.optimize.network.products import Spread
@@ -27,7 +28,6 @@ from whet.optimize.network.walk import Walk
 __all__ = ["Factor", "factored", "layers_in", "spreads_of"]
 
 _ROWS, _BATCH = 256, 16
-_NONE = "There is no linear layer or convolution of that name."
 
 
 @final
@@ -62,13 +62,8 @@ class Factor(Pass[Net, Net]):
         model.need_own_layers()
         samples_of(ctx)
         layers, notes = layers_in(model)
-        refused = {note.where: note.reason for note in notes}
+        need_able(self.ranks, layers, notes, cant="be factored", kind="linear layer or convolution")
         for name, rank in self.ranks.items():
-            if name not in layers:
-                raise RequirementError(
-                    f"'{name}' can't be factored. {refused.get(name, _NONE)}",
-                    f"Layers that can be are {', '.join(layers) or 'none'}.",
-                )
             if rank > layers[name]:
                 raise RequirementError(
                     _as_often(f"'{name}'", rank), _below(layers[name], "Give", "Leave it out.")

@@ -19,7 +19,7 @@ from whet.optimize.network.menu import MenuPlan
 from whet.optimize.network.narrow import narrowed, orders_of, widths_in
 from whet.optimize.network.net import Net
 from whet.optimize.network.separate import convolutions_in, separable_pairs, separate
-from whet.optimize.network.widths import Width
+from whet.optimize.network.widths import Width, in_tiles
 
 __all__ = ["Forms"]
 
@@ -79,8 +79,7 @@ def _stay(widths: Sequence[Width], share: float, tile: int) -> dict[Width, int]:
     """Units that stay of each width that can be made narrower by whole tiles."""
     found = {}
     for width in widths:
-        step = tile if width.unit == 1 and width.units > tile else 1
-        units = max(step, round(width.units * share / step) * step)
+        units = in_tiles(width.units, share, tile if width.unit == 1 else 1)
         if units < width.units:
             found[width] = units
     return found

@@ -1,4 +1,4 @@
-"""What each block of a network, and the network as a whole, may become, as data that crosses processes; knows no torch."""
+"""What blocks of a network, and the whole, may become: data that crosses processes; no torch."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = [
     "Choices",
     "Combined",
     "MenuPlan",
+    "Plan",
     "Whole",
     "WholePlan",
     "Wholes",
@@ -26,54 +27,50 @@ ROWS = 384  # samples that menus are made with, at most
 REQUEST = "request.npz"  # beside a block's graph: what one request is made of
 
 
-class MenuPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How what may become of a network is made and judged.
+
+    Attributes:
+        tile: channels and ranks come in multiples of it where there are more.
+        classes: whether answers are scores of classes.
+        rows: that are asked at once when it serves.
+        judged: rows that tell damages, at most a third of all.
+    """
+
+    tile: int
+    classes: bool
+    rows: int
+    judged: int
+
+    def digest(self) -> str:
+        """16 hex digits that are equal exactly for equal plans."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
+
+
+class MenuPlan(Plan, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to put on the menus.
 
     Attributes:
         stay: shares of a width that may stay, each below 1.
         low_rank: shares of what a layer multiplies that a low-rank pair may have, each below 1.
         separable: kernels for each channel that a convolution's separable pair may have, 1 or more.
-        tile: units of a width, where it has single channels, and ranks come in multiples of it.
-        classes: whether answers are scores of classes.
-        rows: that are asked at once when it serves.
-        judged: rows that tell damages, at most a third of all.
     """
 
     stay: tuple[float, ...]
     low_rank: tuple[float, ...]
     separable: tuple[int, ...]
-    tile: int
-    classes: bool
-    rows: int
-    judged: int
-
-    def digest(self) -> str:
-        """16 hex digits that are equal exactly for equal plans."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
 
 
-class WholePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WholePlan(Plan, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to try on a network as a whole.
 
     Attributes:
         stream: shares of what flows between blocks that may stay, each below 1.
         pictures: shares of a picture's side that may stay, each below 1.
-        tile: channels come in multiples of it where there are more.
-        classes: whether answers are scores of classes.
-        rows: that are asked at once when it serves.
-        judged: rows that tell damages, at most a third of all.
     """
 
     stream: tuple[float, ...]
     pictures: tuple[float, ...]
-    tile: int
-    classes: bool
-    rows: int
-    judged: int
-
-    def digest(self) -> str:
-        """16 hex digits that are equal exactly for equal plans."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
 
 
 class Whole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

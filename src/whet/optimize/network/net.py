@@ -30,11 +30,13 @@ __all__ = [
     "batches_of",
     "check_kept",
     "example_of",
+    "judging_apart",
     "opened",
     "samples_of",
 ]
 
 _EXAMPLE_ROWS = 2
+_JUDGING = 3  # of so many batches at least, one judges
 
 Batches = tuple[tuple[torch.Tensor, ...], ...]
 """Inputs in order, each in batches of one size."""
@@ -196,6 +198,17 @@ def batches_of(ctx: Context, signature: Signature, *, size: int, most: int) -> B
     size = min(size, count)
     drawn = np.random.default_rng(ctx.seed).permutation(len(rows))[: count - count % size]
     return tuple(rows.take(part) for part in drawn.reshape(-1, size))
+
+
+def judging_apart(batches: Batches, rows: int) -> tuple[Batches, Batches]:
+    """Batches that judge, and those that are fitted to; all are both where there is only one.
+
+    Args:
+        batches: of one size.
+        rows: that judge, at most a third of all.
+    """
+    apart = max(1, min(-(-rows // len(batches[0][0])), len(batches) // _JUDGING))
+    return batches[:apart], batches[apart:] or batches
 
 
 def samples_of(ctx: Context) -> Feed:

@@ -27,12 +27,12 @@ from whet.optimize.network.batch_norm import with_same_statistics
 from whet.optimize.network.blocks import Block, Blocks, Shape
 from whet.optimize.network.modules import copied
 from whet.optimize.network.net import Net, batches_of, example_of, samples_of
+from whet.optimize.network.views import COLOURS
 from whet.optimize.network.walk import Walk
 
 __all__ = ["Resize", "picture_in", "resized"]
 
 _ROWS, _BATCH = 128, 16
-_COLOURS = frozenset({1, 3, 4})
 _LEAST = 8  # pixels of the shorter side
 
 _aten = torch.ops.aten
@@ -96,7 +96,7 @@ def picture_in(net: Net) -> tuple[str, tuple[int, int]]:
     found = []
     for node in net.original.graph.find_nodes(op="placeholder"):
         value = node.meta["val"]
-        if value.dim() == len("NCHW") and value.is_floating_point() and value.shape[1] in _COLOURS:
+        if value.dim() == len("NCHW") and value.is_floating_point() and value.shape[1] in COLOURS:
             found.append((node.name, tuple(value.shape[2:])))
     if len(found) != 1 or not all(isinstance(side, int) for side in found[0][1]):
         raise RequirementError(

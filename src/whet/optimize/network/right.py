@@ -80,9 +80,8 @@ def right_of(ctx: Context, signature: Signature, output: str) -> Right:
         )
     shape = signature.outputs[names.index(output)].shape
     count = shape[1] if len(shape) > 1 else 1
-    if (
-        not isinstance(count, int) or count < 2 or any(size != 1 for size in shape[2:])
-    ):  # one class is none
+    # One class is none.
+    if not isinstance(count, int) or count < 2 or any(size != 1 for size in shape[2:]):
         raise RequirementError(
             f"The output '{output}' of shape {shape} holds no scores of classes.",
             "Leave 'labels' out.",

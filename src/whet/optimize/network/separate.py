@@ -21,6 +21,7 @@ from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
+from whet.optimize.network.named import need_able
 from whet.optimize.network.net import Net, batches_of, samples_of
 from whet.optimize.network.pairs import check_pairs, replaceable, with_pairs
 from whet.optimize.network.products import FITTED, Sums
@@ -30,7 +31,6 @@ from whet.optimize.network.walk import Walk
 __all__ = ["Separate", "convolutions_in", "separable_pairs", "separate"]
 
 _ROWS, _BATCH = 256, 16
-_NONE = "There is no convolution of that name."
 
 Made = Mapping[tuple[str, int], tuple[FITTED, FITTED]]
 """The two layers by the name of the one in whose place they come, and the multiplier."""
@@ -69,13 +69,8 @@ class Separate(Pass[Net, Net]):
         model.need_own_layers()
         samples_of(ctx)
         layers, notes = convolutions_in(model)
-        refused = {note.where: note.reason for note in notes}
+        need_able(self.layers, layers, notes, cant="be separated", kind="convolution")
         for name, multiplier in self.layers.items():
-            if name not in layers:
-                raise RequirementError(
-                    f"'{name}' can't be separated. {refused.get(name, _NONE)}",
-                    f"Layers that can be are {', '.join(layers) or 'none'}.",
-                )
             if multiplier > layers[name]:
                 raise RequirementError(
                     _as_often(f"'{name}'", multiplier),

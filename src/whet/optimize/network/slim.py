@@ -24,7 +24,7 @@ from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
-from whet.optimize.network.channels import Shared, shared_channels
+from whet.optimize.network.channels import FIXED, Shared, shared_channels
 from whet.optimize.network.importance import Taker, removal_order
 from whet.optimize.network.modules import copied, free_name
 from whet.optimize.network.narrow import Orders, taker_of
@@ -127,7 +127,7 @@ def stream_widths(net: Net, shared: Shared) -> tuple[StreamWidth, ...]:
         for block in net.cut.blocks
         if block.span.exit in shared.values
         for number in shared.values[block.span.exit].ids.tolist()
-    } - shared.fixed
+    } - {FIXED}
     alike: dict[tuple[tuple[str, int], ...], list[int]] = {}
     for number in sorted(crossing):
         if number in made and number in taken:
@@ -219,7 +219,7 @@ def slimmed(
         for width, units in stay.items()
         for number in _numbers(net, shared, width, orders[width.name][: width.units - units])
     }
-    if gone & shared.fixed:
+    if FIXED in gone:
         raise RequirementError(
             "Channels of the stream are held fast by what was done before.",
             "Put 'slim' first of all that changes the network.",

@@ -22,8 +22,9 @@ from torch import nn
 from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
-from whet.errors import OptionError, PostconditionError, RequirementError
+from whet.errors import OptionError, PostconditionError
 from whet.optimize.network.modules import copied, part_at
+from whet.optimize.network.named import need_able
 from whet.optimize.network.net import Net, batches_of, samples_of
 from whet.optimize.network.products import FITTED, Sums
 from whet.optimize.network.refit import fit
@@ -73,14 +74,7 @@ class Sparsify(Pass[Net, Net]):
         model.need_own_layers()
         samples_of(ctx)
         able, notes = _able(model, self.pattern)
-        refused = {note.where: note.reason for note in notes}
-        for name in self.layers:
-            if name not in able:
-                reason = refused.get(name, "There is no linear layer or convolution of that name.")
-                raise RequirementError(
-                    f"'{name}' can't be sparse. {reason}",
-                    f"Layers that can be are {', '.join(able) or 'none'}.",
-                )
+        need_able(self.layers, able, notes, cant="be sparse", kind="linear layer or convolution")
 
     def apply(self, model: Net, ctx: Context) -> PassResult[Net]:
         able, notes = _able(model, self.pattern)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Inputs", "View", "seen_anew"]
+__all__ = ["COLOURS", "Inputs", "View", "seen_anew"]
 
 Inputs = tuple[torch.Tensor, ...]
 """One batch as a network takes it."""
 
-_COLOURS = frozenset({1, 3, 4})
+COLOURS = frozenset({1, 3, 4})
 _SHIFT = 8  # a picture is shifted by at most one part in so many
 _MIRRORED, _MIXED = 0.5, 0.5  # of the batches
 
@@ -57,9 +57,9 @@ def _axes(tensor: torch.Tensor) -> tuple[int, ...]:
     """Those of a picture's height and width; none where there is no picture."""
     if tensor.dim() != len("NCHW") or not _are_numbers(tensor):
         return ()
-    if tensor.shape[1] in _COLOURS:
+    if tensor.shape[1] in COLOURS:
         return 2, 3
-    return (1, 2) if tensor.shape[3] in _COLOURS else ()
+    return (1, 2) if tensor.shape[3] in COLOURS else ()
 
 
 def _are_numbers(tensor: torch.Tensor) -> bool:

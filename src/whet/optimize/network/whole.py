@@ -19,16 +19,16 @@ from whet.optimize.network.alone import graph_alone
 from whet.optimize.network.channels import shared_channels
 from whet.optimize.network.damage import damage
 from whet.optimize.network.menu import ROWS, Whole, WholePlan, Wholes
-from whet.optimize.network.net import Net, batches_of, example_of
+from whet.optimize.network.net import Net, batches_of, example_of, judging_apart
 from whet.optimize.network.repair import repaired
 from whet.optimize.network.resize import Resize, picture_in
 from whet.optimize.network.slim import StreamWidth, slimmed, stream_orders, stream_widths
 from whet.optimize.network.walk import Walk
+from whet.optimize.network.widths import in_tiles
 
 __all__ = ["wholes_of"]
 
 _BATCH = 16
-_SHARE = 3  # of so many batches at least, one judges
 
 _Form = tuple[Step, float, Net]
 """The pass, the least share of a width of the stream that stays, and what comes of it."""
@@ -48,8 +48,7 @@ def wholes_of(net: Net, ctx: Context, plan: WholePlan, seconds: float) -> Wholes
     """
     began = last = time.monotonic()
     batches = batches_of(ctx, net.signature, size=_BATCH, most=ROWS)
-    apart = max(1, min(-(-plan.judged // _BATCH), len(batches) // _SHARE))
-    judging, fitting = batches[:apart], batches[apart:] or batches
+    judging, fitting = judging_apart(batches, plan.judged)
     (asked,) = batches_of(ctx, net.signature, size=plan.rows, most=plan.rows)
     wanted = Walk(net.original, judging).answers()
     untouched = graph_alone(net.module, asked, ctx.workdir / "whole")
@@ -97,8 +96,7 @@ def _stay(widths: tuple[StreamWidth, ...], share: float, tile: int) -> dict[Stre
     """Channels that stay of each width that can be made narrower by whole tiles."""
     found = {}
     for width in widths:
-        step = tile if width.units > tile else 1
-        units = max(step, round(width.units * share / step) * step)
+        units = in_tiles(width.units, share, tile)
         if units < width.units:
             found[width] = units
     return found
@@ -110,9 +108,7 @@ def _resized(net: Net, plan: WholePlan, ctx: Context) -> Iterator[_Form]:
     except RequirementError:
         return  # not a network of pictures
     steps = _steps(net, side)
-    sizes = dict.fromkeys(
-        max(steps, round(side * share / steps) * steps) for share in plan.pictures
-    )
+    sizes = dict.fromkeys(in_tiles(side, share, steps) for share in plan.pictures)
     for size in sizes:
         if size < side:
             yield Step("resize", {"size": size}), 1.0, run(Resize(size), net, ctx).model

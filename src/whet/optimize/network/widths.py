@@ -24,7 +24,7 @@ from whet.optimize.network.products import FITTED
 if TYPE_CHECKING:
     import torch_pruning as tp
 
-__all__ = ["Taken", "Width", "dependencies", "group_of", "widths_of"]
+__all__ = ["Taken", "Width", "dependencies", "group_of", "in_tiles", "widths_of"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,12 @@ class Width:
     unit: int
     made_by: tuple[str, ...]
     taken_by: tuple[Taken, ...]
+
+
+def in_tiles(units: int, share: float, tile: int) -> int:
+    """So many of some units as come nearest to a share of them, in whole tiles where there are more."""
+    step = tile if units > tile else 1
+    return max(step, round(units * share / step) * step)
 
 
 def dependencies(module: fx.GraphModule, inputs: tuple[torch.Tensor, ...]) -> tp.DependencyGraph:

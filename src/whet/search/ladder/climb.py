@@ -206,8 +206,7 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     if operated is not None and setup.train is not None:
         # With much to learn from, learning promises more than what int8 could still be tried with.
         teach(setup, trials, operated, share=_TEACHING)
-    if setup.train is not None:
-        substitute(setup, trials, share=_TEACHING)
+    substitute(setup, trials, share=_TEACHING)
     wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
         refine(setup, trials)

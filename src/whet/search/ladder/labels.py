@@ -42,11 +42,11 @@ def labels_option(setup: Setup, trials: Trials) -> dict[str, str]:
     except StorageError:
         raise
     except WhetError as error:
-        trials.tell.remark(_WHERE, f"Labels were left aside: {error.message}")
+        trials.tell.once(_WHERE, f"Labels were left aside: {error.message}")
         return {}
     learnt, judged = shares
     if learnt is None or judged is None:
-        trials.tell.remark(_WHERE, "Labels were left aside: they name no classes of the network.")
+        trials.tell.once(_WHERE, "Labels were left aside: they name no classes of the network.")
         return {}
     if too_seldom_right(learnt, judged):
         reason = (
@@ -54,6 +54,6 @@ def labels_option(setup: Setup, trials: Trials) -> dict[str, str]:
             f" {learnt:.0%}, by those that judge it in {judged:.0%}. Are they other classes, or in"
             " another order?"
         )
-        trials.tell.remark(_WHERE, reason)
+        trials.tell.once(_WHERE, reason)
         return {}
     return {"labels": setup.contract.output or next(iter(original))}

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 
 from whet.core.contract import Contract
 from whet.core.evidence import Status, Trial, Verdict
-from whet.core.recipe import SUBSTITUTION
 from whet.measure.latency_clause import judging_point, kept_latency
 from whet.measure.latency_words import queries_words
 from whet.search.decisions.decide import NOISE, clauses, clearly_faster
@@ -23,7 +22,10 @@ from whet.search.words.misses import nearer, noise_decides, proven
 from whet.search.words.outputs import held_back
 from whet.search.words.untried import Untried, Why
 
-__all__ = ["next_step", "outcome_sentence"]
+__all__ = ["SUBSTITUTION", "next_step", "outcome_sentence"]
+
+SUBSTITUTION = "It is another network, taught to answer as yours does."
+"""How an outcome says that nothing of the network that was given is left in what is chosen."""
 
 _AGAIN = "Give the same command again on a quiet machine."
 

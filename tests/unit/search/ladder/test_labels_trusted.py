@@ -37,7 +37,7 @@ def asked(
     said: list[str] = []
     trials = SimpleNamespace(
         stop=SimpleNamespace(check=lambda: None),
-        tell=SimpleNamespace(remark=lambda _, reason: said.append(reason)),
+        tell=SimpleNamespace(once=lambda _, reason: said.append(reason)),
         climbing_s=lambda: 60.0,
     )
     setup = SimpleNamespace(

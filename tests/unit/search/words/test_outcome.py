@@ -8,12 +8,12 @@ from trial_factory import quality, trial
 
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Latency, Percentile, Ratio, TailRatio, Trial, Verdict
-from whet.core.recipe import SUBSTITUTION, Recipe, Step
+from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
 from whet.measure.latency_clause import judging_point, kept_latency, median_fits
 from whet.search.decisions.decide import choose, clauses
 from whet.search.words.misses import noise_decides
-from whet.search.words.outcome import next_step, outcome_sentence
+from whet.search.words.outcome import SUBSTITUTION, next_step, outcome_sentence
 
 BUSY = "other processes took 54% of the cores' time"
 TIGHT = Contract(limit_ms=0.02, max_drop=Drop(0.05))
