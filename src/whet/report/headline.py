@@ -9,7 +9,7 @@ from whet.report import format as fmt
 from whet.report.facts import Facts, judged_on
 from whet.report.html import Html, Node, el, join
 from whet.report.percentile_words import interval_words, why_another
-from whet.search.words.outcome import SUBSTITUTION
+from whet.search.words.substitution import substitution
 
 __all__ = ["headline", "render_header", "word"]
 
@@ -42,7 +42,7 @@ def headline(facts: Facts) -> str:
         return f"{subject}."
     joined = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
     verb = ": it " if start else " "
-    instead = f" {SUBSTITUTION}" if chosen.recipe.substitutes else ""
+    instead = substitution(chosen.recipe)
     return f"{subject}{verb}{joined}.{instead}"
 
 

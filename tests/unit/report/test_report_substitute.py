@@ -8,7 +8,7 @@ import msgspec
 from whet.core.evidence import Evidence, Trial
 from whet.core.recipe import Recipe, Step
 from whet.report import render
-from whet.search.words.outcome import SUBSTITUTION
+from whet.search.words.substitution import SUBSTITUTION
 
 
 def replaced(evidence: Evidence) -> Evidence:

@@ -20,12 +20,10 @@ from whet.search.decisions.judged import deciding, is_stranger, settled_by
 from whet.search.decisions.limits import loosened
 from whet.search.words.misses import nearer, noise_decides, proven
 from whet.search.words.outputs import held_back
+from whet.search.words.substitution import substitution
 from whet.search.words.untried import Untried, Why
 
-__all__ = ["SUBSTITUTION", "next_step", "outcome_sentence"]
-
-SUBSTITUTION = "It is another network, taught to answer as yours does."
-"""How an outcome says that nothing of the network that was given is left in what is chosen."""
+__all__ = ["next_step", "outcome_sentence"]
 
 _AGAIN = "Give the same command again on a quiet machine."
 
@@ -58,7 +56,7 @@ def outcome_sentence(
                 f"The untouched original ({chosen.name}) keeps the contract and nothing proven"
                 f" is faster{but}: {words}."
             )
-        instead = f" {SUBSTITUTION}" if chosen.recipe.substitutes else ""
+        instead = substitution(chosen.recipe)
         return f"{chosen.name} keeps the contract: {words}.{instead}"
     # Size and memory start with their own names.
     gap = "; ".join(w if w.startswith(n) else f"{n}: {w}" for n, w in _missed(chosen, contract))

@@ -13,7 +13,8 @@ from whet.core.settings import Settings
 from whet.measure.latency_clause import judging_point, kept_latency, median_fits
 from whet.search.decisions.decide import choose, clauses
 from whet.search.words.misses import noise_decides
-from whet.search.words.outcome import SUBSTITUTION, next_step, outcome_sentence
+from whet.search.words.outcome import next_step, outcome_sentence
+from whet.search.words.substitution import SUBSTITUTION
 
 BUSY = "other processes took 54% of the cores' time"
 TIGHT = Contract(limit_ms=0.02, max_drop=Drop(0.05))
