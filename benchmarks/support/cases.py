@@ -85,7 +85,7 @@ def minilm(data: Path) -> Case:
 
 
 def cifar(data: Path, depth: int, *, train: int, test: int) -> Case:
-    """A CIFAR-10 ResNet with pictures of its training set to learn from, without their labels.
+    """A CIFAR-10 ResNet with pictures of its training set to learn from, and their labels.
 
     Args:
         data: the folder with real data.
@@ -94,14 +94,14 @@ def cifar(data: Path, depth: int, *, train: int, test: int) -> Case:
         test: labelled pictures that judge, 8,000 at most.
     """
     pictures, labels = _cifar_pictures(data, "test", test)
-    learnt, _ = _cifar_pictures(data, "train", train)
+    learnt, classes = _cifar_pictures(data, "train", train)
     return Case(
         name=f"CIFAR-10 ResNet-{depth}",
         network=f"{NETWORKS / 'resnet.py'}:cifar_resnet{depth}",
         weights=str(data / "weights" / f"resnet{depth}_cifar10.safetensors"),
         samples={"picture": pictures},
         labels=labels,
-        train={"picture": learnt},
+        train={"picture": learnt, "label": classes},
         contract=Contract(metric="top1", max_drop=Drop(0.005)),
     )
 
