@@ -22,7 +22,7 @@ from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
 from whet.measure.clock import ClockPlan, Race, race
 from whet.measure.contender import Contender
-from whet.optimize.network.menu import Choices
+from whet.optimize.network.menus.menu import Choices
 from whet.search.ladder.making import engine_for
 from whet.search.ladder.menus import costs_job, menus_job
 from whet.search.setup import Setup

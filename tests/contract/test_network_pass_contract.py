@@ -21,12 +21,12 @@ from whet.optimize.network.distill import Distill
 from whet.optimize.network.drop import DropBlocks
 from whet.optimize.network.factor import Factor
 from whet.optimize.network.narrow import Narrow
-from whet.optimize.network.net import Net
 from whet.optimize.network.repair import Repair
 from whet.optimize.network.resize import Resize
 from whet.optimize.network.separate import Separate
 from whet.optimize.network.slim import Slim
 from whet.optimize.network.sparsify import Sparsify
+from whet.optimize.network.structure.net import Net
 from whet.optimize.network.substitute import Substitute
 from whet.testing.network_contract import NetworkCase, NetworkPassContract
 

@@ -16,8 +16,8 @@ from whet.core.evidence import Evidence, Feasibility, Verdict
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
 from whet.core.standing import Standing
-from whet.optimize.network.blocks import blocks_of
-from whet.optimize.network.layers import with_layers
+from whet.optimize.network.structure.blocks import blocks_of
+from whet.optimize.network.structure.layers import with_layers
 from whet.search import run
 from whet.search.ladder.climb import Climbed
 

@@ -26,7 +26,7 @@ HEAVY = (
 # Subclasses of torch's own classes, and what changes networks, need torch when their module is
 # imported; these are imported inside functions only.
 NEED_TORCH = ("whet.optimize.intake.modules", "whet.optimize.network.")
-PURE = ("whet.optimize.network.segment",)
+PURE = ("whet.optimize.network.structure.segment",)
 BUDGET_MS = 100.0
 
 

@@ -38,7 +38,7 @@ def build(steps: Sequence[Step], graph: Artifact, ctx: Context) -> PassResult[Ar
             "Put 'to-graph' behind the passes over networks.",
         )
     if pipeline.takes is Stage.NETWORK:
-        network = require("whet.optimize.network.net", "change a network")
+        network = require("whet.optimize.network.structure.net", "change a network")
         return run(pipeline, network.opened(ctx.program), ctx)
     return run(pipeline, graph, ctx)
 

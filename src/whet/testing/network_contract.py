@@ -30,7 +30,7 @@ from whet.core.recipe import Step
 from whet.errors import RequirementError
 from whet.optimize.build import pass_of, step_of
 from whet.optimize.graph.runs import run_graph
-from whet.optimize.network.net import Net
+from whet.optimize.network.structure.net import Net
 from whet.optimize.network.to_graph import ToGraph
 
 __all__ = ["NetworkCase", "NetworkPassContract"]

@@ -3,7 +3,7 @@
 Theory of operation. Repair block by block sees one block at a time, so what it leaves undone adds
 up. Here all weights learn together: the network is to give what the original gives at the end and
 between all blocks (Hinton et al. 2015; Romero et al. 2015), on views of the samples that are made
-anew each time (`whet.optimize.network.views`). Between blocks both networks have values of the same
+anew each time (`whet.optimize.network.learning.views`). Between blocks both networks have values of the same
 name and shape, but for channels that were given up, so nothing needs an adaptor; a network on
 smaller pictures learns the answers alone. A substitute is one block: it has what its body gives in
 common with the original, and the answers.
@@ -23,10 +23,10 @@ from torch.utils._pytree import tree_flatten
 from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
-from whet.optimize.network.modules import copied, over_parts, part_at
-from whet.optimize.network.net import Kept, Net, Rows, samples_of
-from whet.optimize.network.right import Right, right_of
-from whet.optimize.network.train import Schedule, pace, train
+from whet.optimize.network.learning.right import Right, right_of
+from whet.optimize.network.learning.train import Schedule, pace, train
+from whet.optimize.network.structure.modules import copied, over_parts, part_at
+from whet.optimize.network.structure.net import Kept, Net, Rows, samples_of
 
 __all__ = ["Distill", "step_s"]
 

@@ -18,9 +18,9 @@ from torch import nn
 from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, PostconditionError, RequirementError
-from whet.optimize.network.blocks import Block, Shape, extracted, replaced
-from whet.optimize.network.modules import free_name
-from whet.optimize.network.net import Net
+from whet.optimize.network.structure.blocks import Block, Shape, extracted, replaced
+from whet.optimize.network.structure.modules import free_name
+from whet.optimize.network.structure.net import Net
 
 __all__ = ["DropBlocks", "bridged"]
 

@@ -1,7 +1,7 @@
 """Layers replaced by low-rank pairs: two layers over few channels in the place of one.
 
 Where what a layer answers varies along few axes, two smaller layers give nearly the same with
-fewer multiplications (`whet.optimize.network.low_rank` says which two, `whet.optimize.network.pairs`
+fewer multiplications (`whet.optimize.network.fitting.low_rank` says which two, `whet.optimize.network.fitting.pairs`
 how they are put in). What the original answers to unlabelled samples is enough. Both can be fitted
 anew by `whet.optimize.network.repair`, after other changes.
 """
@@ -18,12 +18,12 @@ from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
-from whet.optimize.network.low_rank import full_rank, most_rank, paired
-from whet.optimize.network.named import need_able
-from whet.optimize.network.net import Net, batches_of, samples_of
-from whet.optimize.network.pairs import check_pairs, replaceable, with_pairs
-from whet.optimize.network.products import Spread
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.fitting.low_rank import full_rank, most_rank, paired
+from whet.optimize.network.fitting.pairs import check_pairs, replaceable, with_pairs
+from whet.optimize.network.fitting.products import Spread
+from whet.optimize.network.structure.named import need_able
+from whet.optimize.network.structure.net import Net, batches_of, samples_of
+from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["Factor", "factored", "layers_in", "spreads_of"]
 

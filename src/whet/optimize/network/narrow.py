@@ -1,7 +1,7 @@
 """Channels, heads and feed-forward widths made fewer within blocks, and physically removed.
 
 Which go is told by what the layers that take them could still give without them, each after a fit
-anew (`whet.optimize.network.importance`); so unlabelled samples are enough. What is left isn't
+anew (`whet.optimize.network.channels.importance`); so unlabelled samples are enough. What is left isn't
 fitted here: that is `whet.optimize.network.repair`'s part, which may come after other changes.
 """
 
@@ -18,14 +18,14 @@ from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
-from whet.optimize.network.blocks import Block, extracted
-from whet.optimize.network.importance import Taker, removal_order
-from whet.optimize.network.modules import copied, part_at
-from whet.optimize.network.net import Net, batches_of, check_kept, example_of
-from whet.optimize.network.products import Sums
-from whet.optimize.network.shelf import kept_on
-from whet.optimize.network.walk import Walk
-from whet.optimize.network.widths import Width, dependencies, group_of, widths_of
+from whet.optimize.network.channels.importance import Taker, removal_order
+from whet.optimize.network.channels.widths import Width, dependencies, group_of, widths_of
+from whet.optimize.network.fitting.products import Sums
+from whet.optimize.network.structure.blocks import Block, extracted
+from whet.optimize.network.structure.modules import copied, part_at
+from whet.optimize.network.structure.net import Net, batches_of, check_kept, example_of
+from whet.optimize.network.structure.shelf import kept_on
+from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["Narrow", "Orders", "narrowed", "orders_of", "taker_of", "widths_in"]
 

@@ -5,7 +5,7 @@ block comes that was changed, its layers are fitted so that, from what they take
 what the original's give; then the walk goes on with what the repaired block gives. So each repair
 sees, and makes up for, what all before it left undone.
 
-Closed form first (`whet.optimize.network.refit`): the layers whose inputs have become fewer, in
+Closed form first (`whet.optimize.network.fitting.refit`): the layers whose inputs have become fewer, in
 order, each to the answers of the original's layer of that name; a bridge to those of its block.
 Then, where steps are asked for, by gradients: all weights of the block to the block's answers
 (block-wise distillation; Practise, Wang and Wu 2023; Li et al. 2020), keeping the best by samples
@@ -24,13 +24,13 @@ from torch import fx, nn
 from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError
-from whet.optimize.network.blocks import Block, extracted
-from whet.optimize.network.learn import Pair, learnt
-from whet.optimize.network.modules import copied, part_at
-from whet.optimize.network.net import Batches, Net, batches_of, samples_of
-from whet.optimize.network.products import FITTED
-from whet.optimize.network.refit import refitted
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.fitting.products import FITTED
+from whet.optimize.network.fitting.refit import refitted
+from whet.optimize.network.learning.learn import Pair, learnt
+from whet.optimize.network.structure.blocks import Block, extracted
+from whet.optimize.network.structure.modules import copied, part_at
+from whet.optimize.network.structure.net import Batches, Net, batches_of, samples_of
+from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["Repair", "changed_layers", "mended", "repaired"]
 

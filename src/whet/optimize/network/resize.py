@@ -4,7 +4,7 @@ A fully convolutional network takes pictures of any size, and its work grows wit
 resampling right behind the input leaves what users send, and the transform, as they are. Objects
 look smaller then than in training, and the statistics of what layers give shift with it, which is
 most of the damage (Touvron et al. 2019, "Fixing the train-test resolution discrepancy"); so batch
-norms are adapted on unlabelled samples (`whet.optimize.network.batch_norm`).
+norms are adapted on unlabelled samples (`whet.optimize.network.fitting.batch_norm`).
 
 The network on smaller pictures is the original of all passes that follow, as maps must have the
 same sizes to be compared. What is taught as a whole still learns the answers of the network as it
@@ -23,12 +23,12 @@ from torch import fx
 from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, PostconditionError, RequirementError
-from whet.optimize.network.batch_norm import with_same_statistics
-from whet.optimize.network.blocks import Block, Blocks, Shape
-from whet.optimize.network.modules import copied
-from whet.optimize.network.net import Net, batches_of, example_of, samples_of
-from whet.optimize.network.views import COLOURS
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.fitting.batch_norm import with_same_statistics
+from whet.optimize.network.learning.views import COLOURS
+from whet.optimize.network.structure.blocks import Block, Blocks, Shape
+from whet.optimize.network.structure.modules import copied
+from whet.optimize.network.structure.net import Net, batches_of, example_of, samples_of
+from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["Resize", "picture_in", "resized"]
 

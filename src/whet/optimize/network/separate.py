@@ -2,7 +2,7 @@
 
 A convolution's kernels are often few in kind for each channel that it takes; then one or a few over
 that channel alone, mixed afterwards, give nearly the same with fewer multiplications
-(`whet.optimize.network.separable` says which, `whet.optimize.network.pairs` how they are put in).
+(`whet.optimize.network.fitting.separable` says which, `whet.optimize.network.fitting.pairs` how they are put in).
 They are told by what the convolution takes by now and what the original's answers to unlabelled
 samples, so that they make up for what was changed before. After later changes,
 `whet.optimize.network.repair` fits the 1x1 anew; the kernels before it stay.
@@ -21,12 +21,12 @@ from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
-from whet.optimize.network.named import need_able
-from whet.optimize.network.net import Net, batches_of, samples_of
-from whet.optimize.network.pairs import check_pairs, replaceable, with_pairs
-from whet.optimize.network.products import FITTED, Sums
-from whet.optimize.network.separable import most_multiplier, separated
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.fitting.pairs import check_pairs, replaceable, with_pairs
+from whet.optimize.network.fitting.products import FITTED, Sums
+from whet.optimize.network.fitting.separable import most_multiplier, separated
+from whet.optimize.network.structure.named import need_able
+from whet.optimize.network.structure.net import Net, batches_of, samples_of
+from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["Separate", "convolutions_in", "separable_pairs", "separate"]
 

@@ -3,7 +3,7 @@
 What flows between blocks (the residual stream of a stage, a transformer's hidden size) is as wide
 in all of them, so its channels are given up in all of them at once. That saves what narrowing
 within blocks leaves: the traffic of the values that blocks hand on. Which go is told as within
-blocks (`whet.optimize.network.importance`), by all layers of all blocks that take them.
+blocks (`whet.optimize.network.channels.importance`), by all layers of all blocks that take them.
 
 Which values a channel lies in is no matter of layers alone: of a stage that pads the channels of
 the one before, some are that one's and some its own. Channels that the same layers make and take
@@ -24,16 +24,23 @@ from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
-from whet.optimize.network.channels import FIXED, Shared, shared_channels
-from whet.optimize.network.importance import Taker, removal_order
-from whet.optimize.network.modules import copied, free_name
+from whet.optimize.network.channels.groups import FIXED, Shared, shared_channels
+from whet.optimize.network.channels.importance import Taker, removal_order
+from whet.optimize.network.channels.thin import staying, thin
+from whet.optimize.network.channels.widths import Taken
+from whet.optimize.network.fitting.products import FITTED, Sums
 from whet.optimize.network.narrow import Orders, taker_of
-from whet.optimize.network.net import Kept, Net, batches_of, check_kept, example_of, samples_of
-from whet.optimize.network.products import FITTED, Sums
-from whet.optimize.network.shelf import kept_on
-from whet.optimize.network.thin import staying, thin
-from whet.optimize.network.walk import Walk
-from whet.optimize.network.widths import Taken
+from whet.optimize.network.structure.modules import copied, free_name
+from whet.optimize.network.structure.net import (
+    Kept,
+    Net,
+    batches_of,
+    check_kept,
+    example_of,
+    samples_of,
+)
+from whet.optimize.network.structure.shelf import kept_on
+from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["Slim", "StreamWidth", "slimmed", "stream_orders", "stream_widths"]
 

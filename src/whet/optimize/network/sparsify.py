@@ -1,9 +1,9 @@
 """Weights made 0 one by one, and kept 0; the others make up for them.
 
-`whet.optimize.network.sparse` says which go and how the others change. Layers are gone through in
+`whet.optimize.network.fitting.sparse` says which go and how the others change. Layers are gone through in
 order: each is first fitted to what the original's gives, from what it takes by then, so that it
 makes up for the zeros before it as well. Shapes stay. Layers with zeros are remembered
-(`Net.sparse`): what comes later changes none of their zeros (`whet.optimize.network.refit` scales
+(`Net.sparse`): what comes later changes none of their zeros (`whet.optimize.network.fitting.refit` scales
 their outputs instead of fitting all weights, gradients don't reach zeros), and what would put
 another layer in their place, or make them narrower, leaves them alone.
 
@@ -23,13 +23,14 @@ from whet.core.context import Context
 from whet.core.note import Note
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, PostconditionError
-from whet.optimize.network.modules import copied, part_at
-from whet.optimize.network.named import need_able
-from whet.optimize.network.net import Net, batches_of, samples_of
-from whet.optimize.network.products import FITTED, Sums
-from whet.optimize.network.refit import fit
-from whet.optimize.network.sparse import Pattern, follows, pruned, spared
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.fitting.products import FITTED, Sums
+from whet.optimize.network.fitting.refit import fit
+from whet.optimize.network.fitting.sparse import pruned
+from whet.optimize.network.structure.modules import copied, part_at
+from whet.optimize.network.structure.named import need_able
+from whet.optimize.network.structure.net import Net, batches_of, samples_of
+from whet.optimize.network.structure.pattern import Pattern, follows, spared
+from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["Sparsify"]
 

@@ -2,7 +2,7 @@
 
 Theory of operation. What a design is good at on a machine shows before any training: latency doesn't
 depend on what the weights say. So a student is picked from the zoo by its speed, with random weights,
-and put in the place of the network's body (`whet.optimize.network.body`); `distill` then teaches it
+and put in the place of the network's body (`whet.optimize.network.students.body`); `distill` then teaches it
 what the original gives (Hinton et al. 2015), on the scores themselves, whose squared distance teaches
 no less than a divergence of probabilities does (Kim et al. 2021). Nothing of the original is left in
 it but the arithmetic around its layers, so this is a substitution and no compression: it is labelled
@@ -26,14 +26,14 @@ from whet.core.passes import Pass, PassResult, Stage
 from whet.core.reach import Kind, readable
 from whet.errors import OptionError, PostconditionError, RequirementError
 from whet.optimize.intake.weights import read_weights
-from whet.optimize.network.batch_norm import with_new_statistics
-from whet.optimize.network.blocks import Blocks
-from whet.optimize.network.body import Body, body_of, exchanged
-from whet.optimize.network.layers import with_layers
-from whet.optimize.network.net import Net, batches_of, samples_of
-from whet.optimize.network.students import backbone_of, made
-from whet.optimize.network.walk import Walk
-from whet.optimize.network.zoo import FAMILIES, Student
+from whet.optimize.network.fitting.batch_norm import with_new_statistics
+from whet.optimize.network.structure.blocks import Blocks
+from whet.optimize.network.structure.layers import with_layers
+from whet.optimize.network.structure.net import Net, batches_of, samples_of
+from whet.optimize.network.structure.walk import Walk
+from whet.optimize.network.students.architectures import backbone_of, made
+from whet.optimize.network.students.body import Body, body_of, exchanged
+from whet.optimize.network.students.zoo import FAMILIES, Student
 from whet.optimize.quiet import quiet
 from whet.optimize.tracing import trace
 

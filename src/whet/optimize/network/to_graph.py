@@ -14,7 +14,7 @@ from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import PostconditionError
 from whet.optimize.export import export
 from whet.optimize.intake.network import Kind, Network
-from whet.optimize.network.net import Net, samples_of
+from whet.optimize.network.structure.net import Net, samples_of
 
 __all__ = ["ToGraph"]
 

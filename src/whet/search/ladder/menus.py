@@ -7,7 +7,7 @@ import msgspec
 from whet.core.artifact import Artifact
 from whet.core.recipe import Recipe, Step
 from whet.optimize.graph.quantize.space import ROUND, UNROUND
-from whet.optimize.network.menu import MenuPlan, WholePlan
+from whet.optimize.network.menus.menu import MenuPlan, WholePlan
 from whet.search.intake.outputs import CLASS_METRICS
 from whet.search.ladder.variations import TO_GRAPH
 from whet.search.setup import Setup

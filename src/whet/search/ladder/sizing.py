@@ -8,7 +8,7 @@ import msgspec
 
 from whet.core.evidence import Trial
 from whet.optimize.graph.quantize.space import ROUND
-from whet.optimize.network.zoo import Sized, Student
+from whet.optimize.network.students.zoo import Sized, Student
 from whet.search.decisions.figures import query_ms
 from whet.search.ladder.menus import tail_of
 from whet.search.ladder.side_jobs import side_job

@@ -16,7 +16,7 @@ import time
 
 from whet.core.evidence import Trial
 from whet.core.recipe import Recipe, Step
-from whet.optimize.network.zoo import Sized
+from whet.optimize.network.students.zoo import Sized
 from whet.search.ladder.labels import labels_option
 from whet.search.ladder.learning import affordable_steps, batch_for, learning_pace_s
 from whet.search.ladder.menus import tail_of

@@ -16,7 +16,7 @@ import msgspec
 from whet.core.evidence import Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
-from whet.optimize.network.menu import ROWS, Choices
+from whet.optimize.network.menus.menu import ROWS, Choices
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import query_ms, speed
 from whet.search.decisions.outlook import SURE

@@ -6,7 +6,7 @@ import time
 
 from whet.core.artifact import Artifact
 from whet.core.evidence import Trial
-from whet.optimize.network.menu import Wholes
+from whet.optimize.network.menus.menu import Wholes
 from whet.search.ladder.menus import costs_job, wholes_job
 from whet.search.ladder.side_jobs import side_job
 from whet.search.ladder.trials import Trials

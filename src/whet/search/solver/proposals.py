@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from whet.core.recipe import Step
-from whet.optimize.network.menu import Choice, Choices
+from whet.optimize.network.menus.menu import Choice, Choices
 from whet.search.solver.chain import frontier
 from whet.search.solver.general import solve
 from whet.search.solver.menu import Entry, Link, Menu, Plan

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from whet.optimize.network.zoo import Sized, Student
+from whet.optimize.network.students.zoo import Sized, Student
 
 __all__ = ["SizeSearch", "lines_of"]
 

@@ -11,7 +11,7 @@ from whet.core.note import Note
 from whet.core.recipe import Step
 from whet.core.room import temporary_folder
 from whet.core.settings import Settings
-from whet.optimize.network.zoo import Sized, Student
+from whet.optimize.network.students.zoo import Sized, Student
 from whet.search.workers.ground import Ground
 from whet.search.workers.in_turn import in_turn_ms, with_passes
 
@@ -76,8 +76,8 @@ def fitting_students(job: FittingJob) -> Fitting:
     """
     from whet._optional import require
 
-    network = require("whet.optimize.network.net", "change a network")
-    make = require("whet.optimize.network.untaught", "make students")
+    network = require("whet.optimize.network.structure.net", "change a network")
+    make = require("whet.optimize.network.menus.untaught", "make students")
     ctx = job.ground.context(job.workdir)
     sized, notes = make.fitting(network.opened(ctx.program), ctx)
     return Fitting(sized, notes)
@@ -92,8 +92,8 @@ def student_shares(job: SharesJob) -> Shares:
     from whet._optional import require
     from whet.search.workers.built import built
 
-    network = require("whet.optimize.network.net", "change a network")
-    make = require("whet.optimize.network.untaught", "make students")
+    network = require("whet.optimize.network.structure.net", "change a network")
+    make = require("whet.optimize.network.menus.untaught", "make students")
     ground = job.ground
     with temporary_folder("whet-students-") as folder:
         base_ctx = ground.context(job.base_dir, job.shelf)

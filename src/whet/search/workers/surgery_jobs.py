@@ -13,7 +13,7 @@ from whet.core.recipe import Step
 from whet.core.room import temporary_folder
 from whet.core.settings import Settings
 from whet.core.spec import Arrays
-from whet.optimize.network import menu as menus
+from whet.optimize.network.menus import menu as menus
 from whet.search.workers.built import keep
 from whet.search.workers.ground import Ground
 from whet.search.workers.in_turn import in_turn_ms, with_passes
@@ -33,7 +33,7 @@ __all__ = [
 
 
 class MenusJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A network whose blocks are to get menus; see `whet.optimize.network.menu`."""
+    """A network whose blocks are to get menus; see `whet.optimize.network.menus.menu`."""
 
     ground: Ground
     plan: menus.MenuPlan
@@ -94,8 +94,8 @@ def network_menus(job: MenusJob) -> menus.Choices:
     """
     from whet._optional import require
 
-    network = require("whet.optimize.network.net", "change a network")
-    make = require("whet.optimize.network.choices", "change a network")
+    network = require("whet.optimize.network.structure.net", "change a network")
+    make = require("whet.optimize.network.menus.choices", "change a network")
     done = Path(job.workdir) / "menus.json"
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=menus.Choices)
@@ -113,8 +113,8 @@ def network_wholes(job: WholesJob) -> menus.Wholes:
     """
     from whet._optional import require
 
-    network = require("whet.optimize.network.net", "change a network")
-    whole = require("whet.optimize.network.whole", "change a network")
+    network = require("whet.optimize.network.structure.net", "change a network")
+    whole = require("whet.optimize.network.menus.whole", "change a network")
     done = Path(job.workdir) / "wholes.json"
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=menus.Wholes)
@@ -134,7 +134,7 @@ def learning_pace(job: PaceJob) -> Pace:
     from whet.core.passes import Pipeline, run
     from whet.optimize.build import pass_of
 
-    network = require("whet.optimize.network.net", "change a network")
+    network = require("whet.optimize.network.structure.net", "change a network")
     distill = require("whet.optimize.network.distill", "teach a network")
     ctx = _context(job)
     changed = run(Pipeline(tuple(map(pass_of, job.steps))), network.opened(ctx.program), ctx)

@@ -11,8 +11,8 @@ from torch import fx, nn
 
 from whet.core.context import Context
 from whet.core.spec import Arrays, Signature, TensorSpec
-from whet.optimize.network.blocks import blocks_of
-from whet.optimize.network.net import Batches, Net
+from whet.optimize.network.structure.blocks import blocks_of
+from whet.optimize.network.structure.net import Batches, Net
 
 __all__ = ["Rows", "context", "encoder_net", "pictures", "residual_net", "texts", "under_surgery"]
 

@@ -5,8 +5,8 @@ import torch
 from torch import fx, nn
 
 from whet.errors import SamplesError
-from whet.optimize.network.batch_norm import with_new_statistics, with_same_statistics
-from whet.optimize.network.modules import copied
+from whet.optimize.network.fitting.batch_norm import with_new_statistics, with_same_statistics
+from whet.optimize.network.structure.modules import copied
 
 
 def traced(net: nn.Module) -> fx.GraphModule:

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "fixtures" / "netwo
 
 from resnet import cifar_resnet20
 
-from whet.optimize.network.blocks import blocks_of, extracted, replaced
-from whet.optimize.network.layers import with_layers
+from whet.optimize.network.structure.blocks import blocks_of, extracted, replaced
+from whet.optimize.network.structure.layers import with_layers
 from whet.optimize.quiet import quiet
 
 

@@ -10,8 +10,8 @@ from torch import fx, nn
 
 from whet.core.spec import Signature, TensorSpec
 from whet.errors import RequirementError
-from whet.optimize.network.body import Text, body_of, exchanged
-from whet.optimize.network.zoo import Takes
+from whet.optimize.network.students.body import Text, body_of, exchanged
+from whet.optimize.network.students.zoo import Takes
 
 
 class Raw(nn.Module):

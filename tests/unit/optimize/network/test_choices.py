@@ -12,11 +12,11 @@ from surgery_nets import context, encoder_net, pictures, residual_net, texts
 
 from whet.core.recipe import Step
 from whet.errors import RequirementError
-from whet.optimize.network.blocks import extracted
-from whet.optimize.network.choices import choices_of
-from whet.optimize.network.menu import REQUEST, Choice, Choices, MenuPlan
-from whet.optimize.network.net import Net, batches_of
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.menus.choices import choices_of
+from whet.optimize.network.menus.menu import REQUEST, Choice, Choices, MenuPlan
+from whet.optimize.network.structure.blocks import extracted
+from whet.optimize.network.structure.net import Net, batches_of
+from whet.optimize.network.structure.walk import Walk
 
 PLAN = MenuPlan(
     stay=(0.75, 0.5), low_rank=(0.6,), separable=(2,), tile=4, classes=True, rows=1, judged=16

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from whet.optimize.network.damage import damage
+from whet.optimize.network.menus.damage import damage
 
 
 def test_the_divergence_of_scores_is_that_of_their_shares() -> None:

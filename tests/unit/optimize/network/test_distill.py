@@ -12,12 +12,12 @@ from surgery_nets import context, encoder_net, pictures, residual_net, texts
 from whet.core.context import Context
 from whet.core.passes import run
 from whet.errors import OptionError, RequirementError
-from whet.optimize.network import train as training
 from whet.optimize.network.distill import Distill, step_s
+from whet.optimize.network.learning import train as training
+from whet.optimize.network.learning.views import Inputs, View
 from whet.optimize.network.narrow import Narrow
-from whet.optimize.network.net import Batches, Net
 from whet.optimize.network.repair import Repair
-from whet.optimize.network.views import Inputs, View
+from whet.optimize.network.structure.net import Batches, Net
 
 
 def _off(net: Net, batches: Batches) -> float:

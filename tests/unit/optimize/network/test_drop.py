@@ -11,8 +11,8 @@ from whet.core.passes import run
 from whet.core.spec import Signature, TensorSpec
 from whet.errors import OptionError, RequirementError
 from whet.optimize.network.drop import DropBlocks
-from whet.optimize.network.net import Batches, Net
 from whet.optimize.network.repair import Repair
+from whet.optimize.network.structure.net import Batches, Net
 
 
 class Part(nn.Module):

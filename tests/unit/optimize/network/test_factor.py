@@ -17,11 +17,11 @@ from whet.errors import OptionError, RequirementError
 from whet.optimize.build import pass_of, step_of
 from whet.optimize.network.drop import DropBlocks
 from whet.optimize.network.factor import Factor, factored, layers_in, spreads_of
-from whet.optimize.network.low_rank import before, full_rank, most_rank, paired
+from whet.optimize.network.fitting.low_rank import before, full_rank, most_rank, paired
+from whet.optimize.network.fitting.products import Spread
 from whet.optimize.network.narrow import Narrow
-from whet.optimize.network.net import Net
-from whet.optimize.network.products import Spread
 from whet.optimize.network.repair import Repair, changed_layers
+from whet.optimize.network.structure.net import Net
 
 
 def off(net: Net, seed: int = 9) -> float:

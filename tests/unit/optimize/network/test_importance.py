@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from whet.optimize.network.importance import Taker, removal_order
+from whet.optimize.network.channels.importance import Taker, removal_order
 
 
 def taker(x: torch.Tensor, weights: torch.Tensor, size: int) -> Taker:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from whet.optimize.network.layers import with_layers
+from whet.optimize.network.structure.layers import with_layers
 from whet.optimize.quiet import quiet
 
 

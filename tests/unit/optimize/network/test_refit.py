@@ -6,7 +6,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from whet.errors import RequirementError
-from whet.optimize.network.refit import Inputs, refitted
+from whet.optimize.network.fitting.refit import Inputs, refitted
 
 
 def traced(net: nn.Module) -> fx.GraphModule:

@@ -9,14 +9,14 @@ from torch import nn
 
 from whet.core.passes import run
 from whet.errors import OptionError, RequirementError
-from whet.optimize.network.blocks import extracted
-from whet.optimize.network.learn import Pair, learnt
-from whet.optimize.network.modules import copied
+from whet.optimize.network.fitting.refit import refitted
+from whet.optimize.network.learning.learn import Pair, learnt
 from whet.optimize.network.narrow import Narrow
-from whet.optimize.network.net import Net
-from whet.optimize.network.refit import refitted
 from whet.optimize.network.repair import Repair, changed_layers, repaired
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.structure.blocks import extracted
+from whet.optimize.network.structure.modules import copied
+from whet.optimize.network.structure.net import Net
+from whet.optimize.network.structure.walk import Walk
 
 
 def narrow() -> Net:

@@ -29,12 +29,12 @@ from whet.optimize.network.distill import Distill
 from whet.optimize.network.drop import DropBlocks
 from whet.optimize.network.factor import Factor
 from whet.optimize.network.narrow import Narrow
-from whet.optimize.network.net import Batches, Net
 from whet.optimize.network.repair import Repair
 from whet.optimize.network.resize import Resize, resized
 from whet.optimize.network.slim import Slim
+from whet.optimize.network.structure.net import Batches, Net
+from whet.optimize.network.structure.walk import Walk
 from whet.optimize.network.to_graph import ToGraph
-from whet.optimize.network.walk import Walk
 
 
 def residual() -> Net:

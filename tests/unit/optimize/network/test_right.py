@@ -14,9 +14,9 @@ from whet.core.passes import run
 from whet.core.spec import Signature, TensorSpec
 from whet.errors import RequirementError, SamplesError
 from whet.optimize.network.distill import Distill
+from whet.optimize.network.learning.right import Right, right_of
 from whet.optimize.network.narrow import Narrow
-from whet.optimize.network.net import Batches
-from whet.optimize.network.right import Right, right_of
+from whet.optimize.network.structure.net import Batches
 
 SIGNATURE = Signature(
     inputs=(TensorSpec("x", "float32", ("batch", 2)),),

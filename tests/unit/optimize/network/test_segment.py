@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whet.optimize.network.segment import Cut, Flow, segment
+from whet.optimize.network.structure.segment import Cut, Flow, segment
 
 
 def flow(text: str, *, answers: str = "", parts: str = "", turns: str = "") -> Flow:

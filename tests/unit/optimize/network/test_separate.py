@@ -19,13 +19,13 @@ from whet.errors import OptionError, RequirementError
 from whet.optimize.build import pass_of, step_of
 from whet.optimize.network.drop import DropBlocks
 from whet.optimize.network.factor import Factor
+from whet.optimize.network.fitting.products import Sums
+from whet.optimize.network.fitting.separable import most_multiplier, separated
 from whet.optimize.network.narrow import Narrow
-from whet.optimize.network.net import Net
-from whet.optimize.network.products import Sums
 from whet.optimize.network.repair import Repair, changed_layers
-from whet.optimize.network.separable import most_multiplier, separated
 from whet.optimize.network.separate import Separate, convolutions_in
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.structure.net import Net
+from whet.optimize.network.structure.walk import Walk
 
 Make = Callable[[], nn.Module]
 

@@ -24,16 +24,16 @@ from whet.core.recipe import Step
 from whet.core.spec import Signature, TensorSpec
 from whet.errors import OptionError, RequirementError
 from whet.optimize.build import pass_of, step_of
-from whet.optimize.network.channels import shared_channels
+from whet.optimize.network.channels.groups import shared_channels
 from whet.optimize.network.distill import Distill
 from whet.optimize.network.drop import DropBlocks
 from whet.optimize.network.factor import Factor
-from whet.optimize.network.modules import copied
 from whet.optimize.network.narrow import Narrow
-from whet.optimize.network.net import Batches, Net, example_of
 from whet.optimize.network.repair import Repair, repaired
 from whet.optimize.network.slim import Slim, StreamWidth, slimmed, stream_orders, stream_widths
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.structure.modules import copied
+from whet.optimize.network.structure.net import Batches, Net, example_of
+from whet.optimize.network.structure.walk import Walk
 
 
 class Reader(nn.Module):

@@ -21,12 +21,13 @@ from whet.optimize.graph.quantize.feedback import rounded
 from whet.optimize.network.distill import Distill
 from whet.optimize.network.drop import DropBlocks
 from whet.optimize.network.factor import Factor
+from whet.optimize.network.fitting.sparse import pruned
 from whet.optimize.network.narrow import Narrow
-from whet.optimize.network.net import Net
 from whet.optimize.network.repair import Repair
 from whet.optimize.network.separate import Separate
-from whet.optimize.network.sparse import Pattern, follows, pruned, spared
 from whet.optimize.network.sparsify import Sparsify
+from whet.optimize.network.structure.net import Net
+from whet.optimize.network.structure.pattern import Pattern, follows, spared
 
 Case = tuple[torch.Tensor, torch.Tensor]
 

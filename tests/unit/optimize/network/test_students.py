@@ -15,12 +15,12 @@ from torch import nn
 from whet.core.passes import run
 from whet.core.spec import TensorSpec
 from whet.errors import RequirementError
-from whet.optimize.network import untaught
-from whet.optimize.network.body import Body, body_of
-from whet.optimize.network.net import Net
-from whet.optimize.network.students import made
+from whet.optimize.network.menus import untaught
+from whet.optimize.network.structure.net import Net
+from whet.optimize.network.students.architectures import made
+from whet.optimize.network.students.body import Body, body_of
+from whet.optimize.network.students.zoo import FAMILIES, Student, Takes, students_of
 from whet.optimize.network.substitute import Substitute
-from whet.optimize.network.zoo import FAMILIES, Student, Takes, students_of
 
 PICTURES = [name for name, family in FAMILIES.items() if family.takes is Takes.PICTURES]
 

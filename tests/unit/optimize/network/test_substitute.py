@@ -22,12 +22,12 @@ from whet.optimize.build import build
 from whet.optimize.export import Exported, export
 from whet.optimize.graph.runs import run_graph
 from whet.optimize.intake.live import load_module
-from whet.optimize.network.body import body_of
 from whet.optimize.network.distill import Distill
-from whet.optimize.network.net import Net
-from whet.optimize.network.students import backbone_of, made
+from whet.optimize.network.structure.net import Net
+from whet.optimize.network.students.architectures import backbone_of, made
+from whet.optimize.network.students.body import body_of
+from whet.optimize.network.students.zoo import Student
 from whet.optimize.network.substitute import Substitute
-from whet.optimize.network.zoo import Student
 
 SMALL = Substitute("resnet", width=0.25, depth=0.5)
 

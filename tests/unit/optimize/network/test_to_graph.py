@@ -19,7 +19,7 @@ from whet.optimize.export import Exported, export
 from whet.optimize.graph.facts import facts
 from whet.optimize.graph.runs import run_graph
 from whet.optimize.intake.live import load_module
-from whet.optimize.network.net import opened
+from whet.optimize.network.structure.net import opened
 
 STEPS = (Step("narrow", {"share": 0.5}), Step("repair"), Step("to-graph"))
 

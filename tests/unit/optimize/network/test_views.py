@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whet.optimize.network.views import seen_anew
+from whet.optimize.network.learning.views import seen_anew
 
 
 def _random(seed: int) -> torch.Generator:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 from surgery_nets import encoder_net, pictures, residual_net, texts
 
-from whet.optimize.network.blocks import extracted
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.structure.blocks import extracted
+from whet.optimize.network.structure.walk import Walk
 
 
 def test_a_walk_ends_with_what_the_network_gives() -> None:

@@ -17,7 +17,7 @@ from whet.core.contract import Contract, Drop
 from whet.core.evidence import Quality, Trial
 from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
-from whet.optimize.network.zoo import Sized, Student
+from whet.optimize.network.students.zoo import Sized, Student
 from whet.search.budget.budget import Budget
 from whet.search.events import Event
 from whet.search.ladder import learning, sizing

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from whet.core.artifact import Artifact, Format
 from whet.core.recipe import Step
 from whet.core.spec import Signature
-from whet.optimize.network.menu import Choice, Choices, Combined
+from whet.optimize.network.menus.menu import Choice, Choices, Combined
 from whet.search.solver.proposals import (
     FrontierSearch,
     Proposal,

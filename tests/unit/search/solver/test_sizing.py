@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whet.optimize.network.zoo import Sized, Student
+from whet.optimize.network.students.zoo import Sized, Student
 from whet.search.solver.sizing import SizeSearch, lines_of
 
 FAMILIES = ("a", "b", "c")

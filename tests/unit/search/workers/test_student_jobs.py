@@ -17,7 +17,7 @@ from whet.data.store import write_store
 from whet.errors import RequirementError
 from whet.optimize.export import export
 from whet.optimize.intake.live import load_module
-from whet.optimize.network.zoo import Student
+from whet.optimize.network.students.zoo import Student
 from whet.search.workers.ground import Ground
 from whet.search.workers.student_jobs import (
     FittingJob,

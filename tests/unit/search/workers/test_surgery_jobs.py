@@ -19,7 +19,7 @@ from whet.data.readers import open_samples
 from whet.data.store import StoreRef, write_store
 from whet.optimize.export import export
 from whet.optimize.intake.live import load_module
-from whet.optimize.network.menu import Choices, MenuPlan, WholePlan, Wholes
+from whet.optimize.network.menus.menu import Choices, MenuPlan, WholePlan, Wholes
 from whet.search.workers.ground import Ground
 from whet.search.workers.jobs import MakeJob, make_engine
 from whet.search.workers.surgery_jobs import (

@@ -12,7 +12,7 @@ from whet._optional import require
 from whet.core.artifact import Artifact
 from whet.core.spec import Arrays
 from whet.optimize.graph.io import signature_of, write_onnx
-from whet.optimize.network.menu import REQUEST
+from whet.optimize.network.menus.menu import REQUEST
 from whet.optimize.quiet import quiet
 
 __all__ = ["graph_alone"]

@@ -8,13 +8,13 @@ from torch import nn
 from whet.core.artifact import Artifact
 from whet.core.context import Context
 from whet.core.note import Note
-from whet.optimize.network.body import Body, body_of
-from whet.optimize.network.net import Net, batches_of
-from whet.optimize.network.students import made, outlined
+from whet.optimize.network.structure.net import Net, batches_of
+from whet.optimize.network.structure.walk import Walk
+from whet.optimize.network.students.architectures import made, outlined
+from whet.optimize.network.students.body import Body, body_of
+from whet.optimize.network.students.zoo import FAMILIES, Sized, Student, students_of
 from whet.optimize.network.substitute import substituted
 from whet.optimize.network.to_graph import ToGraph
-from whet.optimize.network.walk import Walk
-from whet.optimize.network.zoo import FAMILIES, Sized, Student, students_of
 from whet.optimize.quiet import quiet
 
 __all__ = ["fitting", "graph_of"]

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from whet.optimize.network.products import FITTED, Half
+from whet.optimize.network.fitting.products import FITTED, Half
 
 __all__ = ["Moments", "fitted", "most_multiplier", "separated"]
 

@@ -26,11 +26,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from whet.errors import StorageError
-from whet.optimize.network.adam import adam, trainable
-from whet.optimize.network.net import Rows
-from whet.optimize.network.place import Place, place
-from whet.optimize.network.right import Right
-from whet.optimize.network.views import View, seen_anew
+from whet.optimize.network.learning.adam import adam, trainable
+from whet.optimize.network.learning.place import Place, place
+from whet.optimize.network.learning.right import Right
+from whet.optimize.network.learning.views import View, seen_anew
+from whet.optimize.network.structure.net import Rows
 
 __all__ = ["Schedule", "pace", "train"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from whet.optimize.network.adam import adam, trainable
+from whet.optimize.network.learning.adam import adam, trainable
 
 __all__ = ["Pair", "learnt"]
 

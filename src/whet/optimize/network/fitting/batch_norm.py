@@ -24,8 +24,8 @@ from torch import fx
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from whet.errors import SamplesError
-from whet.optimize.network.modules import copied
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.structure.modules import copied
+from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["with_new_statistics", "with_same_statistics"]
 

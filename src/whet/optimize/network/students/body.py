@@ -20,10 +20,10 @@ from torch.utils._pytree import tree_flatten
 
 from whet.core.spec import Dim, Signature, TensorSpec
 from whet.errors import RequirementError
-from whet.optimize.network.blocks import Block
-from whet.optimize.network.modules import free_name, made_from, over_parts, part_at
-from whet.optimize.network.segment import Span
-from whet.optimize.network.zoo import Takes
+from whet.optimize.network.structure.blocks import Block
+from whet.optimize.network.structure.modules import free_name, made_from, over_parts, part_at
+from whet.optimize.network.structure.segment import Span
+from whet.optimize.network.students.zoo import Takes
 
 __all__ = ["Body", "Text", "body_of", "exchanged"]
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 __all__ = ["Answers", "damage"]
 
 Answers = Sequence[Sequence[torch.Tensor]]
-"""Of each batch the tensors that a network gives, as `whet.optimize.network.walk` ends with."""
+"""Of each batch the tensors that a network gives, as `whet.optimize.network.structure.walk` ends with."""
 
 
 def damage(original: Answers, changed: Answers, *, classes: bool) -> float:

@@ -14,9 +14,9 @@ from torch import nn
 
 from whet.core.note import Note
 from whet.errors import PostconditionError
-from whet.optimize.network.modules import copied, free_name, part_at
-from whet.optimize.network.net import Net
-from whet.optimize.network.products import FITTED
+from whet.optimize.network.fitting.products import FITTED
+from whet.optimize.network.structure.modules import copied, free_name, part_at
+from whet.optimize.network.structure.net import Net
 
 __all__ = ["check_pairs", "replaceable", "with_pairs"]
 

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from whet.core.context import Context
 from whet.core.recipe import Step
 from whet.errors import RequirementError
-from whet.optimize.network.blocks import Block
+from whet.optimize.network.channels.widths import Width, in_tiles
 from whet.optimize.network.drop import bridged
 from whet.optimize.network.factor import factored, layers_in, spreads_of
-from whet.optimize.network.low_rank import rank_for
-from whet.optimize.network.menu import MenuPlan
+from whet.optimize.network.fitting.low_rank import rank_for
+from whet.optimize.network.menus.menu import MenuPlan
 from whet.optimize.network.narrow import narrowed, orders_of, widths_in
-from whet.optimize.network.net import Net
 from whet.optimize.network.separate import convolutions_in, separable_pairs, separate
-from whet.optimize.network.widths import Width, in_tiles
+from whet.optimize.network.structure.blocks import Block
+from whet.optimize.network.structure.net import Net
 
 __all__ = ["Forms"]
 

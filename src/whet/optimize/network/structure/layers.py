@@ -19,8 +19,8 @@ from torch import fx, nn
 from torch.utils._pytree import tree_flatten
 
 from whet.errors import ExportError
-from whet.optimize.network.in_place import pure
-from whet.optimize.network.modules import free_name, part_at
+from whet.optimize.network.structure.in_place import pure
+from whet.optimize.network.structure.modules import free_name, part_at
 from whet.optimize.quiet import quiet
 
 __all__ = ["with_layers"]

@@ -1,6 +1,6 @@
 """A network in blocks that can be taken out, and others put in their place.
 
-Built on `whet.optimize.network.segment`, which knows no torch. What depends on the network's
+Built on `whet.optimize.network.structure.segment`, which knows no torch. What depends on the network's
 inputs alone (masks, positions, sizes) is no part of any block: blocks take it beside the one value
 that flows through them, so that a mask which all layers read doesn't tie them together.
 """
@@ -15,8 +15,8 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from whet.core.note import Note
-from whet.optimize.network.modules import free_name, made_from, over_parts, part_at
-from whet.optimize.network.segment import Flow, Span, segment
+from whet.optimize.network.structure.modules import free_name, made_from, over_parts, part_at
+from whet.optimize.network.structure.segment import Flow, Span, segment
 
 __all__ = ["Block", "Blocks", "Shape", "blocks_of", "extracted", "replaced"]
 

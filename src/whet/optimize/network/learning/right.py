@@ -46,7 +46,7 @@ class Right:
             scores: (n, classes), with further axes of one.
             classes: (n,).
             mixed: of each row its own share, the rest is of the row that
-                `whet.optimize.network.views` mixed with it.
+                `whet.optimize.network.learning.views` mixed with it.
         """
         scores = scores.float().flatten(1)
         told = scores.clamp_min(_LEAST_SHARE).log() if _are_shares(scores) else scores

@@ -18,8 +18,8 @@ import torch
 from torch import fx, nn
 
 from whet._optional import require
-from whet.optimize.network.blocks import Block
-from whet.optimize.network.products import FITTED
+from whet.optimize.network.fitting.products import FITTED
+from whet.optimize.network.structure.blocks import Block
 
 if TYPE_CHECKING:
     import torch_pruning as tp

@@ -23,7 +23,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from whet.optimize.network.products import FITTED, Spread
+from whet.optimize.network.fitting.products import FITTED, Spread
 
 __all__ = ["before", "full_rank", "most_rank", "paired", "rank_for"]
 

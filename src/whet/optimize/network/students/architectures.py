@@ -16,9 +16,9 @@ from torch import nn
 
 from whet._optional import require
 from whet.errors import RequirementError
-from whet.optimize.network.body import Body, Text
-from whet.optimize.network.draw import draw
-from whet.optimize.network.zoo import FAMILIES, Student
+from whet.optimize.network.students.body import Body, Text
+from whet.optimize.network.students.draw import draw
+from whet.optimize.network.students.zoo import FAMILIES, Student
 from whet.optimize.quiet import quiet
 
 __all__ = ["backbone_of", "made", "outlined"]

@@ -14,7 +14,7 @@ import torch
 from torch import fx
 from torch.utils._pytree import tree_flatten
 
-from whet.optimize.network.modules import made_from
+from whet.optimize.network.structure.modules import made_from
 
 __all__ = ["Walk"]
 

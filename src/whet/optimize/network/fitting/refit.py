@@ -23,10 +23,10 @@ import torch
 from torch import fx, nn
 
 from whet.errors import RequirementError
-from whet.optimize.network.low_rank import before
-from whet.optimize.network.modules import copied
-from whet.optimize.network.products import WIDE, Half, Sums
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.fitting.low_rank import before
+from whet.optimize.network.fitting.products import WIDE, Half, Sums
+from whet.optimize.network.structure.modules import copied
+from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["Fit", "fit", "refitted"]
 

@@ -2,7 +2,7 @@
 
 A channel is made by a layer, and goes with others where values are added or multiplied: then all of
 them can be given up together or not at all. Layers with weights are known; what any other operator
-makes of a channel is asked of the operator itself (`whet.optimize.network.probe`).
+makes of a channel is asked of the operator itself (`whet.optimize.network.channels.probe`).
 
 Torch-Pruning's graph, by which widths within blocks are found, takes a padding of channels for an
 operator that leaves each in its place; then the channels of a padded shortcut (He et al. 2016,
@@ -20,9 +20,9 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_flatten
 
-from whet.optimize.network.modules import part_at
-from whet.optimize.network.probe import PADS, is_even, placed, source_of, told_nothing
-from whet.optimize.network.products import FITTED
+from whet.optimize.network.channels.probe import PADS, is_even, placed, source_of, told_nothing
+from whet.optimize.network.fitting.products import FITTED
+from whet.optimize.network.structure.modules import part_at
 
 __all__ = ["FIXED", "Channels", "Shared", "layer_of", "shared_channels"]
 

@@ -15,16 +15,16 @@ from whet.core.note import Note
 from whet.core.passes import run
 from whet.core.recipe import Step
 from whet.errors import RequirementError, SamplesError
-from whet.optimize.network.alone import graph_alone
-from whet.optimize.network.channels import shared_channels
-from whet.optimize.network.damage import damage
-from whet.optimize.network.menu import ROWS, Whole, WholePlan, Wholes
-from whet.optimize.network.net import Net, batches_of, example_of, judging_apart
+from whet.optimize.network.channels.groups import shared_channels
+from whet.optimize.network.channels.widths import in_tiles
+from whet.optimize.network.menus.alone import graph_alone
+from whet.optimize.network.menus.damage import damage
+from whet.optimize.network.menus.menu import ROWS, Whole, WholePlan, Wholes
 from whet.optimize.network.repair import repaired
 from whet.optimize.network.resize import Resize, picture_in
 from whet.optimize.network.slim import StreamWidth, slimmed, stream_orders, stream_widths
-from whet.optimize.network.walk import Walk
-from whet.optimize.network.widths import in_tiles
+from whet.optimize.network.structure.net import Net, batches_of, example_of, judging_apart
+from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["wholes_of"]
 

@@ -1,7 +1,7 @@
 """What each block of a network may become, and the damage that each choice does alone.
 
 For each block some narrower forms of all its widths together, some with low-rank or separable pairs
-in the places of its layers, and a bridge in its place (`whet.optimize.network.forms`). Each is
+in the places of its layers, and a bridge in its place (`whet.optimize.network.menus.forms`). Each is
 repaired by itself between the original's blocks, on some of the samples, and its damage is told by
 what the original answers with it on the others. With each choice comes the block alone as a graph, so that a
 runtime can say what it takes; blocks that are alike share one.
@@ -20,15 +20,15 @@ from whet.core.artifact import Artifact
 from whet.core.context import Context
 from whet.core.recipe import Step
 from whet.errors import RequirementError
-from whet.optimize.network.alone import graph_alone
-from whet.optimize.network.blocks import Block, extracted
-from whet.optimize.network.damage import Answers, damage
-from whet.optimize.network.forms import Forms
-from whet.optimize.network.learn import Pair
-from whet.optimize.network.menu import ROWS, Choice, Choices, Combined, MenuPlan
-from whet.optimize.network.net import Batches, Net, batches_of, judging_apart
+from whet.optimize.network.learning.learn import Pair
+from whet.optimize.network.menus.alone import graph_alone
+from whet.optimize.network.menus.damage import Answers, damage
+from whet.optimize.network.menus.forms import Forms
+from whet.optimize.network.menus.menu import ROWS, Choice, Choices, Combined, MenuPlan
 from whet.optimize.network.repair import mended
-from whet.optimize.network.walk import Walk
+from whet.optimize.network.structure.blocks import Block, extracted
+from whet.optimize.network.structure.net import Batches, Net, batches_of, judging_apart
+from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["choices_of"]
 

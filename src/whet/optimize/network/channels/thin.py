@@ -1,6 +1,6 @@
 """Channels taken out of a network wherever they are: of layers, tensors and written sizes.
 
-Which channels are one and the same is known beforehand (`whet.optimize.network.channels`). What is
+Which channels are one and the same is known beforehand (`whet.optimize.network.channels.groups`). What is
 written into operators goes along: how many channels a padding adds, and the sizes of a reshape.
 """
 
@@ -12,9 +12,9 @@ import torch
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from whet.optimize.network.channels import Channels, Shared
-from whet.optimize.network.modules import part_at
-from whet.optimize.network.probe import PADS
+from whet.optimize.network.channels.groups import Channels, Shared
+from whet.optimize.network.channels.probe import PADS
+from whet.optimize.network.structure.modules import part_at
 
 __all__ = ["staying", "thin"]
 

@@ -15,10 +15,10 @@ from whet.core.artifact import Artifact
 from whet.core.context import Context, Feed
 from whet.core.spec import Signature
 from whet.errors import PostconditionError, RequirementError
-from whet.optimize.network.blocks import Block, Blocks, blocks_of
-from whet.optimize.network.layers import with_layers
-from whet.optimize.network.modules import part_at
-from whet.optimize.network.sparse import Pattern
+from whet.optimize.network.structure.blocks import Block, Blocks, blocks_of
+from whet.optimize.network.structure.layers import with_layers
+from whet.optimize.network.structure.modules import part_at
+from whet.optimize.network.structure.pattern import Pattern
 from whet.optimize.quiet import quiet
 from whet.runtimes.torch_program import load_program
 

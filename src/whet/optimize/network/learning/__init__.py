@@ -1,0 +1,1 @@
+"""Weights found by gradients, from what the original gives and from labels."""
