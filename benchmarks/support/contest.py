@@ -13,7 +13,7 @@ import msgspec
 from support.cases import Case
 from support.main_goals import Judged
 from support.peers import PeerJob, artifact_file
-from whet.api import optimize
+from whet import optimize
 from whet.core.artifact import Artifact
 from whet.core.evidence import Evidence, Latency, Quality
 from whet.core.settings import Precision, Settings

@@ -11,17 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from whet.api import (
-        apply,
-        bench,
-        inspect,
-        load,
-        optimize,
-        read_recipe,
-        recipe_of,
-        verify,
-        write_recipe,
-    )
+    from whet.api.bundles import bench, inspect, load, verify
+    from whet.api.by_hand import apply, read_recipe, recipe_of, write_recipe
+    from whet.api.searching import optimize
     from whet.core.contract import Contract, Drop
     from whet.data.transform import ImageTransform, TextTransform
     from whet.errors import WhetError
@@ -133,15 +125,15 @@ _WHERE = {
     "Tidy": "whet.optimize.graph.tidy",
     "ToGraph": "whet.optimize.network.to_graph",
     "WhetError": "whet.errors",
-    "apply": "whet.api",
-    "bench": "whet.api",
-    "inspect": "whet.api",
-    "load": "whet.api",
-    "optimize": "whet.api",
-    "read_recipe": "whet.api",
-    "recipe_of": "whet.api",
-    "verify": "whet.api",
-    "write_recipe": "whet.api",
+    "apply": "whet.api.by_hand",
+    "bench": "whet.api.bundles",
+    "inspect": "whet.api.bundles",
+    "load": "whet.api.bundles",
+    "optimize": "whet.api.searching",
+    "read_recipe": "whet.api.by_hand",
+    "recipe_of": "whet.api.by_hand",
+    "verify": "whet.api.bundles",
+    "write_recipe": "whet.api.by_hand",
 }
 
 

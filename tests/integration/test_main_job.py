@@ -10,13 +10,13 @@ import pytest
 from stripes import Job
 
 import whet
-from whet.api import Outcome
 from whet.core.contract import Contract, Drop
 from whet.core.evidence import Evidence, Status, Verdict
 from whet.core.standing import Standing
 from whet.measure.roofline import top_precision
 from whet.search.decisions.figures import is_untouched
 from whet.search.events import Event, Finished, Started, TrialDone
+from whet.search.outcome import Outcome
 
 RUNTIMES = ("openvino", "onnxruntime")
 CONTRACT = Contract(metric="top1", max_drop=Drop(0.05))

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import whet
-from whet.api import Outcome
 from whet.bundle.golden import load_goldens
 from whet.bundle.read import read_bundle
 from whet.core.contract import Contract, Drop
@@ -24,6 +23,7 @@ from whet.search.closing import close, goldens
 from whet.search.decisions.figures import answers_right, is_untouched
 from whet.search.ladder import assay
 from whet.search.ladder.trials import Trials
+from whet.search.outcome import Outcome
 from whet.search.setup import Setup
 
 _HASH = """

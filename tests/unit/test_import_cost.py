@@ -51,10 +51,20 @@ def test_import_whet_loads_nothing_heavy() -> None:
     assert not {*HEAVY, "numpy", "msgspec"} & set(loaded)
 
 
-@pytest.mark.parametrize("module", ["whet.api", "whet.cli.main"])
+DOORS = ("whet.api.searching", "whet.api.by_hand", "whet.api.bundles", "whet.cli.main")
+
+
+@pytest.mark.parametrize("module", DOORS)
 def test_the_doors_load_nothing_heavy(module: str) -> None:
     code = f"import {module}, sys; print(*{{m.partition('.')[0] for m in sys.modules}})"
     assert not set(HEAVY) & set(fresh(code).split())
+
+
+def test_a_machine_that_only_answers_loads_nothing_of_the_search() -> None:
+    code = "import whet, sys; whet.load, whet.bench, whet.verify, whet.inspect; print(*sys.modules)"
+    loaded = {".".join(name.split(".")[:2]) for name in fresh(code).split()}
+    assert "whet.serve" in loaded
+    assert not {"whet.search", "whet.optimize", "whet.report"} & loaded
 
 
 def test_no_module_loads_a_heavy_package_by_being_imported() -> None:

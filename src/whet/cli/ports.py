@@ -1,4 +1,4 @@
-"""What the verbs use of `whet.api`, so that tests can give them another one."""
+"""What the verbs use of `whet`, so that tests can give them another one."""
 
 from __future__ import annotations
 
@@ -251,5 +251,5 @@ GetApi = Callable[[], Api]
 
 
 def the_api() -> Api:
-    """The real one, imported only now: it brings numpy and the runtimes' interfaces."""
-    return cast("Api", importlib.import_module("whet.api"))
+    """The real one: `whet` itself, which imports a verb only when it is asked for."""
+    return cast("Api", importlib.import_module("whet"))

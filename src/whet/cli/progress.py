@@ -27,7 +27,7 @@ _TICK_S = 1.0
 
 @final
 class Progress:
-    """A listener for `whet.api.optimize`; a context manager that leaves the terminal clean.
+    """A listener for `whet.optimize`; a context manager that leaves the terminal clean.
 
     Args:
         console: where to write; nothing is written when it is quiet.

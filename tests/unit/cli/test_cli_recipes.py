@@ -115,14 +115,14 @@ def test_apply_gives_one_document() -> None:
 @pytest.mark.parametrize("text", ["kind: whet-recipe\nversion: 1\nsteps: [cats]\n"])
 def test_a_wrong_recipe_is_wrong_input(text: str, tmp_path: Path) -> None:
     """The real verb: the recipe is read before the network and the samples are looked for."""
-    import whet.api
+    import whet
 
     (tmp_path / "r.yaml").write_text(text)
     out, err = io.StringIO(), io.StringIO()
     code = main(
         ["apply", str(tmp_path / "r.yaml"), "none.onnx", "--data", "none.npz"],
         console=Console(out=out, err=err, environment={}),
-        api=lambda: whet.api,
+        api=lambda: whet,
     )
     assert code == 3
     assert "'r.yaml', line 3: There is no pass 'cats'." in err.getvalue()
