@@ -42,6 +42,9 @@ __all__ = ["Operated", "Predictions", "operate", "recipe_of", "start_of", "told"
 _RUNG = 3
 _PREDICTION = "prediction"
 _LEAST_CORRELATION = 0.8  # below it sums of damages say little
+# A candidate whose speed is known less closely corrects no predictions: one unlucky race would
+# make all plans look slow.
+_TELLING = 1.25
 # Making menus takes about as long as the untouched graph takes for so many answers to each sample.
 _MENUS_ANSWERS = 125
 _MENUS_LEAST_S = 15.0
@@ -149,7 +152,8 @@ class Predictions:
             return trial
         measured_ms = whole_ms * speed(self.base) / speed(trial)
         said_ms = corrected_ms(point.ms, whole_ms, self.seen)
-        self.seen.append((point.ms, measured_ms))
+        if trial.speedup.high <= _TELLING * trial.speedup.low:
+            self.seen.append((point.ms, measured_ms))
         off = said_ms / measured_ms - 1
         reason = (
             f"Its blocks let expect {said_ms:.3g} ms; it took {measured_ms:.3g} ms ({off:+.0%})."
