@@ -27,7 +27,13 @@
     │   ├── TrialCrashedError
     │   ├── TrialMemoryError
     │   └── TrialTimeoutError
-    └── MeasurementError           a figure that can't be believed               exit 1
+    ├── MeasurementError           a figure that can't be believed               exit 1
+    └── ServeError                 what a server says instead of an answer       exit 1
+        ├── RequestError           the request can't be used (or is too large: ``status``)
+        ├── UnknownModelError      no such model, version or place
+        ├── BusyError              it would come too late, or there is no room (``retry_after_s``)
+        ├── LateError              its time ran out before it was begun
+        └── WorkerLostError        what worked at it died or hung
 
 Each carries one clear sentence and one remedy. The command line prints
 both, never a traceback, and exits with ``exit_code``. Inside the search the
@@ -44,12 +50,14 @@ __all__ = [
     "BundleError",
     "BundlePathError",
     "BundleVersionError",
+    "BusyError",
     "ContractError",
     "EngineError",
     "ExportError",
     "HostError",
     "InputError",
     "Issue",
+    "LateError",
     "LedgerError",
     "MeasurementError",
     "MissingExtraError",
@@ -58,17 +66,21 @@ __all__ = [
     "OptionError",
     "PassError",
     "PostconditionError",
+    "RequestError",
     "RequirementError",
     "RuntimeUnavailableError",
     "SamplesError",
+    "ServeError",
     "StorageError",
     "TrialCrashedError",
     "TrialError",
     "TrialMemoryError",
     "TrialTimeoutError",
+    "UnknownModelError",
     "UnsupportedOperatorError",
     "UntrustedCodeError",
     "WhetError",
+    "WorkerLostError",
 ]
 
 
@@ -230,3 +242,61 @@ class TrialTimeoutError(TrialError):
 
 class MeasurementError(WhetError):
     """A figure that can't be believed, so it isn't reported."""
+
+
+class ServeError(WhetError):
+    """What a server says instead of an answer.
+
+    Attributes:
+        status: the HTTP status that says so.
+    """
+
+    status = 500
+
+
+class RequestError(ServeError):
+    """A request can't be used.
+
+    Args:
+        message: as of any error; it never holds names or paths of the server's own.
+        remedy: what the client can do.
+        status: another one than 400, such as 413 for what is too large.
+    """
+
+    status = 400
+
+    def __init__(self, message: str, remedy: str = "", *, status: int = 400) -> None:
+        super().__init__(message, remedy)
+        self.status = status
+
+
+class UnknownModelError(ServeError):
+    """There is no such model, version or place."""
+
+    status = 404
+
+
+class BusyError(ServeError):
+    """There is no room for a request, or it would be answered too late.
+
+    Attributes:
+        retry_after_s: when it may be asked again.
+    """
+
+    status = 503
+
+    def __init__(self, message: str, remedy: str = "", *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, remedy)
+        self.retry_after_s = retry_after_s
+
+
+class LateError(ServeError):
+    """The time of a request ran out before it was begun."""
+
+    status = 504
+
+
+class WorkerLostError(ServeError):
+    """What worked at a request died or hung."""
+
+    status = 503

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol in bytes: requests read, answers written; no socket, no clock."""
