@@ -1,0 +1,1 @@
+"""Models that a server holds: opened, checked, ready to be asked, and changed while it runs."""

@@ -1,0 +1,183 @@
+"""One bundle, open: its variants, what they take, and the engine that answers with them."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+from whet.bundle.golden import load_goldens
+from whet.bundle.manifest import Cascade, Manifest
+from whet.bundle.read import Bundle, read_bundle
+from whet.core.spec import Arrays
+from whet.data.transform import ImageTransform, TextTransform
+from whet.errors import OptionError, RequestError
+from whet.serve.dataplane import Rawly
+from whet.serve.engine import Engine
+from whet.serve.hosting.family import family_of, times_of
+from whet.serve.hosting.independence import rows_stand_alone
+from whet.serve.loaded import Loaded, load
+from whet.serve.scheduler.rules import Choice
+from whet.serve.scheduler.scheduler import Policy, Scheduler
+from whet.serve.scheduler.times import Times
+
+__all__ = ["Hosted", "Hosting", "host", "need_name"]
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """How a model is to be served.
+
+    Attributes:
+        variants: to use, from the most accurate to the fastest; none for a choice by what is known.
+        deadline_s: of requests that name none.
+        most_rows: of a batch.
+        workers: batches that run at once.
+        trust_code: allow variants whose files run native code.
+        policy: of the scheduler.
+    """
+
+    variants: tuple[str, ...] = ()
+    deadline_s: float = math.inf
+    most_rows: int = 32
+    workers: int = 1
+    trust_code: bool = False
+    policy: Policy = field(default_factory=Policy)
+
+
+@final
+class Hosted:
+    """A model that is ready to be asked.
+
+    Attributes:
+        name: under which it is asked.
+        version: of it.
+        manifest: of its bundle.
+        engine: that answers.
+        rawly: how it takes raw samples; ``None`` where it takes arrays only.
+        batches: whether requests share batches.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        manifest: Manifest,
+        engine: Engine,
+        rawly: Rawly | None,
+        *,
+        batches: int,
+        opened: ExitStack,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.manifest = manifest
+        self.engine = engine
+        self.rawly = rawly
+        self.batches = batches
+        self._opened = opened
+
+    async def close(self, within_s: float) -> bool:
+        """Answer what is there, then free the engines; false where that took too long."""
+        done = await self.engine.close(within_s)
+        if done:  # what hangs keeps its session: freeing it under a running engine would crash
+            self._opened.close()
+        return done
+
+
+def host(
+    path: str | Path, hosting: Hosting, *, name: str | None = None, version: str = "1"
+) -> Hosted:
+    """Open a bundle to be served: hashes checked, engines warm, goldens replayed.
+
+    Args:
+        path: of the bundle.
+        hosting: how.
+        name: to be asked under; the bundle's own if left out.
+        version: to be asked under.
+
+    Raises:
+        BundleError: it is refused, or answers otherwise here than where it was made.
+        HostError: a runtime isn't installed here.
+        OptionError: it has no such variant.
+    """
+    bundle = read_bundle(path)
+    names = family_of(
+        bundle.manifest,
+        asked=hosting.variants,
+        deadline=math.isfinite(hosting.deadline_s),
+        trusted=hosting.trust_code,
+    )
+    with ExitStack() as opened:
+        variants = [
+            opened.enter_context(load(path, each, trust_code=hosting.trust_code)) for each in names
+        ]
+        choices = [_choice(bundle, each, hosting) for each in variants]
+        engine = Engine(
+            Scheduler(choices, workers=hosting.workers, policy=hosting.policy),
+            variants,
+            workers=hosting.workers,
+            default_timeout_s=hosting.deadline_s,
+        )
+        return Hosted(
+            name if name is not None else bundle.manifest.name,
+            version,
+            bundle.manifest,
+            engine,
+            _rawly(variants[0]),
+            batches=max(choice.most_rows for choice in choices),
+            opened=opened.pop_all(),
+        )
+
+
+def _choice(bundle: Bundle, loaded: Loaded, hosting: Hosting) -> Choice:
+    """A variant for the scheduler: its times, and how many rows may share a batch."""
+    variant = loaded.variant
+    times = Times({}) if isinstance(variant, Cascade) else times_of(variant)
+    return Choice(variant.name, times, _most_rows(bundle, loaded, hosting))
+
+
+def _most_rows(bundle: Bundle, loaded: Loaded, hosting: Hosting) -> int:
+    if loaded.fixed_rows is not None:
+        return loaded.fixed_rows
+    if bundle.manifest.signature.batch_symbol is None or hosting.most_rows == 1:
+        return 1
+    source = bundle.manifest.variants[0].name
+    goldens = load_goldens(bundle, source)
+    if goldens is None or not rows_stand_alone(loaded.session.run, goldens.inputs):
+        return 1
+    return hosting.most_rows
+
+
+def _rawly(loaded: Loaded) -> Rawly | None:
+    """How raw samples become what the engine takes; pictures as bytes, texts as UTF-8."""
+    transform = loaded.transform
+    if isinstance(transform, ImageTransform):
+        return Rawly(transform.input, loaded.arrays)
+    if isinstance(transform, TextTransform):
+
+        def texts(samples: list[bytes]) -> Arrays:
+            try:
+                return loaded.arrays([sample.decode() for sample in samples])
+            except UnicodeDecodeError as error:
+                raise RequestError("A text isn't UTF-8.", "Encode texts as UTF-8.") from error
+
+        return Rawly("text", texts)
+    return None
+
+
+def need_name(name: str) -> str:
+    """A model's name, if it is one that paths and logs can hold.
+
+    Raises:
+        OptionError: it isn't.
+    """
+    good = 0 < len(name) <= 128 and name[0].isalnum() and name.isascii()
+    if not good or not all(c.isalnum() or c in "._-" for c in name):
+        raise OptionError(
+            f"'{name}' is no name for a model.",
+            "Take up to 128 letters, digits, '.', '_' and '-', a letter or digit first.",
+        )
+    return name

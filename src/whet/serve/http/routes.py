@@ -1,0 +1,68 @@
+"""Paths of the protocol, and what each asks for; pure.
+
+Decided on the path as it came, byte by byte: what is percent-encoded is another path, which is none.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["Route", "match"]
+
+_MODEL = (
+    r"/v2/models/(?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,127})(?:/versions/(?P<version>[0-9]{1,9}))?"
+)
+_NAMED = (
+    r"/v2/repository(?:/[A-Za-z0-9._-]{1,128})?/models/(?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,127})"
+)
+_PATHS = (
+    ("infer", "POST", rf"{_MODEL}/infer"),
+    ("model_ready", "GET", rf"{_MODEL}/ready"),
+    ("config", "GET", rf"{_MODEL}/config"),
+    ("model_stats", "GET", rf"{_MODEL}/stats"),
+    ("model", "GET", _MODEL),
+    ("live", "GET", r"/v2/health/live"),
+    ("ready", "GET", r"/v2/health/ready"),
+    ("server", "GET", r"/v2/?"),
+    ("all_stats", "GET", r"/v2/models/stats"),
+    ("index", "POST", r"/v2/repository(?:/[A-Za-z0-9._-]{1,128})?/index"),
+    ("load", "POST", rf"{_NAMED}/load"),
+    ("unload", "POST", rf"{_NAMED}/unload"),
+    ("metrics", "GET", r"/metrics"),
+)
+_COMPILED = tuple((name, method, re.compile(path.encode())) for name, method, path in _PATHS)
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a path asks for.
+
+    Attributes:
+        name: of what is asked; empty where there is no such path.
+        method: that it takes.
+        model: named in it.
+        version: of the model; empty for the one that answers.
+    """
+
+    name: str
+    method: str
+    model: str = ""
+    version: str = ""
+
+
+def match(path: bytes) -> Route:
+    """What a path asks for.
+
+    Args:
+        path: as it came, without what follows a question mark.
+    """
+    if path == b"/v2/models/stats":  # a name that no model may have
+        return Route("all_stats", "GET")
+    for name, method, compiled in _COMPILED:
+        found = compiled.fullmatch(path)
+        if found is not None:
+            parts = found.groupdict(default=b"")
+            model, version = parts.get("model", b""), parts.get("version", b"")
+            return Route(name, method, model.decode(), version.decode())
+    return Route("", "")

@@ -1,0 +1,190 @@
+"""A server's life: open the models, listen, answer, stop; the shell around the application.
+
+Stopping has four steps: say that nothing more is to be sent here, stop accepting, answer what is
+there within a limit, free the engines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from whet._optional import require
+from whet.errors import HostError, OptionError
+from whet.serve.hosting.hosted import Hosted, Hosting, host, need_name
+from whet.serve.hosting.repository import Repository
+from whet.serve.http.app import App, Front
+
+__all__ = ["Bind", "Serving", "serve"]
+
+_BACKLOG = 2048
+_KEEP_ALIVE_S = 75
+
+
+@dataclass(frozen=True)
+class Bind:
+    """Where a server listens.
+
+    Attributes:
+        host: an address of this machine; by default only itself can reach it.
+        port: 0 for any that is free.
+        uds: path of a Unix socket, in place of both.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    uds: Path | None = None
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How models are served.
+
+    Attributes:
+        bind: where.
+        front: how clients are met.
+        hosting: how each model is served.
+        drain_s: for what is there when the server is told to stop.
+    """
+
+    bind: Bind = field(default_factory=Bind)
+    front: Front = field(default_factory=Front)
+    hosting: Hosting = field(default_factory=Hosting)
+    drain_s: float = 25.0
+
+
+def serve(
+    bundles: Sequence[tuple[str | None, str | Path]],
+    serving: Serving,
+    *,
+    on_ready: Callable[[str], None] = lambda _: None,
+) -> bool:
+    """Serve bundles until a signal says to stop.
+
+    Args:
+        bundles: each with the name to be asked under; its own where there is none.
+        serving: how.
+        on_ready: told where, once all models are ready.
+
+    Returns:
+        Whether all that was there could be answered.
+
+    Raises:
+        BundleError: a bundle is refused.
+        HostError: a runtime or the server's packages aren't installed, or it can't listen there.
+        OptionError: two bundles have one name, or one can't be a name.
+    """
+    repository = Repository()
+    opened = [_opened(path, name, serving.hosting, repository) for name, path in bundles]
+    app = App(repository, serving.front)
+    listening = _listening(serving.bind)
+    loops = require("uvloop", "serve")
+    with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
+        return runner.run(_lived(app, listening, serving, opened, on_ready))
+
+
+def _opened(path: str | Path, name: str | None, hosting: Hosting, repository: Repository) -> Hosted:
+    hosted = host(path, hosting, name=name)
+    need_name(hosted.name)
+    if repository.versions(hosted.name):
+        raise OptionError(
+            f"Two bundles are named '{hosted.name}'.", "Name one of them: NAME=FOLDER."
+        )
+    repository.put(hosted)
+    return hosted
+
+
+def _listening(bind: Bind) -> socket.socket:
+    """A socket that listens, taken before anything is promised.
+
+    Raises:
+        HostError: it can't be had.
+    """
+    try:
+        if bind.uds is not None:
+            bind.uds.unlink(missing_ok=True)
+            listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listening.bind(str(bind.uds))
+        else:
+            listening = socket.create_server(
+                (bind.host, bind.port), backlog=_BACKLOG, reuse_port=False
+            )
+    except (OSError, OverflowError) as error:
+        where = bind.uds or f"{bind.host}:{bind.port}"
+        raise HostError(
+            f"{where} can't be listened at: {error}.", "Choose another --host or --port."
+        ) from error
+    listening.setblocking(False)
+    return listening
+
+
+def _where(listening: socket.socket) -> str:
+    name = listening.getsockname()
+    if isinstance(name, str):
+        return f"unix:{name}"
+    host, port = name[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _lived(
+    app: App,
+    listening: socket.socket,
+    serving: Serving,
+    opened: Sequence[Hosted],
+    on_ready: Callable[[str], None],
+) -> bool:
+    uvicorn = require("uvicorn", "serve")
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(serving.drain_s),
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    with _told_to_stop(app, server):
+        await server.startup(sockets=[listening])
+        app.ready = True
+        on_ready(_where(listening))
+        await server.main_loop()
+        app.ready = False
+        await server.shutdown(sockets=[listening])
+    if serving.bind.uds is not None:
+        serving.bind.uds.unlink(missing_ok=True)
+    ended = [await hosted.close(serving.drain_s) for hosted in opened]
+    return all(ended)
+
+
+@contextlib.contextmanager
+def _told_to_stop(app: App, server: Any) -> Iterator[None]:
+    """The first signal stops gently, the second at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        app.ready = False
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for each in signals:
+        loop.add_signal_handler(each, stop)
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)
