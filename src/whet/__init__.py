@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from whet.api.bundles import bench, inspect, load, verify
     from whet.api.by_hand import apply, read_recipe, recipe_of, write_recipe
     from whet.api.searching import optimize
+    from whet.api.serving import serve
     from whet.core.contract import Contract, Drop
     from whet.data.transform import ImageTransform, TextTransform
     from whet.errors import WhetError
@@ -85,6 +86,7 @@ __all__ = [
     "optimize",
     "read_recipe",
     "recipe_of",
+    "serve",
     "verify",
     "write_recipe",
 ]
@@ -132,6 +134,7 @@ _WHERE = {
     "optimize": "whet.api.searching",
     "read_recipe": "whet.api.by_hand",
     "recipe_of": "whet.api.by_hand",
+    "serve": "whet.api.serving",
     "verify": "whet.api.bundles",
     "write_recipe": "whet.api.by_hand",
 }

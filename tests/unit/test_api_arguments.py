@@ -17,6 +17,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "verify": {"bundle": "gone.whet"},
     "bench": {"bundle": "gone.whet"},
     "inspect": {"bundle": "gone.whet"},
+    "serve": {"bundles": "gone.whet"},
     "recipe_of": {"bundle": "gone.whet"},
     "apply": {
         "recipe": whet.Pipeline([]),
@@ -64,6 +65,18 @@ WRONG: dict[str, tuple[object, ...]] = {
     "transform": ({}, "image", 3),
     "on_event": (3, True, "print"),
     "cancel": (True, 3, "now"),
+    "bundles": (3, b"a", [], [3], {"a/b": "gone.whet"}, {"": "gone.whet"}, {"a": 3}),
+    "host": (*TEXT, None),
+    "port": (*WHOLE, -1, 65536),
+    "uds": PATH,
+    "deadline_ms": (*NUMBER, 0, -1),
+    "variants": NAMES,
+    "most_rows": (*WHOLE, 0),
+    "workers": (*WHOLE, 0),
+    "keys": NAMES,
+    "server_name": (*TEXT, None),
+    "drain_s": (*NUMBER, None),
+    "on_ready": (3, True, "print"),
 }
 ELSEWHERE = {"network", "samples", "labels", "train", "contract"}  # judged where they are read
 

@@ -18,6 +18,7 @@ VERBS = (
     "optimize",
     "read_recipe",
     "recipe_of",
+    "serve",
     "verify",
     "write_recipe",
 )
@@ -63,6 +64,7 @@ PUBLIC = [
     "optimize",
     "read_recipe",
     "recipe_of",
+    "serve",
     "verify",
     "write_recipe",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from whet import __version__
-from whet.cli import apply, bench, demo, inspect, optimize, recipe, report, verify
+from whet.cli import apply, bench, demo, inspect, optimize, recipe, report, serve, verify
 from whet.cli.console import Console, Unread, plain
 from whet.cli.document import error_document, stopped_document
 from whet.cli.exits import TABLE, Exit
@@ -22,7 +22,7 @@ from whet.errors import ContractError, WhetError
 
 __all__ = ["main", "parser"]
 
-_VERBS = (demo, optimize, inspect, verify, bench, report, recipe, apply)
+_VERBS = (demo, optimize, inspect, verify, bench, serve, report, recipe, apply)
 _REPORTS = "If it happens again, report it with that file."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
@@ -221,6 +221,24 @@ class Api(Protocol):
     ) -> Bench: ...
 
     def inspect(self, bundle: str | Path) -> Inspection: ...
+
+    def serve(
+        self,
+        bundles: Sequence[str] | Mapping[str, str],
+        *,
+        host: str,
+        port: int,
+        uds: str | None,
+        deadline_ms: float | None,
+        variants: tuple[str, ...] | None,
+        most_rows: int,
+        workers: int,
+        keys: tuple[str, ...] | None,
+        server_name: str,
+        drain_s: float,
+        trust_code: bool,
+        on_ready: Callable[[str], None],
+    ) -> bool: ...
 
     def recipe_of(self, bundle: str | Path, variant: str | None = None) -> WrittenRecipe: ...
 

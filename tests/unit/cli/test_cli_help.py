@@ -10,7 +10,7 @@ import pytest
 from whet.cli.exits import TABLE
 from whet.cli.main import main
 
-VERBS = ("demo", "optimize", "inspect", "verify", "bench", "report", "recipe", "apply")
+VERBS = ("demo", "optimize", "inspect", "verify", "bench", "serve", "report", "recipe", "apply")
 HEAVY = {
     "torch",
     "onnx",

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from dataclasses import dataclass, field
 from typing import Any
 
+from whet.core.units import seconds_words
 from whet.errors import RequestError
 from whet.serve.wire.compression import CODINGS, packed, unpacked
 from whet.serve.wire.limits import Limits
@@ -84,7 +85,9 @@ async def body_of(
             chunks = await _chunks(receive, limits)
     except TimeoutError as error:
         raise RequestError(
-            f"The body wasn't there within {within_s:g} s.", "Send it faster.", status=408
+            f"The body wasn't there within {seconds_words(within_s)}.",
+            "Send it faster.",
+            status=408,
         ) from error
     body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     return body if coding == "identity" else unpacked(body, coding, limits.body_bytes)

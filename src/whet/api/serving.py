@@ -1,0 +1,113 @@
+"""Serving as a verb: bundles as a service that real clients can talk to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from whet.api.telling import to_nobody
+from whet.core.arguments import (
+    flag_of,
+    function_of,
+    maybe,
+    names_of,
+    number_of,
+    path_of,
+    seconds_of,
+    text_of,
+    whole_of,
+)
+from whet.errors import OptionError
+from whet.serve.hosting.hosted import Hosting, need_name
+from whet.serve.http.app import Front
+from whet.serve.server import Bind, Serving
+from whet.serve.server import serve as _serve
+
+__all__ = ["serve"]
+
+
+def serve(
+    bundles: str | Path | Sequence[str | Path] | Mapping[str, str | Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    uds: str | Path | None = None,
+    deadline_ms: float | None = None,
+    variants: Sequence[str] | None = None,
+    most_rows: int = 32,
+    workers: int = 1,
+    keys: Sequence[str] | None = None,
+    server_name: str = "whet",
+    drain_s: float = 25.0,
+    trust_code: bool = False,
+    on_ready: Callable[[str], None] | None = None,
+) -> bool:
+    """Serve bundles over the Open Inference Protocol until SIGTERM or SIGINT.
+
+    Args:
+        bundles: a folder, several, or folders by the names to be asked under.
+        host: address to listen at; by default only this machine can reach it.
+        port: 0 for any that is free.
+        uds: path of a Unix socket to listen at in place of both.
+        deadline_ms: of requests that name none. With one, all variants that keep the quality floor
+            are used: the most accurate that is in time. Without, the bundle's default answers.
+        variants: to use, from the most accurate to the fastest.
+        most_rows: of a batch that requests share; 1 for none.
+        workers: batches that run at once.
+        keys: of which each request has to bring one, as ``Authorization: Bearer KEY``.
+        server_name: as the server's metadata say it.
+        drain_s: to answer what is there when the server is told to stop.
+        trust_code: allow variants whose files run native code.
+        on_ready: told where, once all models are ready.
+
+    Returns:
+        Whether all that was there when it was told to stop could be answered.
+
+    Raises:
+        BundleError: a bundle is refused, or answers otherwise here than where it was made.
+        HostError: something isn't installed, or it can't listen there.
+        OptionError: an argument of the wrong type; two bundles of one name.
+    """
+    deadline_s = maybe(seconds_of, "deadline_ms", deadline_ms)
+    serving = Serving(
+        bind=Bind(text_of("host", host), _port(port), maybe(path_of, "uds", uds)),
+        front=Front(
+            name=text_of("server_name", server_name), keys=maybe(names_of, "keys", keys) or ()
+        ),
+        hosting=Hosting(
+            variants=maybe(names_of, "variants", variants) or (),
+            deadline_s=deadline_s / 1e3 if deadline_s is not None else math.inf,
+            most_rows=_at_least_one("most_rows", most_rows),
+            workers=_at_least_one("workers", workers),
+            trust_code=flag_of("trust_code", trust_code),
+        ),
+        drain_s=number_of("drain_s", drain_s),
+    )
+    say = function_of("on_ready", on_ready) if on_ready is not None else to_nobody
+    return _serve(_named(bundles), serving, on_ready=say)
+
+
+def _named(bundles: object) -> list[tuple[str | None, Path]]:
+    if isinstance(bundles, Mapping):
+        named = bundles.items()
+        return [(need_name(text_of("bundles", k)), path_of("bundles", v)) for k, v in named]
+    if isinstance(bundles, (str, Path)):
+        return [(None, path_of("bundles", bundles))]
+    if not isinstance(bundles, Sequence) or isinstance(bundles, bytes) or not bundles:
+        raise OptionError(f"bundles={bundles!r} are none.", "Give a folder, or several.")
+    return [(None, path_of("bundles", each)) for each in bundles]
+
+
+def _port(value: object) -> int:
+    port = whole_of("port", value)
+    if not 0 <= port < 1 << 16:
+        raise OptionError(f"port={port} is no port.", "Give one from 0 to 65535.")
+    return port
+
+
+def _at_least_one(name: str, value: object) -> int:
+    number = whole_of(name, value)
+    if number < 1:
+        raise OptionError(f"{name}={number} can't be.", "Give 1 or more.")
+    return number
