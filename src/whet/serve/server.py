@@ -7,11 +7,10 @@ there within a limit, free the engines.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,13 @@ from whet.errors import HostError, OptionError
 from whet.serve.hosting.hosted import Hosted, Hosting, host, need_name
 from whet.serve.hosting.repository import Repository
 from whet.serve.http.app import App, Front
+from whet.serve.http.guarded import Guarded, Patience
 
-__all__ = ["Bind", "Serving", "serve"]
+__all__ = ["Bind", "Serving", "listening_at", "lived", "serve"]
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,14 @@ class Serving:
         bind: where.
         front: how clients are met.
         hosting: how each model is served.
+        patience: with slow connections.
         drain_s: for what is there when the server is told to stop.
     """
 
     bind: Bind = field(default_factory=Bind)
     front: Front = field(default_factory=Front)
     hosting: Hosting = field(default_factory=Hosting)
+    patience: Patience = field(default_factory=Patience)
     drain_s: float = 25.0
 
 
@@ -84,10 +87,30 @@ def serve(
     repository = Repository()
     opened = [_opened(path, name, serving.hosting, repository) for name, path in bundles]
     app = App(repository, serving.front)
-    listening = _listening(serving.bind)
+    listening = listening_at(serving.bind)
     loops = require("uvloop", "serve")
     with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
-        return runner.run(_lived(app, listening, serving, opened, on_ready))
+        return runner.run(_until_a_signal(app, listening, serving, opened, on_ready))
+
+
+async def _until_a_signal(
+    app: App,
+    listening: socket.socket,
+    serving: Serving,
+    opened: Sequence[Hosted],
+    on_ready: Callable[[str], None],
+) -> bool:
+    """The first signal stops gently; a second one as any program."""
+    loop, ending = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop() -> None:
+        ending.set()
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
+
+    for each in _SIGNALS:
+        loop.add_signal_handler(each, stop)
+    return await lived(app, listening, serving, opened, on_ready, ending)
 
 
 def _opened(path: str | Path, name: str | None, hosting: Hosting, repository: Repository) -> Hosted:
@@ -101,7 +124,7 @@ def _opened(path: str | Path, name: str | None, hosting: Hosting, repository: Re
     return hosted
 
 
-def _listening(bind: Bind) -> socket.socket:
+def listening_at(bind: Bind) -> socket.socket:
     """A socket that listens, taken before anything is promised.
 
     Raises:
@@ -133,17 +156,35 @@ def _where(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _lived(
+async def lived(
     app: App,
     listening: socket.socket,
     serving: Serving,
     opened: Sequence[Hosted],
     on_ready: Callable[[str], None],
+    ending: asyncio.Event,
 ) -> bool:
+    """Answer until it is told to end; whether all that was there by then got its answer."""
+    server = _server(app, serving)
+    await server.startup(sockets=[listening])
+    app.ready = True
+    on_ready(_where(listening))
+    await ending.wait()
+    app.ready = False
+    await server.shutdown(sockets=[listening])
+    if serving.bind.uds is not None:
+        serving.bind.uds.unlink(missing_ok=True)
+    ended = [await hosted.close(serving.drain_s) for hosted in opened]
+    return all(ended)
+
+
+def _server(app: App, serving: Serving) -> Any:
+    """Uvicorn's server, without its own signals and logs; its connections have deadlines."""
     uvicorn = require("uvicorn", "serve")
+    protocol = require("uvicorn.protocols.http.httptools_impl", "serve").HttpToolsProtocol
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=lambda **options: Guarded(protocol(**options), serving.patience),
         ws="none",
         lifespan="off",
         access_log=False,
@@ -157,34 +198,4 @@ async def _lived(
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    with _told_to_stop(app, server):
-        await server.startup(sockets=[listening])
-        app.ready = True
-        on_ready(_where(listening))
-        await server.main_loop()
-        app.ready = False
-        await server.shutdown(sockets=[listening])
-    if serving.bind.uds is not None:
-        serving.bind.uds.unlink(missing_ok=True)
-    ended = [await hosted.close(serving.drain_s) for hosted in opened]
-    return all(ended)
-
-
-@contextlib.contextmanager
-def _told_to_stop(app: App, server: Any) -> Iterator[None]:
-    """The first signal stops gently, the second at once."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        app.ready = False
-        server.force_exit = server.should_exit
-        server.should_exit = True
-
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for each in signals:
-        loop.add_signal_handler(each, stop)
-    try:
-        yield
-    finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
+    return server
