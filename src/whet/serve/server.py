@@ -172,6 +172,9 @@ async def lived(
     await ending.wait()
     app.ready = False
     await server.shutdown(sockets=[listening])
+    for connection in tuple(server.server_state.connections):  # who didn't go by then
+        connection.transport.abort()
+    await asyncio.sleep(0)  # in which they are closed
     if serving.bind.uds is not None:
         serving.bind.uds.unlink(missing_ok=True)
     ended = [await hosted.close(serving.drain_s) for hosted in opened]

@@ -22,11 +22,13 @@ class Patience:
         head_s: for all lines before a body, from the first byte; and for that, from the connection.
         write_s: while a client doesn't read what is sent to it.
         head_bytes: of those lines.
+        pipeline: requests that may wait on a connection for those before them.
     """
 
     head_s: float = 10.0
     write_s: float = 30.0
     head_bytes: int = 32 << 10
+    pipeline: int = 32
 
 
 @final
@@ -34,7 +36,8 @@ class Guarded(asyncio.Protocol):
     """A connection's protocol, with deadlines.
 
     Args:
-        inner: that speaks HTTP; its ``cycle`` is the request that it is at.
+        inner: that speaks HTTP; its ``cycle`` is the request that it is at, its ``pipeline`` holds
+            those behind it.
         patience: how long is waited.
     """
 
@@ -59,6 +62,8 @@ class Guarded(asyncio.Protocol):
             if self._head is None:
                 self._await_head()
         self._inner.data_received(data)
+        if len(self._inner.pipeline) > self._patience.pipeline:
+            self._abort()
         if not self._between_requests():
             self._head_bytes = 0
             self._forget_head()
