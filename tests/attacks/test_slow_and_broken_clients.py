@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whet.serve.hosting.repository import Repository
+from whet.serve.hosting.sources import Sources
 from whet.serve.http.app import App, Front
 from whet.serve.http.guarded import Patience
 from whet.serve.server import Bind, Serving, listening_at, lived
@@ -35,7 +36,9 @@ def port() -> Iterator[int]:
         patience=PATIENCE,
         drain_s=1,
     )
-    app = App(Repository(), serving.front)
+    repository = Repository()
+    sources = Sources({}, serving.hosting, repository, drain_s=1)
+    app = App(repository, serving.front, sources)
     listening = listening_at(serving.bind)
     # What the kernel would keep for a client that doesn't read takes long to fill.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
@@ -51,7 +54,7 @@ def port() -> Iterator[int]:
             loop.call_soon_threadsafe(ending.set)
 
         threading.Thread(target=wait, daemon=True).start()
-        await lived(app, listening, serving, [], lambda _: ready.set(), ending)
+        await lived(app, listening, serving, sources, lambda _: ready.set(), ending)
 
     thread = threading.Thread(target=lambda: asyncio.run(live()))
     thread.start()

@@ -77,6 +77,7 @@ WRONG: dict[str, tuple[object, ...]] = {
     "server_name": (*TEXT, None),
     "drain_s": (*NUMBER, None),
     "on_ready": (3, True, "print"),
+    "model_control": FLAG,
 }
 ELSEWHERE = {"network", "samples", "labels", "train", "contract"}  # judged where they are read
 

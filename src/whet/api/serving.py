@@ -39,6 +39,7 @@ def serve(
     workers: int = 1,
     keys: Sequence[str] | None = None,
     server_name: str = "whet",
+    model_control: bool = False,
     drain_s: float = 25.0,
     trust_code: bool = False,
     on_ready: Callable[[str], None] | None = None,
@@ -56,6 +57,7 @@ def serve(
         most_rows: of a batch that requests share; 1 for none.
         workers: batches that run at once.
         keys: of which each request has to bring one, as ``Authorization: Bearer KEY``.
+        model_control: let clients have models loaded again from their folders, and unloaded.
         server_name: as the server's metadata say it.
         drain_s: to answer what is there when the server is told to stop.
         trust_code: allow variants whose files run native code.
@@ -73,7 +75,9 @@ def serve(
     serving = Serving(
         bind=Bind(text_of("host", host), _port(port), maybe(path_of, "uds", uds)),
         front=Front(
-            name=text_of("server_name", server_name), keys=maybe(names_of, "keys", keys) or ()
+            name=text_of("server_name", server_name),
+            keys=maybe(names_of, "keys", keys) or (),
+            control=flag_of("model_control", model_control),
         ),
         hosting=Hosting(
             variants=maybe(names_of, "variants", variants) or (),

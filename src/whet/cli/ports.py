@@ -235,6 +235,7 @@ class Api(Protocol):
         workers: int,
         keys: tuple[str, ...] | None,
         server_name: str,
+        model_control: bool,
         drain_s: float,
         trust_code: bool,
         on_ready: Callable[[str], None],

@@ -64,6 +64,11 @@ def add(verbs: Verbs) -> None:
         help="in the server's metadata (default whet)",
     )
     parser.add_argument(
+        "--model-control",
+        action="store_true",
+        help="let clients have models loaded again from their folders, and unloaded",
+    )
+    parser.add_argument(
         "--drain",
         default="25s",
         metavar="TIME",
@@ -86,6 +91,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
         workers=args.workers,
         keys=_keys(args.keys) if args.keys is not None else None,
         server_name=args.server_name,
+        model_control=args.model_control,
         drain_s=options.parse_seconds("--drain", args.drain),
         trust_code=args.trust_code,
         on_ready=lambda where: console.say(f"Ready at {where}"),

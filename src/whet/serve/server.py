@@ -17,8 +17,9 @@ from typing import Any
 
 from whet._optional import require
 from whet.errors import HostError, OptionError
-from whet.serve.hosting.hosted import Hosted, Hosting, host, need_name
+from whet.serve.hosting.hosted import Hosting, host, need_name
 from whet.serve.hosting.repository import Repository
+from whet.serve.hosting.sources import Sources
 from whet.serve.http.app import App, Front
 from whet.serve.http.guarded import Guarded, Patience
 
@@ -84,20 +85,22 @@ def serve(
         HostError: a runtime or the server's packages aren't installed, or it can't listen there.
         OptionError: two bundles have one name, or one can't be a name.
     """
-    repository = Repository()
-    opened = [_opened(path, name, serving.hosting, repository) for name, path in bundles]
-    app = App(repository, serving.front)
+    repository, folders = Repository(), dict[str, Path]()
+    for name, path in bundles:
+        folders[_opened(path, name, serving.hosting, repository)] = Path(path)
+    sources = Sources(folders, serving.hosting, repository, drain_s=serving.drain_s)
+    app = App(repository, serving.front, sources)
     listening = listening_at(serving.bind)
     loops = require("uvloop", "serve")
     with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
-        return runner.run(_until_a_signal(app, listening, serving, opened, on_ready))
+        return runner.run(_until_a_signal(app, listening, serving, sources, on_ready))
 
 
 async def _until_a_signal(
     app: App,
     listening: socket.socket,
     serving: Serving,
-    opened: Sequence[Hosted],
+    sources: Sources,
     on_ready: Callable[[str], None],
 ) -> bool:
     """The first signal stops gently; a second one as any program."""
@@ -110,10 +113,10 @@ async def _until_a_signal(
 
     for each in _SIGNALS:
         loop.add_signal_handler(each, stop)
-    return await lived(app, listening, serving, opened, on_ready, ending)
+    return await lived(app, listening, serving, sources, on_ready, ending)
 
 
-def _opened(path: str | Path, name: str | None, hosting: Hosting, repository: Repository) -> Hosted:
+def _opened(path: str | Path, name: str | None, hosting: Hosting, repository: Repository) -> str:
     hosted = host(path, hosting, name=name)
     need_name(hosted.name)
     if repository.versions(hosted.name):
@@ -121,7 +124,7 @@ def _opened(path: str | Path, name: str | None, hosting: Hosting, repository: Re
             f"Two bundles are named '{hosted.name}'.", "Name one of them: NAME=FOLDER."
         )
     repository.put(hosted)
-    return hosted
+    return hosted.name
 
 
 def listening_at(bind: Bind) -> socket.socket:
@@ -160,7 +163,7 @@ async def lived(
     app: App,
     listening: socket.socket,
     serving: Serving,
-    opened: Sequence[Hosted],
+    sources: Sources,
     on_ready: Callable[[str], None],
     ending: asyncio.Event,
 ) -> bool:
@@ -177,8 +180,7 @@ async def lived(
     await asyncio.sleep(0)  # in which they are closed
     if serving.bind.uds is not None:
         serving.bind.uds.unlink(missing_ok=True)
-    ended = [await hosted.close(serving.drain_s) for hosted in opened]
-    return all(ended)
+    return await sources.close()
 
 
 def _server(app: App, serving: Serving) -> Any:

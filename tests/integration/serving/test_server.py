@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -209,6 +210,71 @@ def test_told_to_stop_it_answers_what_is_there(bundle: Path) -> None:
     assert connection.getresponse().status == 200
     connection.close()
     assert running.ended() == 0
+
+
+def test_loaded_again_under_load_nobody_notices(bundle: Path) -> None:
+    running = Running(f"net={bundle}", "--port", "0", "--model-control")
+    wrong: list[object] = []
+    counts: list[int] = []
+    ending = threading.Event()
+
+    def ask(seed: int) -> None:
+        own, k = triton.InferenceServerClient(running.address), 0
+        while not ending.is_set():
+            values = NET.inputs(1 + k % 3, seed=seed * 1000 + k)
+            try:
+                got = own.infer("net", asked(values, binary=True)).as_numpy("scores")
+            except triton.InferenceServerException as error:
+                wrong.append(error)
+                break
+            if not np.allclose(got, NET.answer(values)["scores"], rtol=1e-3, atol=1e-4):
+                wrong.append((seed, k))
+            k += 1
+        counts.append(k)
+        own.close()
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    control = triton.InferenceServerClient(running.address, network_timeout=60)
+    for _ in range(4):
+        control.load_model("net")
+    ending.set()
+    for thread in threads:
+        thread.join(30)
+    assert wrong == []
+    assert min(counts) > 3
+    control.unload_model("net")
+    assert control.get_model_repository_index()[0]["state"] == "UNAVAILABLE"
+    assert not control.is_model_ready("net")
+    control.load_model("net")
+    assert control.is_model_ready("net")
+    with pytest.raises(triton.InferenceServerException, match="unknown model"):
+        control.load_model("other")
+    control.close()
+    assert running.stopped() == 0
+
+
+def test_one_that_can_not_be_loaded_leaves_the_old_one(bundle: Path, tmp_path: Path) -> None:
+    place = tmp_path / "copy.whet"
+    shutil.copytree(bundle, place)
+    running = Running(f"net={place}", "--port", "0", "--model-control")
+    own = triton.InferenceServerClient(running.address)
+    (place / "manifest.json").write_text("{}")
+    with pytest.raises(triton.InferenceServerException, match="failed to load") as found:
+        own.load_model("net")
+    assert str(tmp_path) not in str(found.value)
+    own.infer("net", asked(INPUTS, binary=True))
+    own.close()
+    assert running.stopped() == 0
+
+
+def test_nobody_may_load_or_unload_unless_it_was_allowed(client: Any) -> None:
+    for change in (client.load_model, client.unload_model):
+        with pytest.raises(triton.InferenceServerException):
+            change("net")
+    assert client.is_model_ready("net")
+    assert client.get_model_repository_index()[0]["state"] == "READY"
 
 
 def test_a_port_that_is_taken_is_said_and_nothing_hangs(server: Running, bundle: Path) -> None:

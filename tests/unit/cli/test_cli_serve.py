@@ -29,7 +29,7 @@ def test_folders_by_their_own_names() -> None:
     assert options == {
         "host": "127.0.0.1", "port": 8000, "uds": None, "deadline_ms": None, "variants": None,
         "most_rows": 32, "workers": 1, "keys": None, "server_name": "whet", "drain_s": 25.0,
-        "trust_code": False,
+        "trust_code": False, "model_control": False,
     }  # fmt: skip
 
 
@@ -39,14 +39,14 @@ def test_all_options(tmp_path: Path) -> None:
     _, api, _, _ = run(
         "m=a.whet", "n=b.whet", "--host", "::1", "--port", "0", "--deadline", "5ms",
         "--variants", "a,b", "--max-batch", "1", "--workers", "2", "--keys", str(keys),
-        "--server-name", "triton", "--drain", "1s", "--trust-code",
+        "--server-name", "triton", "--drain", "1s", "--trust-code", "--model-control",
     )  # fmt: skip
     ((_, (bundles,), options),) = api.calls
     assert bundles == {"m": "a.whet", "n": "b.whet"}
     assert options["deadline_ms"] == 5
     assert options["variants"] == ("a", "b")
     assert options["keys"] == ("one", "two")
-    assert options["trust_code"] is True
+    assert options["trust_code"] is options["model_control"] is True
 
 
 @pytest.mark.parametrize(

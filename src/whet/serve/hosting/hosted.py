@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,10 +81,32 @@ class Hosted:
         self.rawly = rawly
         self.batches = batches
         self._opened = opened
+        self._holders = 0
+        self._free = asyncio.Event()
+        self._free.set()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the model until a request is through, wherever it is by then."""
+        self._holders += 1
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if not self._holders:
+                self._free.set()
 
     async def close(self, within_s: float) -> bool:
-        """Answer what is there, then free the engines; false where that took too long."""
-        done = await self.engine.close(within_s)
+        """Answer what is there, then free the engines; false where that took too long.
+
+        Who closes it has seen to it that nobody finds it any more.
+        """
+        end_s = asyncio.get_running_loop().time() + within_s
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(end_s):
+                await self._free.wait()
+        done = await self.engine.close(max(0.0, end_s - asyncio.get_running_loop().time()))
         if done:  # what hangs keeps its session: freeing it under a running engine would crash
             self._opened.close()
         return done

@@ -16,6 +16,7 @@ import msgspec
 from whet.errors import BusyError, RequestError, ServeError, UnknownModelError
 from whet.serve.hosting.counts import statistics_of
 from whet.serve.hosting.repository import Repository
+from whet.serve.hosting.sources import Sources
 from whet.serve.http.exchange import (
     ClientLeft,
     Receive,
@@ -37,6 +38,7 @@ __all__ = ["App", "Front"]
 
 _LOG = logging.getLogger("whet.serve")
 _LEAVING_S = 0.05  # a request that waits longer is asked whether its client is still there
+_SMALL_BODY = Limits(body_bytes=1 << 16)
 _OPEN = frozenset({"live", "ready"})  # what probes ask without a key
 
 
@@ -49,24 +51,33 @@ class Front:
         keys: of which each request has to bring one; none for everybody.
         limits: on requests.
         receive_s: within which a body has to be there.
+        control: whether clients may have models loaded again and unloaded.
     """
 
     name: str = "whet"
     keys: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     receive_s: float = 30.0
+    control: bool = False
 
 
 @final
 class App:
     """The models of a repository over HTTP.
 
+    Args:
+        repository: the models.
+        front: how clients are met.
+        sources: from which models can be loaded again; ``None`` where they stay as they are.
+
     Attributes:
         repository: the models.
         ready: whether requests are to be sent here.
     """
 
-    def __init__(self, repository: Repository, front: Front) -> None:
+    def __init__(
+        self, repository: Repository, front: Front, sources: Sources | None = None
+    ) -> None:
         self.repository = repository
         self.ready = False
         self._front = front
@@ -80,7 +91,14 @@ class App:
             "config": lambda r: _json(config_of(repository.find(r.model, r.version).hosted)),
             "model_stats": self._stats,
             "all_stats": self._stats,
+            "index": lambda _: _json(sources.index() if sources is not None else self._answering()),
         }
+        self._changes: dict[str, Callable[[Route], Awaitable[Reply]]] = {}
+        if sources is not None and front.control:
+            self._changes = {
+                "load": lambda r: _done(sources.load(r.model)),
+                "unload": lambda r: _done(sources.unload(r.model)),
+            }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -110,13 +128,17 @@ class App:
             raise UnknownModelError("There is nothing here.", "See the protocol for its paths.")
         if scope["method"] != route.method:
             raise RequestError(f"Only {route.method} is taken here.", status=405)
+        if route.name in self._changes:
+            await body_of(receive, headers, _SMALL_BODY, self._front.receive_s)
+            return await self._changes[route.name](route)
         if route.name != "infer":
             answer = self._answers.get(route.name)
             if answer is None:
                 raise UnknownModelError("There is nothing here.", "See the server's extensions.")
             return answer(route)
-        entry = self.repository.find(route.model, route.version)
+        self.repository.find(route.model, route.version)  # before a body is waited for
         body = await body_of(receive, headers, self._front.limits, self._front.receive_s)
+        entry = self.repository.find(route.model, route.version)  # it may be another one by now
         try:
             return await _unless_left(
                 infer(entry, body, headers, self._front.limits, arrived_s), receive
@@ -133,6 +155,12 @@ class App:
         # Each is compared, so that the time says nothing of which one was near.
         if not sum(hmac.compare_digest(given, key) for key in self._keys):
             raise RequestError("A key is needed.", "Send 'Authorization: Bearer KEY'.", status=401)
+
+    def _answering(self) -> list[dict[str, str]]:
+        return [
+            {"name": e.hosted.name, "version": e.hosted.version, "state": "READY", "reason": ""}
+            for e in self.repository
+        ]
 
     def _is_ready(self, _: Route) -> Reply:
         text = msgspec.json.encode({"ready": self.ready})
@@ -181,6 +209,11 @@ async def _unless_left(answering: Awaitable[Reply], receive: Receive) -> Reply:
 async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _done(change: Awaitable[None]) -> Reply:
+    await change
+    return Reply(200)
 
 
 def _json(value: object) -> Reply:

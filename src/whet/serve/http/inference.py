@@ -37,6 +37,13 @@ async def infer(
     Raises:
         ServeError: it can't be used, comes too late, or the engine failed.
     """
+    with entry.hosted.held():
+        return await _infer(entry, body, headers, limits, arrived_s)
+
+
+async def _infer(
+    entry: Entry, body: bytes, headers: Mapping[bytes, bytes], limits: Limits, arrived_s: float
+) -> Reply:
     hosted = entry.hosted
     request = _read(body, headers, entry, limits)
     work = accepted(request, hosted.manifest.signature, hosted.rawly)
