@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from asgi_client import Client, application
 
 from whet.bundle.draft import VariantDraft
 from whet.serve.hosting.hosted import Hosted, Hosting, host
-from whet.serve.hosting.repository import Repository
-from whet.serve.http.app import App, Front
 from whet.serve.wire.datatypes import datatype_of
 from whet.serve.wire.limits import Limits
 from whet.testing.small_net import SmallNet
@@ -24,70 +23,6 @@ NET = SmallNet()
 INPUTS = NET.inputs(3)
 ANSWERS = NET.answer(INPUTS)
 DTYPES = {"FP32": np.float32, "FP16": np.float16}
-
-
-class Client:
-    """Asks an application as a server would; a body may come in pieces, late, or not at all."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-
-    def ask(
-        self,
-        path: str,
-        body: bytes | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        method: str = "",
-        chunks: list[bytes] | None = None,
-        leaves: bool = False,
-        stalls: bool = False,
-    ) -> tuple[int, dict[str, str], bytes]:
-        parts = chunks if chunks is not None else [body or b""]
-        sent: list[dict[str, Any]] = []
-
-        async def go() -> None:
-            queue = [
-                {"type": "http.request", "body": part, "more_body": k + 1 < len(parts) or leaves}
-                for k, part in enumerate(parts)
-            ]
-
-            async def receive() -> dict[str, Any]:
-                if stalls:
-                    await asyncio.sleep(60)
-                if queue:
-                    return queue.pop(0)
-                if not leaves:
-                    await asyncio.sleep(60)
-                return {"type": "http.disconnect"}
-
-            async def send(message: Any) -> None:
-                sent.append(message)
-
-            scope = {
-                "type": "http",
-                "method": method or ("GET" if body is None and chunks is None else "POST"),
-                "raw_path": path.encode(),
-                "path": path,
-                "headers": [
-                    (k.lower().encode(), v.encode()) for k, v in dict(headers or {}).items()
-                ],
-            }
-            await asyncio.wait_for(self.app(scope, receive, send), 20)
-
-        asyncio.run(go())
-        if not sent:
-            return 0, {}, b""
-        start, *rest = sent
-        got = {k.decode(): v.decode() for k, v in start["headers"]}
-        whole = b"".join(bytes(part["body"]) for part in rest)
-        assert int(got["content-length"]) == len(whole)
-        assert not rest[-1].get("more_body", False)
-        return start["status"], got, whole
-
-    def json(self, *args: Any, **options: Any) -> tuple[int, Any]:
-        status, _, body = self.ask(*args, **options)
-        return status, json.loads(body)
 
 
 @pytest.fixture
@@ -102,14 +37,6 @@ def hosted(
 @pytest.fixture
 def client(hosted: Hosted) -> Client:
     return Client(application(hosted))
-
-
-def application(hosted: Hosted, **front: Any) -> App:
-    repository = Repository()
-    repository.put(hosted)
-    app = App(repository, Front(**front))
-    app.ready = True
-    return app
 
 
 def question(rows: int = 3, *, binary: bool = False, **more: Any) -> tuple[bytes, dict[str, str]]:
