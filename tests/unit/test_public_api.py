@@ -28,6 +28,7 @@ PUBLIC = [
     "Distill",
     "Drop",
     "DropBlocks",
+    "ExitAfter",
     "Factor",
     "FoldTransform",
     "Fuse",
