@@ -53,7 +53,8 @@ def _breaks_or_unproven(trial: Trial, contract: Contract) -> str:
     q = trial.select
     # What the certify part proved goes before what a few select samples showed.
     if trial.certify is None and q is not None and q.verdict is Verdict.FAILED:
-        return f"Loses too much quality: {_loss(q)}."
+        own = " by itself, as an early stage of a cascade may" if trial.recipe.ends_early else ""
+        return f"Loses too much quality{own}: {_loss(q)}."
     return open_
 
 
