@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 CLASS_METRICS = frozenset({"top1", "top5", "agreement"})
-_MOST = 6
+_MOST = 9
 _CHOOSING = 1 / 3  # share of the select samples that choose; the others check
 _DEPENDENT = "quantize-dynamic"  # one scale for a whole batch: an answer depends on its neighbours
 

@@ -210,5 +210,5 @@ def test_a_network_says_where_it_can_end(
     ground = Ground(graph, program, repair, threads=2, seed=0)
     job = ExitsJob(ground=ground, workdir=str(folder / "surgery"), shelf=str(folder / "built"))
     found = network_exits(job).points
-    assert [point.block for point in found] == ["stem", "one"]
+    assert [point.block for point in found] == ["module.stem", "module.one"]
     assert 0 < found[0].share < found[1].share < 0.6
