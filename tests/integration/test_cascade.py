@@ -1,4 +1,4 @@
-"""Ends of the network in front of the original: tried, certified, packed, loaded and timed."""
+"""An end of the network in front of the original: tried, certified, packed, loaded and timed."""
 
 from __future__ import annotations
 
@@ -24,35 +24,30 @@ torch = pytest.importorskip("torch")
 
 
 class Residual(torch.nn.Module):
-    """Heavy blocks that refine what a light stem sees."""
+    """A heavy block that refines what a light stem sees."""
 
     def __init__(self) -> None:
         super().__init__()
         nn = torch.nn
-        self.stem = nn.Conv2d(1, 32, 5, padding=2)
-        self.parts = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(32, 64, 3, padding=1),
-                nn.ReLU(),
-                nn.Conv2d(64, 32, 3, padding=1),
-            )
-            for _ in range(2)
+        self.stem = nn.Conv2d(1, 6, 3, padding=1)
+        self.part = nn.Sequential(
+            nn.Conv2d(6, 256, 5, padding=2), nn.ReLU(), nn.Conv2d(256, 6, 3, padding=1)
         )
-        self.head = nn.Linear(32, 4)
+        self.head = nn.Linear(6, 4)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = torch.relu(self.stem(x))
-        for part in self.parts:
-            y = torch.relu(y + part(y))
-        return self.head(y.mean((2, 3)))
+        return self.head(torch.relu(y + self.part(y)).mean((2, 3)))
 
 
 def noisy(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Stripes, a third of which hardly show."""
+    """Stripes that begin anywhere, a third of which hardly show."""
     rng = np.random.default_rng(seed)
     images, labels = stripes(rng, count)
+    for image, shift in zip(images, rng.integers(0, 12, (count, 2)), strict=True):
+        image[0] = np.roll(image[0], shift, (0, 1))
     hard = rng.random(count) < 1 / 3
-    images[hard] += rng.normal(0, 1.6, images[hard].shape).astype(np.float32)
+    images[hard] += rng.normal(0, 2.2, images[hard].shape).astype(np.float32)
     return images, labels
 
 
@@ -60,7 +55,7 @@ def trained() -> torch.nn.Module:
     torch.manual_seed(0)
     network = Residual()
     images, labels = (torch.from_numpy(a) for a in noisy(0, 600))
-    optimiser = torch.optim.Adam(network.parameters(), 0.003)
+    optimiser = torch.optim.Adam(network.parameters(), 0.005)
     for step in range(50):
         rows = slice(100 * (step % 6), 100 * (step % 6) + 100)
         optimiser.zero_grad()
@@ -69,8 +64,8 @@ def trained() -> torch.nn.Module:
     return network.eval()
 
 
-def two_ends(setup: Any, trials: Any) -> Climbed:
-    """The original on one runtime, and the same ended behind its stem and behind a block."""
+def one_end(setup: Any, trials: Any) -> Climbed:
+    """The original on one runtime, and the same ended behind its stem: there is no other place."""
     settings = Settings(threads=1, fixed={setup.graph.signature.batch_symbol: 1})
     original = trials.attempt(Recipe((), "onnxruntime", settings), 1, judge=False, must=True)
     assert end_early(setup, trials, {}, share=0.9, last=True)
@@ -80,7 +75,7 @@ def two_ends(setup: Any, trials: Any) -> Climbed:
 @pytest.fixture(scope="module")
 def found(caches: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Evidence, Path]:
     patch = pytest.MonkeyPatch()
-    patch.setattr(run, "climb", two_ends)
+    patch.setattr(run, "climb", one_end)
     out = tmp_path_factory.mktemp("cascade") / "out.whet"
     images, labels = noisy(1, 1800)
     try:
@@ -118,19 +113,16 @@ def test_it_is_certified_and_quicker_in_the_mean(found: tuple[Evidence, Path]) -
     assert cascade.tail.ms > last.value_ms
 
 
-def test_its_early_stages_are_ends_of_the_network_and_are_told_as_such(
+def test_its_early_stage_is_an_end_of_the_network_and_is_told_as_such(
     found: tuple[Evidence, Path],
 ) -> None:
     evidence, out = found
     assert evidence.cascade is not None
-    ends = {t.id: t for t in evidence.trials if t.recipe.ends_early}
-    assert len(ends) == 2
-    assert {s.trial for s in evidence.cascade.stages[:-1]} <= ends.keys()
-    for trial in ends.values():
-        assert trial.rung == 6
-        assert trial.name.startswith("onnxruntime exit after module.")
-        assert trial.select is not None, "judged however much it loses"
-        assert any("an early stage for a cascade" in note.reason for note in trial.notes)
+    (end,) = (t for t in evidence.trials if t.recipe.ends_early)
+    assert end.id == evidence.cascade.stages[0].trial
+    assert end.rung == 6
+    assert end.name == "onnxruntime exit after module.stem, fp32"
+    assert any("an early stage for a cascade" in note.reason for note in end.notes)
     assert ">ends early<" in (out / "report.html").read_text("utf-8")
 
 
