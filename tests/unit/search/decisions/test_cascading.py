@@ -56,6 +56,9 @@ def test_an_early_exit_that_is_right_in_half_is_a_stage_and_is_called_that() -> 
     assert stage_candidates([SLOW, fair, short], SLOW) == (short, fair)
     found = why_lost(short, SLOW, Contract(metric="top1"), SLOW)
     assert found.startswith("Loses too much quality by itself, as an early stage of a cascade may:")
+    tested = msgspec.structs.replace(short, certify=short.select)
+    found = why_lost(tested, SLOW, Contract(metric="top1"), SLOW)
+    assert found.startswith("Breaks the quality clause by itself, as an early stage")
 
 
 @pytest.mark.parametrize(
