@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from whet.optimize.graph.tidy import Tidy
     from whet.optimize.network.distill import Distill
     from whet.optimize.network.drop import DropBlocks
+    from whet.optimize.network.exit_after import ExitAfter
     from whet.optimize.network.factor import Factor
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
@@ -51,6 +52,7 @@ __all__ = [
     "Distill",
     "Drop",
     "DropBlocks",
+    "ExitAfter",
     "Factor",
     "FoldTransform",
     "Fuse",
@@ -100,6 +102,7 @@ _WHERE = {
     "Distill": "whet.optimize.network.distill",
     "Drop": "whet.core.contract",
     "DropBlocks": "whet.optimize.network.drop",
+    "ExitAfter": "whet.optimize.network.exit_after",
     "Factor": "whet.optimize.network.factor",
     "FoldTransform": "whet.optimize.graph.fold",
     "Fuse": "whet.optimize.graph.fuse",

@@ -19,6 +19,7 @@ from whet.core.passes import Pass, PassResult, Stage, run
 from whet.errors import RequirementError
 from whet.optimize.network.distill import Distill
 from whet.optimize.network.drop import DropBlocks
+from whet.optimize.network.exit_after import ExitAfter
 from whet.optimize.network.factor import Factor
 from whet.optimize.network.narrow import Narrow
 from whet.optimize.network.repair import Repair
@@ -123,6 +124,26 @@ class TestSparsify(NetworkPassContract):
 class TestSparsifyWhatIsSlimAndNarrow(NetworkPassContract):
     case = NetworkCase(
         Sparsify(pattern="2:4"), net=residual, feed=shown, before=(Slim(0.25), Narrow(0.25))
+    )
+
+
+class TestExitAfter(NetworkPassContract):
+    case = NetworkCase(ExitAfter("one"), net=residual, feed=shown, refused=ExitAfter("two"))
+
+
+class TestExitAfterWhatIsSlimAndNarrow(NetworkPassContract):
+    case = NetworkCase(
+        ExitAfter("one", labels="scores"),
+        net=residual,
+        feed=shown,
+        before=(Resize(13), Slim(0.25), Narrow(0.25), Repair()),
+        labels=classes,
+    )
+
+
+class TestDistillWhatEndsEarly(NetworkPassContract):
+    case = NetworkCase(
+        Distill(12, 8), net=residual, feed=shown, before=(Narrow(0.5), ExitAfter("one"))
     )
 
 

@@ -29,6 +29,7 @@ PUBLIC = [
     "Distill",
     "Drop",
     "DropBlocks",
+    "ExitAfter",
     "Factor",
     "FoldTransform",
     "Fuse",

@@ -59,6 +59,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether another network stands in the original's place, which nothing of it is left in."""
         return self.has("substitute")
 
+    @property
+    def ends_early(self) -> bool:
+        """Whether the network ends behind one of its blocks, as an early stage of a cascade does."""
+        return self.has("exit-after")
+
     def build_digest(self) -> str:
         """As `digest`, over the passes only: recipes that share their graph share it."""
         return digest_of(self.steps)

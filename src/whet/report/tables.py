@@ -112,6 +112,8 @@ def _name_cell(facts: Facts, trial: Trial) -> Html:
         tags.append(el("span", "best untouched", class_="tag"))
     if trial.recipe.substitutes:
         tags.append(el("span", "another network", class_="tag"))
+    if trial.recipe.ends_early:
+        tags.append(el("span", "ends early", class_="tag"))
     if trial.status is not Status.OK:
         tags.append(el("span", trial.status.value, class_="tag bad"))
     elif trial.frontier and trial.id != facts.evidence.chosen:

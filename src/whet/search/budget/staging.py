@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whet.search.budget.budget import START_S
 
-__all__ = ["affords_cascade", "queries_that_fit"]
+__all__ = ["affords_cascade", "cascade_s", "queries_that_fit"]
 
 _LEAST_TIMING_S = 10.0
 _MOST_TIMING_S = 120.0
@@ -22,8 +22,18 @@ def affords_cascade(left_s: float, rows: int, row_ms: float) -> bool:
         rows: of the certify part.
         row_ms: of the best untouched engine: no cascade of use is slower in the mean.
     """
+    return left_s >= cascade_s(rows, row_ms)
+
+
+def cascade_s(rows: int, row_ms: float) -> float:
+    """Seconds that certifying and timing a cascade takes.
+
+    Args:
+        rows: of the certify part.
+        row_ms: of the best untouched engine.
+    """
     passes_s = min(_RACED * rows * row_ms / 1e3, rows * row_ms / 1e3 + _MOST_TIMING_S)
-    return left_s >= _PROCESSES * START_S + max(_LEAST_TIMING_S, passes_s)
+    return _PROCESSES * START_S + max(_LEAST_TIMING_S, passes_s)
 
 
 def queries_that_fit(queries: int, each_ms: float, left_s: float) -> int:

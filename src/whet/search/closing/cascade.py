@@ -16,12 +16,12 @@ from whet.errors import StorageError, WhetError
 from whet.measure.metrics import class_labels, pick
 from whet.search.budget.staging import affords_cascade
 from whet.search.decisions.cascading import (
-    CLASS_METRICS,
     answers_through,
     gates_of,
     look_at,
     mean_to_beat,
     stage_candidates,
+    suits_cascades,
     why_none,
 )
 from whet.search.decisions.figures import answers_right
@@ -76,14 +76,13 @@ def propose(setup: Setup, trials: Trials, baseline: Trial) -> Proposed | None:
         StorageError: answers can't be written.
     """
     candidates = stage_candidates(trials.all.values(), baseline)
-    classes = setup.metric in CLASS_METRICS and setup.select.rows_per_sample == 1
-    whole = len(setup.certify) >= setup.contract.batch  # a query to time its mean by
-    if (
-        not (classes and whole)
-        or not candidates
-        or not answers_right(baseline)
-        or baseline.latency is None
-    ):
+    suits = suits_cascades(
+        setup.metric,
+        setup.select.rows_per_sample,
+        rows=len(setup.certify),
+        batch=setup.contract.batch,
+    )
+    if not suits or not candidates or not answers_right(baseline) or baseline.latency is None:
         return None
     last_ms = baseline.latency.mean_ms
     reason = why_none(setup.contract, setup.graph.signature)

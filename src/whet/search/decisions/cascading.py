@@ -12,6 +12,7 @@ from whet.core.cascade import Confidence, Gate, Measure
 from whet.core.confidence import confidences, stages_of
 from whet.core.contract import Contract
 from whet.core.evidence import Trial
+from whet.core.recipe import Recipe
 from whet.core.spec import Arrays, Signature
 from whet.errors import OptionError
 from whet.measure.metrics import are_shares, logits_of, predictions, top_k_hits
@@ -28,13 +29,15 @@ __all__ = [
     "answers_through",
     "gates_of",
     "look_at",
+    "may_be_stage",
     "mean_to_beat",
     "stage_candidates",
+    "suits_cascades",
     "why_none",
 ]
 
 CLASS_METRICS = frozenset({"top1", "top5", "agreement"})
-_MOST = 6
+_MOST = 9
 _CHOOSING = 1 / 3  # share of the select samples that choose; the others check
 _DEPENDENT = "quantize-dynamic"  # one scale for a whole batch: an answer depends on its neighbours
 
@@ -58,6 +61,18 @@ class Looked:
     staged: tuple[tuple[Staged, ...], ...]
     last_right: _Bools
     choosing: _Bools
+
+
+def suits_cascades(metric: str, rows_per_sample: int, *, rows: int, batch: int) -> bool:
+    """Whether answers are classes, one row a sample, and certify rows make a query.
+
+    Args:
+        metric: that quality is judged by.
+        rows_per_sample: of the select part.
+        rows: of the certify part, by which the mean is timed.
+        batch: rows of a query.
+    """
+    return metric in CLASS_METRICS and rows_per_sample == 1 and rows >= batch
 
 
 def why_none(contract: Contract, signature: Signature) -> str:
@@ -92,9 +107,14 @@ def stage_candidates(trials: Iterable[Trial], baseline: Trial) -> tuple[Trial, .
         and t.select is not None
         and not t.select.broken
         and not is_untouched(t)
-        and all(step.name != _DEPENDENT for step in t.recipe.steps)
+        and may_be_stage(t.recipe)
     ]
     return tuple(t for _, t in sorted(quick, key=lambda pair: pair[0])[:_MOST])
+
+
+def may_be_stage(recipe: Recipe) -> bool:
+    """Whether the rows of a query may be sent on by themselves."""
+    return not recipe.has(_DEPENDENT)
 
 
 def mean_to_beat(

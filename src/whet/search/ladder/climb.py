@@ -28,6 +28,7 @@ from whet.search.decisions.footing import arithmetic_of
 from whet.search.decisions.outlook import SURE
 from whet.search.decisions.untouched import best_untouched
 from whet.search.ladder import int8_rungs, rungs
+from whet.search.ladder.exits import end_early
 from whet.search.ladder.polish import (
     ALL,
     FEW,
@@ -61,6 +62,7 @@ __all__ = ["Climbed", "climb"]
 
 _COMPILING = 0.3  # share of the time left that compiling C++ may take
 _TEACHING = 0.6  # and that networks may learn in, where there are training samples
+_EXITS, _LATE_EXITS = 0.15, 0.5  # that early exits may, while int8 has more to try, and after it
 _SURGERY = 0.3  # and that menus of blocks may take, to come before what int8 still needs
 
 
@@ -207,6 +209,8 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
         # With much to learn from, learning promises more than what int8 could still be tried with.
         teach(setup, trials, operated, share=_TEACHING)
     substitute(setup, trials, share=_TEACHING)
+    block_ms = operated.block_ms if operated is not None else {}
+    exits = end_early(setup, trials, block_ms, share=_EXITS)
     wave(trials, 2, int8_rungs.int8_rest(setup.kind, first, settings, flags), stop=setup)
     if not enough(setup, trials):
         refine(setup, trials)
@@ -214,6 +218,8 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     if operated is not None and setup.train is None:
         teach(setup, trials, operated)
     retune(setup, trials, axes, most=ALL)
+    if not exits:
+        end_early(setup, trials, block_ms, share=_LATE_EXITS, last=True)
 
 
 def _store(setup: Setup, trials: Trials, best: dict[str, Settings], axes: Axes) -> None:

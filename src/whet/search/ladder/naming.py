@@ -33,6 +33,7 @@ _SURGERY = {
     "drop": "fewer blocks",
 }
 _INSTEAD = "substitute"
+_EXIT = "exit-after"
 _AFTER_SURGERY = ("repair", "distill", "to-graph")
 _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 
@@ -43,8 +44,9 @@ def kind_of(steps: tuple[Step, ...], precision: str) -> str:
     surgery = [_SURGERY[name] for name in names if name in _SURGERY]
     # Never a mere "resnet": the reader has to see that it isn't the network that was given.
     surgery += [f"{_INSTEAD} {s.options['family']}" for s in steps if s.name == _INSTEAD]
+    surgery += [f"exit after {s.options['block']}" for s in steps if s.name == _EXIT]
     if surgery:
-        changing = {*_SURGERY, _INSTEAD, *_AFTER_SURGERY}
+        changing = {*_SURGERY, _INSTEAD, _EXIT, *_AFTER_SURGERY}
         rest = tuple(step for step in steps if step.name not in changing)
         *before, last = surgery
         done = f"{', '.join(before)} and {last}" if before else last

@@ -9,6 +9,7 @@ timed, judged, and certified or not.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -59,10 +60,12 @@ class Operated:
     Attributes:
         points: plans, the gentlest first; none where there was nothing to do.
         predictions: what was said of them, and seen.
+        block_ms: what each block takes as it is, in the base's runtime; none where it wasn't timed.
     """
 
     points: tuple[Proposal, ...]
     predictions: Predictions
+    block_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> Operated | None:
@@ -95,13 +98,13 @@ def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> Operated | N
     choices = _choices(setup, trials)
     if choices is None:
         return nothing
-    points = _points(setup, trials, base, choices)
+    points, block_ms = _points(setup, trials, base, choices)
     wholes_s = max(_WHOLES_LEAST_S, _WHOLES_SHARE * need_s)
     wholes = wholes_within(setup, trials, base, wholes_s)
     whole_ms = query_ms(base.latency)
     if wholes and whole_ms is not None:
         points = with_wholes(points, wholes, whole_ms)
-    found = replace(nothing, points=points)
+    found = replace(nothing, points=points, block_ms=block_ms)
     _try(setup, trials, base, found)
     return found
 
@@ -199,8 +202,10 @@ def _choices(setup: Setup, trials: Trials) -> Choices | None:
     return found
 
 
-def _points(setup: Setup, trials: Trials, base: Trial, choices: Choices) -> tuple[Proposal, ...]:
-    """The frontier of plans, with what each block takes measured in the base's runtime."""
+def _points(
+    setup: Setup, trials: Trials, base: Trial, choices: Choices
+) -> tuple[tuple[Proposal, ...], dict[str, float]]:
+    """The frontier of plans, and what each block takes as it is, in the base's runtime."""
     _say_how_they_add_up(trials, choices)
     graphs = {c.graph.path: c.graph for menu in choices.menus for c in menu}
     costs = costs_of(
@@ -208,8 +213,10 @@ def _points(setup: Setup, trials: Trials, base: Trial, choices: Choices) -> tupl
     )
     whole_ms = query_ms(base.latency)
     if costs is None or whole_ms is None:
-        return ()
-    return proposals(choices, dict(zip(graphs, costs.ms, strict=True)), whole_ms)
+        return (), {}
+    ms = dict(zip(graphs, costs.ms, strict=True))
+    kept = {c.block: ms[c.graph.path] for menu in choices.menus for c in menu if c.kept}
+    return proposals(choices, ms, whole_ms), kept
 
 
 def _say_how_they_add_up(trials: Trials, choices: Choices) -> None:

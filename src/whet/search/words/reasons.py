@@ -43,17 +43,19 @@ def why_lost(trial: Trial, chosen: Trial, contract: Contract, baseline: Trial) -
 def _breaks_or_unproven(trial: Trial, contract: Contract) -> str:
     rows = clauses(trial, contract)
     failed = [(name, words) for name, verdict, words in rows if verdict is Verdict.FAILED]
+    own = " by itself, as an early stage of a cascade may" if trial.recipe.ends_early else ""
     open_ = ""
     if trial.certify is not None and trial.certify.verdict is Verdict.UNDECIDED:
         open_ = _unproven(next(text for name, _, text in rows if name == "quality"))
     if failed:
         name, words = failed[0]
         # The chosen one may break the same limit by more, and be taken since it is proven.
-        return f"Breaks the {name} clause: {words}. {open_}".rstrip()
+        alone = own if name == "quality" else ""
+        return f"Breaks the {name} clause{alone}: {words}. {open_}".rstrip()
     q = trial.select
     # What the certify part proved goes before what a few select samples showed.
     if trial.certify is None and q is not None and q.verdict is Verdict.FAILED:
-        return f"Loses too much quality: {_loss(q)}."
+        return f"Loses too much quality{own}: {_loss(q)}."
     return open_
 
 

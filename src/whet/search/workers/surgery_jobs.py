@@ -13,6 +13,7 @@ from whet.core.recipe import Step
 from whet.core.room import temporary_folder
 from whet.core.settings import Settings
 from whet.core.spec import Arrays
+from whet.optimize.network.exits.point import Points
 from whet.optimize.network.menus import menu as menus
 from whet.search.workers.built import keep
 from whet.search.workers.ground import Ground
@@ -21,12 +22,14 @@ from whet.search.workers.in_turn import in_turn_ms, with_passes
 __all__ = [
     "Costs",
     "CostsJob",
+    "ExitsJob",
     "MenusJob",
     "Pace",
     "PaceJob",
     "WholesJob",
     "block_costs",
     "learning_pace",
+    "network_exits",
     "network_menus",
     "network_wholes",
 ]
@@ -69,6 +72,14 @@ class PaceJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ground: Ground
     steps: tuple[Step, ...]
     batch: int
+    workdir: str
+    shelf: str
+
+
+class ExitsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A network of which is asked where it can end early."""
+
+    ground: Ground
     workdir: str
     shelf: str
 
@@ -124,6 +135,20 @@ def network_wholes(job: WholesJob) -> menus.Wholes:
     return found
 
 
+def network_exits(job: ExitsJob) -> Points:
+    """The blocks that the network can end behind.
+
+    Raises:
+        ExportError: the program can't be put back into layers.
+    """
+    from whet._optional import require
+
+    network = require("whet.optimize.network.structure.net", "change a network")
+    ending = require("whet.optimize.network.exits.ending", "change a network")
+    found: Points = ending.points_of(network.opened(_context(job).program))
+    return found
+
+
 def learning_pace(job: PaceJob) -> Pace:
     """How fast a changed network learns here.
 
@@ -141,7 +166,7 @@ def learning_pace(job: PaceJob) -> Pace:
     return Pace(distill.step_s(changed.model, ctx, job.batch))
 
 
-def _context(job: MenusJob | WholesJob | PaceJob) -> Context:
+def _context(job: MenusJob | WholesJob | PaceJob | ExitsJob) -> Context:
     for needed in (job.workdir, job.shelf):
         Path(needed).mkdir(parents=True, exist_ok=True)
     return job.ground.context(job.workdir, job.shelf)

@@ -143,10 +143,11 @@ def test_with_other_layers_in_float_only_what_the_same_work_took_counts() -> Non
     assert usual_s(other, [quick, slow], repair_rows=300) == 90.0
 
 
-def test_what_learning_took_says_nothing_of_others() -> None:
+@pytest.mark.parametrize("given", [Step("distill"), Step("exit-after", {"block": "one"})])
+def test_what_learning_or_a_head_took_says_nothing_of_others(given: Step) -> None:
     narrow = (Step("narrow", {"share": 0.5}), Step("repair"))
     plain = Recipe((*narrow, Step("to-graph")), "onnxruntime", Settings())
-    learns = Recipe((*narrow, Step("distill"), Step("to-graph")), "onnxruntime", Settings())
+    learns = Recipe((*narrow, given, Step("to-graph")), "onnxruntime", Settings())
     other = Recipe((Step("drop"), Step("distill"), Step("to-graph")), "onnxruntime", Settings())
     trials = [
         Trial(r.digest(), str(s), r, 3, Status.OK, s) for r, s in ((plain, 12.0), (learns, 400.0))

@@ -16,9 +16,11 @@ from whet.search.decisions.cascading import (
     look_at,
     mean_to_beat,
     stage_candidates,
+    suits_cascades,
     why_none,
 )
 from whet.search.solver.cascade import Plan
+from whet.search.words.reasons import why_lost
 
 SLOW = trial("slow", 1.0, untouched=True, p99_ms=10.0)
 
@@ -43,6 +45,34 @@ def test_stages_are_the_quick_ones_on_the_frontier_also_those_below_the_floor() 
     found = stage_candidates([SLOW, fair, weak, beaten, dynamic], SLOW)
     assert [t.name for t in found] == ["weak", "fair"]
     assert stage_candidates([weak], msgspec.structs.replace(SLOW, latency=None)) == ()
+
+
+def test_an_early_exit_that_is_right_in_half_is_a_stage_and_is_called_that() -> None:
+    short = quick("short", 20.0, 0.4)
+    steps = (Step("exit-after", {"block": "one"}), Step("to-graph"))
+    recipe = Recipe(steps, "onnxruntime", short.recipe.settings)
+    short = msgspec.structs.replace(short, recipe=recipe)
+    fair = quick("fair", 3.0, 0.005)
+    assert stage_candidates([SLOW, fair, short], SLOW) == (short, fair)
+    found = why_lost(short, SLOW, Contract(metric="top1"), SLOW)
+    assert found.startswith("Loses too much quality by itself, as an early stage of a cascade may:")
+    tested = msgspec.structs.replace(short, certify=short.select)
+    found = why_lost(tested, SLOW, Contract(metric="top1"), SLOW)
+    assert found.startswith("Breaks the quality clause by itself, as an early stage")
+
+
+@pytest.mark.parametrize(
+    ("metric", "each", "rows", "suits"),
+    [
+        ("top1", 1, 8, True),
+        ("agreement", 1, 8, True),
+        ("mse", 1, 8, False),
+        ("top1", 2, 8, False),
+        ("top1", 1, 7, False),
+    ],
+)
+def test_what_suits_cascades(metric: str, each: int, rows: int, suits: bool) -> None:
+    assert suits_cascades(metric, each, rows=rows, batch=8) is suits
 
 
 def test_the_mean_to_beat_is_that_of_the_quickest_that_promises_to_keep_the_floor() -> None:

@@ -118,6 +118,16 @@ def test_a_changed_network_is_named_by_what_was_done_to_it() -> None:
     assert name_of(another, taken) == "openvino low-rank, fp32 (3 low-rank layers)"
 
 
+def test_what_ends_early_says_where() -> None:
+    exit_ = Step("exit-after", {"block": "layer2.1", "rows": 1024})
+    one = Recipe((exit_, Step("to-graph"), Step("quantize-nncf")), "openvino", Settings())
+    assert name_of(one, {}) == "openvino exit after layer2.1, int8"
+    narrow = Recipe((Step("narrow"), Step("repair"), *one.steps), "openvino", Settings())
+    assert name_of(narrow, {}) == "openvino narrower and exit after layer2.1, int8"
+    assert one.ends_early
+    assert not Recipe((), "openvino", Settings()).ends_early
+
+
 def test_a_substitute_is_called_one() -> None:
     student = Step("substitute", {"family": "resnet", "width": 0.5})
     taught = (student, Step("distill", {"steps": 768}), Step("to-graph"))

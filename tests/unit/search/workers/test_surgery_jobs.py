@@ -24,11 +24,13 @@ from whet.search.workers.ground import Ground
 from whet.search.workers.jobs import MakeJob, make_engine
 from whet.search.workers.surgery_jobs import (
     CostsJob,
+    ExitsJob,
     MenusJob,
     PaceJob,
     WholesJob,
     block_costs,
     learning_pace,
+    network_exits,
     network_menus,
     network_wholes,
 )
@@ -199,3 +201,14 @@ def test_the_whole_gets_a_slimmer_stream_and_smaller_pictures(
     untouched, slim, small, less_small = block_costs(job).ms
     assert slim < untouched
     assert small < less_small < untouched
+
+
+def test_a_network_says_where_it_can_end(
+    given: tuple[Path, Artifact, Artifact, StoreRef],
+) -> None:
+    folder, graph, program, repair = given
+    ground = Ground(graph, program, repair, threads=2, seed=0)
+    job = ExitsJob(ground=ground, workdir=str(folder / "surgery"), shelf=str(folder / "built"))
+    found = network_exits(job).points
+    assert [point.block for point in found] == ["module.stem", "module.one"]
+    assert 0 < found[0].share < found[1].share < 0.6

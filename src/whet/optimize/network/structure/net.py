@@ -81,6 +81,7 @@ class Net:
         sparse: where the zeros of layers lie that stay, by the layer's name.
         substituted: whether another network stands in the original's place, so that all of it is
             one block.
+        ends_behind: the block that it ends behind, where a head of its own answers from there.
     """
 
     module: fx.GraphModule
@@ -93,6 +94,7 @@ class Net:
     came: fx.GraphModule | None = None
     sparse: Mapping[str, Pattern] = field(default_factory=dict)
     substituted: bool = False
+    ends_behind: str = ""
 
     @property
     def teacher(self) -> fx.GraphModule:
@@ -110,11 +112,16 @@ class Net:
         return list(values) if kept is None else [kept.of(value) for value in values]
 
     def need_own_layers(self) -> None:
-        """Refuse what changes the original's layers where there are none of them.
+        """Refuse what changes the original's layers where they aren't there, or not all of them.
 
         Raises:
-            RequirementError: another network stands in the original's place.
+            RequirementError: another network stands in the original's place, or it ends early.
         """
+        if self.ends_behind:
+            raise RequirementError(
+                f"The network ends behind '{self.ends_behind}', and has no layers from there on.",
+                "Put 'exit-after' behind what changes layers; only 'distill' may come after it.",
+            )
         if self.substituted:
             raise RequirementError(
                 "Another network stands in the original's place, which has none of its layers.",

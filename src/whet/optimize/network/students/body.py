@@ -21,11 +21,12 @@ from torch.utils._pytree import tree_flatten
 from whet.core.spec import Dim, Signature, TensorSpec
 from whet.errors import RequirementError
 from whet.optimize.network.structure.blocks import Block
+from whet.optimize.network.structure.last import has_weights, last_value
 from whet.optimize.network.structure.modules import free_name, made_from, over_parts, part_at
 from whet.optimize.network.structure.segment import Span
 from whet.optimize.network.students.zoo import Takes
 
-__all__ = ["Body", "Text", "body_of", "exchanged"]
+__all__ = ["Body", "Text", "body_of", "exchanged", "rows_of"]
 
 _ELSE = "Leave this pass out: narrower, low-rank and bridged networks take any that has layers."
 _COLOURS = 4  # channels of a picture at most
@@ -81,11 +82,11 @@ def body_of(module: fx.GraphModule, signature: Signature) -> Body:
     """
     if signature.batch_symbol is None:
         raise _refusal("the rows of a request are fixed in it")
-    last = _last(module)
+    last = last_value(module, _refusal)
     given = _dims(last, _symbols(module, signature))
     if last.meta["val"].dtype is not torch.float32:
         raise _refusal(f"it gives {last.meta['val'].dtype}")
-    tokens = [n for n in module.graph.find_nodes(op="placeholder") if _rows_of(module, n)]
+    tokens = [n for n in module.graph.find_nodes(op="placeholder") if rows_of(module, n)]
     if tokens:
         return _texts(module, signature, last, given)
     return _pictures(module, signature, last, given)
@@ -146,26 +147,6 @@ def _inlined(
     return copies[answer]
 
 
-def _last(module: fx.GraphModule) -> fx.Node:
-    """The first value behind all layers: what comes after it is made from it and of inputs alone."""
-    answers = [
-        n for n in tree_flatten(module.graph.output_node().args)[0] if isinstance(n, fx.Node)
-    ]
-    if len(answers) != 1:
-        raise _refusal(f"it gives {len(answers)} outputs")
-    order = list(module.graph.nodes)
-    layers = [node for node in order if _has_weights(module, node)]
-    if not layers:
-        raise _refusal("it has no layers")
-    for node in order[order.index(layers[-1]) :]:
-        behind = made_from(answers[0], {node})
-        if not any(each in layers for each in behind) and isinstance(
-            node.meta.get("val"), torch.Tensor
-        ):
-            return node
-    return answers[0]
-
-
 def _pictures(
     module: fx.GraphModule, signature: Signature, last: fx.Node, given: tuple[Dim, ...]
 ) -> Body:
@@ -193,7 +174,7 @@ def _texts(
     shapes = [_dims(node, symbols) for node in nodes]
     if any(len(s) != len(("batch", "sequence")) or s != shapes[0] for s in shapes):
         raise _refusal("its inputs are no token numbers of one length with what goes with them")
-    rows = [_rows_of(module, node) for node in nodes]
+    rows = [rows_of(module, node) for node in nodes]
     ids = rows.index(max(rows))
     others = [i for i in range(len(rows)) if i != ids]
     roles = ["ids" if i == ids else "types" if rows[i] else "mask" for i in range(len(rows))]
@@ -214,7 +195,7 @@ def _texts(
     return Body(Takes.TEXTS, specs, whole, _block(specs, last, given), text)
 
 
-def _rows_of(module: fx.GraphModule, given: fx.Node) -> int:
+def rows_of(module: fx.GraphModule, given: fx.Node) -> int:
     """Rows of the largest embedding that numbers given as an input choose from; 0 where none does."""
     found = [0]
     for node in module.graph.find_nodes(op="call_module"):
@@ -243,7 +224,7 @@ def _entries(module: fx.GraphModule, last: fx.Node) -> Iterator[fx.Node]:
     inputs = set[fx.Node]()
     for node in module.graph.nodes:
         before = node.all_input_nodes
-        if _has_weights(module, node) or any(each in layered for each in before):
+        if has_weights(module, node) or any(each in layered for each in before):
             layered.add(node)
         elif node.op == "placeholder" or any(each in inputs for each in before):
             inputs.add(node)
@@ -256,14 +237,6 @@ def _entries(module: fx.GraphModule, last: fx.Node) -> Iterator[fx.Node]:
             and any(each in layered and each in inside for each in node.users)
         ):
             yield node
-
-
-def _has_weights(module: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether it is a layer, or takes a weight itself."""
-    if node.op == "call_module":
-        return True
-    own = (part_at(module, str(n.target)) for n in node.all_input_nodes if n.op == "get_attr")
-    return node.op == "call_function" and any(isinstance(each, nn.Parameter) for each in own)
 
 
 def _symbols(module: fx.GraphModule, signature: Signature) -> dict[str, str]:
