@@ -32,6 +32,7 @@ PUBLIC = [
     "FoldTransform",
     "Fuse",
     "ImageTransform",
+    "LearnInt8",
     "Narrow",
     "Pipeline",
     "QuantizeDynamic",

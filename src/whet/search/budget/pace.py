@@ -34,7 +34,7 @@ _CALIBRATION_ROWS: Mapping[str, int] = {
 _COLLECTING = 3.0
 # Rounding weights in advance takes about as long as calibrating on this many rows.
 _ROUNDING_ROWS = 400
-_ROUNDS, _LEARNS = "round-weights", "distill"
+_ROUNDS = "round-weights"
 
 # Passes that take next to nothing, and options of quantisers that only name layers.
 _QUICK = frozenset({"convert-ir", "store-int8", "restore-weights"})
@@ -103,7 +103,7 @@ def _with_building_s(recipe: Recipe, known: Sequence[Trial], repair_rows: int) -
         if bool(t.recipe.steps) == bool(recipe.steps)
         # What rounding took says nothing of candidates without it, and learning is given its time.
         and (not t.recipe.has(_ROUNDS) or recipe.has(_ROUNDS))
-        and not t.recipe.has(_LEARNS)
+        and not t.recipe.learns
     ]
     like = [s for runtime, s in took if runtime == recipe.runtime]
     if like:

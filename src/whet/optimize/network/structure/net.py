@@ -81,6 +81,7 @@ class Net:
         sparse: where the zeros of layers lie that stay, by the layer's name.
         substituted: whether another network stands in the original's place, so that all of it is
             one block.
+        rounded: whether it computes in whole numbers, so that nothing of it changes any more.
     """
 
     module: fx.GraphModule
@@ -93,6 +94,7 @@ class Net:
     came: fx.GraphModule | None = None
     sparse: Mapping[str, Pattern] = field(default_factory=dict)
     substituted: bool = False
+    rounded: bool = False
 
     @property
     def teacher(self) -> fx.GraphModule:
@@ -113,12 +115,25 @@ class Net:
         """Refuse what changes the original's layers where there are none of them.
 
         Raises:
-            RequirementError: another network stands in the original's place.
+            RequirementError: another network stands in the original's place, or see `need_floats`.
         """
+        self.need_floats()
         if self.substituted:
             raise RequirementError(
                 "Another network stands in the original's place, which has none of its layers.",
                 "Teach it with 'distill'; what is narrowed or repaired comes without 'substitute'.",
+            )
+
+    def need_floats(self) -> None:
+        """Refuse what changes weights where they are whole numbers.
+
+        Raises:
+            RequirementError: they are.
+        """
+        if self.rounded:
+            raise RequirementError(
+                "The network's weights were rounded to 8 bits, and stay as they are.",
+                "Put 'learn-int8' behind all passes that change the network.",
             )
 
     def block(self, name: str) -> Block:
