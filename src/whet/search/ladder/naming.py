@@ -33,7 +33,6 @@ _SURGERY = {
     "drop": "fewer blocks",
 }
 _INSTEAD = "substitute"
-_LEARNT = "learn-int8"
 _AFTER_SURGERY = ("repair", "distill", "to-graph")
 _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restore-ir")
 
@@ -52,7 +51,7 @@ def kind_of(steps: tuple[Step, ...], precision: str) -> str:
         taught = ", taught" if "distill" in names else ""
         return f"{done}{taught}, {kind_of(rest, precision)}"
     kind = ""
-    if _LEARNT in names:
+    if "learn-int8" in names:
         kind = "learnt int8"
     elif any(name in _INT8 for name in names):
         kind = "int8"

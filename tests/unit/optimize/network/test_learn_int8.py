@@ -22,6 +22,7 @@ from whet.core.passes import Pipeline, run
 from whet.core.settings import Settings
 from whet.core.spec import Signature, TensorSpec
 from whet.errors import OptionError, RequirementError
+from whet.optimize.graph.facts import facts
 from whet.optimize.graph.io import read_onnx
 from whet.optimize.graph.quantize.ort import QuantizeOrt
 from whet.optimize.graph.runs import run_graph
@@ -196,6 +197,20 @@ def test_the_graph_holds_integers_and_the_learned_steps(tmp_path: Path) -> None:
     assert len(weights) == _products(learnt)
     assert max(int(np.abs(array).max()) for array in weights) <= 63
     assert not any(array.dtype == np.float32 and array.ndim > 1 for array in held.values())
+
+
+def test_as_much_is_multiplied_as_before(tmp_path: Path) -> None:
+    net = inverted_net()
+    ctx = _context(net, tmp_path)
+    learnt = run(SHORT, net, ctx).model
+    graphs = [
+        run(ToGraph(), each, replace(ctx, workdir=tmp_path / name)).model
+        for name, each in (("floats", net), ("learnt", learnt))
+    ]
+    before, after = map(facts, graphs)
+    assert after.macs == before.macs > 0
+    assert after.weight_bytes < before.weight_bytes / 2
+    assert not after.unknown
 
 
 def test_no_level_lies_beyond_a_clamp(tmp_path: Path) -> None:

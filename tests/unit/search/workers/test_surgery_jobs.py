@@ -155,6 +155,8 @@ def test_it_is_told_how_fast_a_network_learns(
         shelf=str(folder / "built"),
     )
     assert 0 < learning_pace(job).step_s < 30
+    untouched = msgspec.structs.replace(job, steps=(), rounded=True)
+    assert 0 < learning_pace(untouched).step_s < 30
 
 
 WHOLE = WholePlan(stream=(0.5,), pictures=(0.5, 0.75), tile=4, classes=True, rows=1, judged=16)
