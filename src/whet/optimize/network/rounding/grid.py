@@ -9,13 +9,15 @@ out for the step is that of LSQ (Esser et al. 2020, "Learned step size quantizat
 
 so a step grows for the sake of what it cuts off and shrinks for the sake of what it rounds. LSQ
 scales that gradient so that steps move in proportion as weights do. Adam's moves don't depend on
-the size of gradients; here it is the steps' own sizes, all 1 in the beginning, that say how far they
-move (`whet.optimize.network.learning.adam`).
+the size of gradients, but on that of what moves: what is learnt of a step is a factor, which begins
+with 1, so that all steps move in proportion to themselves (`whet.optimize.network.learning.adam`).
 
 First steps are those of the least squared error on samples: of shares of the largest value, the best.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 
@@ -25,9 +27,7 @@ MOST, MOST_REDUCED = 127, 63  # of weights, with either sign
 LEVELS = 255  # of values, above the lowest
 
 _SHARES = torch.linspace(0.3, 1.0, 36)
-_LOPSIDED = (
-    0.5  # below it, one sign's values are so small that they get a share of the levels alone
-)
+_LOPSIDED = 0.5  # below it, the smaller side gets no more than its share of the levels
 _NOTHING = 1.0 / LEVELS  # the step of what is always 0
 
 
@@ -40,8 +40,28 @@ def rounded(x: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.T
         low: lowest number of steps.
         high: highest.
     """
-    steps = (x / step).clamp(low, high)
-    return (steps + (steps.round() - steps).detach()) * step
+    found: torch.Tensor = _Rounded.apply(x, step, low, high)
+    return found
+
+
+class _Rounded(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped here
+    """As `rounded`; written out, it takes half the time and memory of its parts."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.Tensor:
+        steps = x / step
+        ctx.save_for_backward(steps, step)
+        ctx.ends = low, high
+        found: torch.Tensor = steps.clamp(low, high).round_().mul_(step)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+        steps, step = ctx.saved_tensors
+        cut = steps.clamp(*ctx.ends)
+        inside = cut == steps
+        of_step = cut.round_().sub_(steps * inside).mul_(gradient)
+        return gradient * inside, of_step.sum_to_size(step.shape), None, None
 
 
 def first_step(values: torch.Tensor) -> tuple[float, int]:
