@@ -17,9 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
+from torch import fx
+
 from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, PostconditionError, RequirementError
+from whet.optimize.network.drop import Gap
 from whet.optimize.network.learning.pair import pair_of
 from whet.optimize.network.learning.right import Right, right_of
 from whet.optimize.network.learning.train import Schedule, pace, train
@@ -117,7 +120,16 @@ def step_s(net: Net, ctx: Context, batch: int) -> float:
 def _rounding(net: Net, ctx: Context, most: int) -> tuple[Net, Places]:
     """The network as it learns, over weights of its own."""
     module = copied(net.module)
+    _open_gaps(module)
     batches = batches_of(ctx, net.signature, size=_BATCH, most=_ROWS)
     places = places_in(module, batches[0])
     put_in(module, places, batches, most=most, seed=ctx.seed)
     return replace(net, module=module), places
+
+
+def _open_gaps(module: fx.GraphModule) -> None:
+    """Call what stands in the place of blocks as the layer that it is; in place."""
+    for node in module.graph.find_nodes(op="call_module"):
+        if isinstance(module.get_submodule(str(node.target)), Gap):
+            node.target, node.args = f"{node.target}.layer", node.args[:1]
+    module.recompile()

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from whet.core.artifact import Artifact, Format
 from whet.core.context import Context
-from whet.core.passes import Pipeline, run
+from whet.core.passes import Pass, Pipeline, run
 from whet.core.settings import Settings
 from whet.core.spec import Signature, TensorSpec
 from whet.errors import OptionError, RequirementError
@@ -27,16 +27,22 @@ from whet.optimize.graph.io import read_onnx
 from whet.optimize.graph.quantize.ort import QuantizeOrt
 from whet.optimize.graph.runs import run_graph
 from whet.optimize.network.distill import Distill
+from whet.optimize.network.drop import DropBlocks
+from whet.optimize.network.factor import Factor
 from whet.optimize.network.learn_int8 import LearnInt8, step_s
 from whet.optimize.network.learning import train as training
 from whet.optimize.network.learning.views import Inputs, View
 from whet.optimize.network.narrow import Narrow
+from whet.optimize.network.resize import Resize
 from whet.optimize.network.rounding.parts import Int8Layer, Int8Values
 from whet.optimize.network.rounding.places import Places, places_in
 from whet.optimize.network.rounding.put import put_in, settle, unrounded
+from whet.optimize.network.separate import Separate
+from whet.optimize.network.slim import Slim
 from whet.optimize.network.sparsify import Sparsify
 from whet.optimize.network.structure.modules import copied
 from whet.optimize.network.structure.net import Batches, Net
+from whet.optimize.network.substitute import Substitute
 from whet.optimize.network.to_graph import ToGraph
 from whet.runtimes.base import Runtime
 from whet.runtimes.ort import OrtRuntime
@@ -271,6 +277,26 @@ class Twice(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.same(torch.relu(self.norm(self.same(x))))
         return self.head(torch.relu(self.back(y)).mean((2, 3)))
+
+
+CHANGED = (DropBlocks(("one",)), Separate(1), Factor(ranks={"head": 1}))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [CHANGED, (Resize(13), Slim(0.25), Narrow(0.25)), (Substitute("resnet", 0.125, 0.25),)],
+    ids=["layers", "whole", "substitute"],
+)
+def test_all_layers_of_a_changed_network_are_rounded(
+    steps: tuple[Pass[Net, Net], ...], tmp_path: Path
+) -> None:
+    net = residual_net()
+    ctx = _context(net, tmp_path)
+    changed = run(Pipeline(steps), net, ctx).model
+    found = run(LearnInt8(2, 8), changed, ctx).model
+    products = [m for m in changed.module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert _products(found) == len(products)
+    assert not any(isinstance(each, nn.Linear) for each in found.module.modules())
 
 
 def test_a_layer_that_is_called_twice_keeps_the_norm_behind_it(tmp_path: Path) -> None:
