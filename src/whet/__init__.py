@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from whet.optimize.network.drop import DropBlocks
     from whet.optimize.network.exit_after import ExitAfter
     from whet.optimize.network.factor import Factor
+    from whet.optimize.network.learn_int8 import LearnInt8
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
     from whet.optimize.network.resize import Resize
@@ -57,6 +58,7 @@ __all__ = [
     "FoldTransform",
     "Fuse",
     "ImageTransform",
+    "LearnInt8",
     "Narrow",
     "Pipeline",
     "QuantizeDynamic",
@@ -107,6 +109,7 @@ _WHERE = {
     "FoldTransform": "whet.optimize.graph.fold",
     "Fuse": "whet.optimize.graph.fuse",
     "ImageTransform": "whet.data.transform",
+    "LearnInt8": "whet.optimize.network.learn_int8",
     "Narrow": "whet.optimize.network.narrow",
     "Pipeline": "whet.optimize.recipes.pipeline",
     "QuantizeDynamic": "whet.optimize.graph.quantize.dynamic",

@@ -21,6 +21,7 @@ from whet.optimize.network.distill import Distill
 from whet.optimize.network.drop import DropBlocks
 from whet.optimize.network.exit_after import ExitAfter
 from whet.optimize.network.factor import Factor
+from whet.optimize.network.learn_int8 import LearnInt8
 from whet.optimize.network.narrow import Narrow
 from whet.optimize.network.repair import Repair
 from whet.optimize.network.resize import Resize
@@ -167,6 +168,36 @@ class TestDistillWhatIsSlim(NetworkPassContract):
 
 class TestDistillOnSmallerPictures(NetworkPassContract):
     case = NetworkCase(Distill(12, 8), net=residual, feed=shown, before=(Resize(13), Narrow(0.25)))
+
+
+class TestLearnInt8(NetworkPassContract):
+    case = NetworkCase(LearnInt8(8, 8), net=residual, feed=shown, rounds=True)
+
+
+class TestLearnInt8OfTexts(NetworkPassContract):
+    case = NetworkCase(LearnInt8(4, 8), net=encoder, feed=told, rounds=True)
+
+
+class TestLearnInt8WithLabelsOfAllTogether(NetworkPassContract):
+    case = NetworkCase(
+        LearnInt8(8, 8, labels="scores", reduce_range=True),
+        net=residual,
+        feed=shown,
+        before=(Resize(13), Slim(0.25), Narrow(0.25), Separate(2), DropBlocks(("two",))),
+        refused=LearnInt8(8, 8, labels="none"),
+        labels=classes,
+        rounds=True,
+    )
+
+
+class TestLearnInt8OfASubstitute(NetworkPassContract):
+    case = NetworkCase(
+        LearnInt8(4, 8),
+        net=residual,
+        feed=shown,
+        before=(Substitute("resnet", 0.125, 0.25),),
+        rounds=True,
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ PUBLIC = [
     "FoldTransform",
     "Fuse",
     "ImageTransform",
+    "LearnInt8",
     "Narrow",
     "Pipeline",
     "QuantizeDynamic",

@@ -55,6 +55,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return any(step.name == name for step in self.steps)
 
     @property
+    def learns(self) -> bool:
+        """Whether weights are found by gradients, for as long as it was given."""
+        return self.has("distill") or self.has("learn-int8")
+
+    @property
     def substitutes(self) -> bool:
         """Whether another network stands in the original's place, which nothing of it is left in."""
         return self.has("substitute")

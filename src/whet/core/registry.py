@@ -35,6 +35,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
         "substitute": "whet.optimize.network.substitute:Substitute",
         "repair": "whet.optimize.network.repair:Repair",
         "distill": "whet.optimize.network.distill:Distill",
+        "learn-int8": "whet.optimize.network.learn_int8:LearnInt8",
         "to-graph": "whet.optimize.network.to_graph:ToGraph",
         "tidy": "whet.optimize.graph.tidy:Tidy",
         "fold-transform": "whet.optimize.graph.fold:FoldTransform",

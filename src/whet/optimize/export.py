@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     import onnx
     import torch
 
-__all__ = ["Exported", "export"]
+__all__ = ["TOLERANCE", "Exported", "export"]
 
 _OPSET = 20  # Gelu is one operator from here on; every runtime reads it
-# Of the largest value of each output. Reassociated float32 sums stay far below.
-_TOLERANCE = 1e-3
+TOLERANCE = 1e-3
+"""Of the values around in each output. Reassociated float32 sums stay far below."""
 # torch's tracer keeps its state in globals: of two exports at once, one fails or both do.
 _ONE_AT_A_TIME = threading.RLock()
 
@@ -75,6 +75,7 @@ def export(
     *,
     fixed_batch: int = 1,
     ignore: Collection[str] = (),
+    tolerance: float = TOLERANCE,
 ) -> Exported:
     """Write ``network.onnx`` (and ``network.pt2``) into a folder.
 
@@ -89,6 +90,8 @@ def export(
         fixed_batch: batch to fall back to where it can't be dynamic.
         ignore: outputs that nobody compares. Such of them as have no row for each row of the
             inputs (a state, a loss) are left out of the graph.
+        tolerance: how far the graph's answers may be from the network's, as a share of the values
+            around.
 
     Raises:
         ExportError: with the first cause in one sentence.
@@ -102,7 +105,7 @@ def export(
         graph, notes, dropped = adopt(network, inputs, example, folder, ignore)
         return Exported(graph, None, (*network.notes, *notes), dropped)
     with _ONE_AT_A_TIME:
-        return _from_torch(network, inputs, example, folder, fixed_batch, ignore)
+        return _from_torch(network, inputs, example, folder, fixed_batch, ignore, tolerance)
 
 
 def _from_torch(
@@ -112,6 +115,7 @@ def _from_torch(
     folder: Path,
     fixed_batch: int,
     ignore: Collection[str],
+    tolerance: float,
 ) -> Exported:
     module, ordered = bind_module(network, inputs)
     dropped = rowless_outputs(module, ordered, example, ignore)
@@ -123,7 +127,7 @@ def _from_torch(
     signature = _finish(model, network, traced)
     graph = write_onnx(model, folder, "network", signature)
     program = save_program(traced.program, signature, folder)
-    _compare(network.name, module, graph, traced, example, fixed_batch)
+    _compare(network.name, module, graph, traced, example, fixed_batch, tolerance)
     notes = (*_renamed(network, ordered), *traced.notes, *dropped_notes(dropped))
     return Exported(graph, program, (*network.notes, *notes), dropped)
 
@@ -227,6 +231,7 @@ def _compare(
     traced: Traced,
     example: Arrays,
     fixed_batch: int,
+    tolerance: float,
 ) -> None:
     """Run graph and program beside the module, at sizes the tracer hasn't seen.
 
@@ -255,7 +260,7 @@ def _compare(
                 "Give their parts as real numbers: torch.view_as_real.",
             )
         difference = max(largest_difference(want, have), largest_difference(want, own))
-        if not difference <= _TOLERANCE:
+        if not difference <= tolerance:
             raise ExportError(
                 f"'{name}' was exported, but its answers differ by {difference:.2g} of the values"
                 f" around at {_said(sizes)}.",

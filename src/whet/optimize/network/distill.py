@@ -11,22 +11,17 @@ common with the original, and the answers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import ClassVar, final
-
-import torch
-from torch import fx
-from torch.utils._pytree import tree_flatten
 
 from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
+from whet.optimize.network.learning.pair import pair_of
 from whet.optimize.network.learning.right import Right, right_of
 from whet.optimize.network.learning.train import Schedule, pace, train
-from whet.optimize.network.structure.modules import copied, over_parts, part_at
-from whet.optimize.network.structure.net import Kept, Net, Rows, samples_of
+from whet.optimize.network.structure.modules import copied
+from whet.optimize.network.structure.net import Net, Rows, samples_of
 
 __all__ = ["Distill", "step_s"]
 
@@ -71,6 +66,7 @@ class Distill(Pass[Net, Net]):
             )
 
     def requires(self, model: Net, ctx: Context) -> None:
+        model.need_floats()
         samples_of(ctx)
         if model.module is model.teacher:
             raise RequirementError(
@@ -84,7 +80,9 @@ class Distill(Pass[Net, Net]):
         rows = Rows(samples_of(ctx), model.signature)
         schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed, self.norms)
         checkpoint, right = ctx.workdir / _CHECKPOINT, self._right(model, ctx)
-        changed = train(*_pair(found), rows, schedule, checkpoint, right=right, sparse=model.sparse)
+        changed = train(
+            *pair_of(found), rows, schedule, checkpoint, right=right, sparse=model.sparse
+        )
         return PassResult(found, changed)
 
     def _right(self, model: Net, ctx: Context) -> Right | None:
@@ -102,46 +100,5 @@ def step_s(net: Net, ctx: Context, batch: int) -> float:
         ctx: with samples.
         batch: rows of a step.
     """
-    student, teacher = _pair(replace(net, module=copied(net.module)))
+    student, teacher = pair_of(replace(net, module=copied(net.module)))
     return pace(student, teacher, Rows(samples_of(ctx), net.signature), batch)
-
-
-def _pair(net: Net) -> tuple[fx.GraphModule, fx.GraphModule]:
-    """The network and its original, as one teaches the other."""
-    if net.came is not None:  # its maps have other sizes, and its answers are what counts
-        return _telling(net.module), _telling(net.came)
-    exits = tuple(block.span.exit for block in net.cut.blocks)
-    return _telling(net.module, exits), _telling(net.original, exits, net.stream)
-
-
-def _telling(
-    module: fx.GraphModule,
-    names: tuple[str, ...] = (),
-    stream: Mapping[str, Kept] = MappingProxyType({}),
-) -> fx.GraphModule:
-    """The network over the same layers, which gives the values named besides its answers.
-
-    It takes its inputs one after another, and gives two tuples of tensors.
-
-    Args:
-        module: the network.
-        names: of the values.
-        stream: which channels of them, where not all.
-    """
-    graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
-    answers = graph.graph_copy(module.graph, copies)
-    flat = [n for n in tree_flatten(answers)[0] if isinstance(n, fx.Node)]
-    by_name = {node.name: copy for node, copy in copies.items()}
-    between, places = list[fx.Node](), dict[str, torch.Tensor]()
-    for name in names:
-        if by_name[name] in flat:
-            continue
-        if name in stream:
-            held = f"channels_of_{name}"
-            places[held] = stream[name].channels
-            picked = (by_name[name], stream[name].axis, graph.get_attr(held))
-            between.append(graph.call_function(torch.index_select, picked))
-        else:
-            between.append(by_name[name])
-    graph.output((tuple(flat), tuple(between)))
-    return over_parts(graph, lambda path: places.get(path, part_at(module, path)))

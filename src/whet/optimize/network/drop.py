@@ -22,7 +22,7 @@ from whet.optimize.network.structure.blocks import Block, Shape, extracted, repl
 from whet.optimize.network.structure.modules import free_name
 from whet.optimize.network.structure.net import Net
 
-__all__ = ["DropBlocks", "bridged"]
+__all__ = ["DropBlocks", "Gap", "bridged"]
 
 _CONVOLUTIONS = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
 
@@ -85,7 +85,7 @@ def bridged(net: Net, block: Block, *, bridge: bool = True) -> Net:
     """
     names = {name for module in (net.module, net.original) for name, _ in module.named_modules()}
     name = free_name(f"bridge_{block.name.replace('.', '_')}", names)
-    gap = _Gap(_gap(net, block, bridge=bridge))
+    gap = Gap(_gap(net, block, bridge=bridge))
     kept, left = dict(net.kept), net.stream.get(block.span.exit)
     if bridge and left is not None:
         kept[f"{name}.layer"] = left.channels
@@ -114,7 +114,7 @@ def _left(net: Net, name: str | None, shape: Shape) -> Shape:
 
 
 # torch is not typed for our checker (see pyproject), so its base class is "Any" to it.
-class _Gap(nn.Module):  # type: ignore[misc]
+class Gap(nn.Module):  # type: ignore[misc]
     """In the place of a block: one layer over its entry; what it takes aside isn't used.
 
     Args:

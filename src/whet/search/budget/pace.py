@@ -35,7 +35,6 @@ _COLLECTING = 3.0
 # Rounding weights in advance takes about as long as calibrating on this many rows.
 _ROUNDING_ROWS = 400
 _ROUNDS = "round-weights"
-_GIVEN = ("distill", "exit-after")  # what they may take is chosen by the time left
 
 # Passes that take next to nothing, and options of quantisers that only name layers.
 _QUICK = frozenset({"convert-ir", "store-int8", "restore-weights"})
@@ -104,7 +103,7 @@ def _with_building_s(recipe: Recipe, known: Sequence[Trial], repair_rows: int) -
         if bool(t.recipe.steps) == bool(recipe.steps)
         # What rounding took says nothing of candidates without it, and learning is given its time.
         and (not t.recipe.has(_ROUNDS) or recipe.has(_ROUNDS))
-        and not any(map(t.recipe.has, _GIVEN))
+        and not (t.recipe.learns or t.recipe.ends_early)
     ]
     like = [s for runtime, s in took if runtime == recipe.runtime]
     if like:

@@ -22,7 +22,7 @@ __all__ = ["arithmetic_of", "complete", "counts_of", "moved_bytes"]
 _INTEGER = frozenset(
     {
         *("quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"),
-        *("restore", "restore-ir", "quantize-weights-ir", "store-int8"),
+        *("restore", "restore-ir", "quantize-weights-ir", "store-int8", "learn-int8"),
     }
 )
 _NAMED = 3  # operators that a note names

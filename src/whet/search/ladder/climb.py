@@ -29,6 +29,7 @@ from whet.search.decisions.outlook import SURE
 from whet.search.decisions.untouched import best_untouched
 from whet.search.ladder import int8_rungs, rungs
 from whet.search.ladder.exits import end_early
+from whet.search.ladder.learn_int8 import learn_int8
 from whet.search.ladder.polish import (
     ALL,
     FEW,
@@ -43,7 +44,7 @@ from whet.search.ladder.polish import (
 from whet.search.ladder.refine import refine, rescue_rounded
 from whet.search.ladder.rounding import round_with_care
 from whet.search.ladder.substitute import substitute
-from whet.search.ladder.surgery import operate
+from whet.search.ladder.surgery import Operated, operate
 from whet.search.ladder.teach import teach
 from whet.search.ladder.trials import Trials
 from whet.search.ladder.waves import (
@@ -205,9 +206,9 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     if not enough(setup, trials):
         rescue_rounded(setup, trials)
     operated = operated or operate(setup, trials)
-    if operated is not None and setup.train is not None:
+    if setup.train is not None:
         # With much to learn from, learning promises more than what int8 could still be tried with.
-        teach(setup, trials, operated, share=_TEACHING)
+        _learn(setup, trials, operated, share=_TEACHING)
     substitute(setup, trials, share=_TEACHING)
     block_ms = operated.block_ms if operated is not None else {}
     exits = end_early(setup, trials, block_ms, share=_EXITS)
@@ -215,11 +216,18 @@ def _int8(setup: Setup, trials: Trials, axes: Axes) -> None:
     if not enough(setup, trials):
         refine(setup, trials)
     rework(setup, trials)
-    if operated is not None and setup.train is None:
-        teach(setup, trials, operated)
+    if setup.train is None:
+        _learn(setup, trials, operated)
     retune(setup, trials, axes, most=ALL)
     if not exits:
         end_early(setup, trials, block_ms, share=_LATE_EXITS, last=True)
+
+
+def _learn(setup: Setup, trials: Trials, operated: Operated | None, *, share: float = 1.0) -> None:
+    """Rung 4: what lost too much learns, first as it is and then in int8."""
+    if operated is not None:
+        teach(setup, trials, operated, share=share)
+    learn_int8(setup, trials, share=share)
 
 
 def _store(setup: Setup, trials: Trials, best: dict[str, Settings], axes: Axes) -> None:

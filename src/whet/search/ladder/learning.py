@@ -42,7 +42,13 @@ def batch_for(macs: int) -> int:
 
 
 def learning_pace_s(
-    setup: Setup, trials: Trials, steps: Sequence[Step], batch: int, *, where: str
+    setup: Setup,
+    trials: Trials,
+    steps: Sequence[Step],
+    batch: int,
+    *,
+    where: str,
+    rounded: bool = False,
 ) -> float | None:
     """Seconds that a step takes, remembered by the ledger; ``None`` where there is no time for it.
 
@@ -52,10 +58,12 @@ def learning_pace_s(
         steps: that make the network which learns.
         batch: rows of a step.
         where: remarks belong to.
+        rounded: whether it rounds to 8 bits while it learns.
     """
     if not trials.budget.affords(time.monotonic(), _PACE_S):
         return None
     key = f"learning-pace-{setup.graph.digest()}-{digest_of(tuple(steps))}-{batch}"
+    key += "-int8" if rounded else ""
     kept = trials.ledger.get_as(key, Pace)
     if kept is not None:
         return kept.step_s
@@ -66,6 +74,7 @@ def learning_pace_s(
         batch=batch,
         workdir=str(setup.workdir / "surgery"),
         shelf=str(setup.workdir / "built"),
+        rounded=rounded,
     )
     found = side_job(
         setup,

@@ -42,7 +42,7 @@ def engine_for(setup: Setup, recipe: Recipe, left_s: float, cancel: threading.Ev
         "whet.search.workers.jobs:make_engine",
         job,
         Made,
-        timeout_s=max(_LEAST_S, left_s if recipe.has("distill") else min(_MOST_S, left_s)),
+        timeout_s=max(_LEAST_S, left_s if recipe.learns else min(_MOST_S, left_s)),
         memory_bytes=setup.memory_bytes,
         cores=setup.cores,
         cancel=cancel,

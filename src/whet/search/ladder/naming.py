@@ -39,7 +39,7 @@ _INT8 = ("quantize-nncf-ir", "quantize-nncf", "quantize-ort", "restore", "restor
 
 
 def kind_of(steps: tuple[Step, ...], precision: str) -> str:
-    """``"fp32"``, ``"bf16"``, ``"int8"``, ``"int8 + bf16"``, ``"int8 dynamic"``, ``"weights int8"`` ..."""
+    """``"fp32"``, ``"bf16"``, ``"int8"``, ``"int8 + bf16"``, ``"learnt int8"``, ``"int8 dynamic"``, ``"weights int8"`` ..."""
     names = [step.name for step in steps]
     surgery = [_SURGERY[name] for name in names if name in _SURGERY]
     # Never a mere "resnet": the reader has to see that it isn't the network that was given.
@@ -53,7 +53,9 @@ def kind_of(steps: tuple[Step, ...], precision: str) -> str:
         taught = ", taught" if "distill" in names else ""
         return f"{done}{taught}, {kind_of(rest, precision)}"
     kind = ""
-    if any(name in _INT8 for name in names):
+    if "learn-int8" in names:
+        kind = "learnt int8"
+    elif any(name in _INT8 for name in names):
         kind = "int8"
     elif "quantize-dynamic" in names:
         kind = "int8 dynamic"

@@ -25,7 +25,7 @@ from whet.search.ladder.menus import menus_job, tail_of
 from whet.search.ladder.rungs import GRAPHS
 from whet.search.ladder.side_jobs import side_job
 from whet.search.ladder.trials import Trials
-from whet.search.ladder.variations import TO_GRAPH
+from whet.search.ladder.variations import LEARNT, TO_GRAPH
 from whet.search.ladder.waves import enough, good
 from whet.search.ladder.wholes import costs_of, wholes_within
 from whet.search.setup import Setup
@@ -169,11 +169,17 @@ class Predictions:
 
 
 def start_of(setup: Setup, trials: Trials) -> Trial | None:
-    """The candidate whose passes and settings the changed network gets: the fastest that is good."""
+    """The candidate whose passes and settings the changed network gets: the fastest that is good.
+
+    None whose int8 was learnt: that comes of its network, and none of it would be left.
+    """
     able = [
         t
         for t in trials.all.values()
-        if t.status is Status.OK and t.recipe.runtime in GRAPHS and good(setup, t)
+        if t.status is Status.OK
+        and t.recipe.runtime in GRAPHS
+        and not t.recipe.has(LEARNT)
+        and good(setup, t)
     ]
     return max(able, key=speed, default=None)
 

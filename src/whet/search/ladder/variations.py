@@ -16,6 +16,7 @@ from whet.search.decisions.figures import speed
 from whet.search.ladder.rungs import FUSE, GRAPHS, MORE
 
 __all__ = [
+    "LEARNT",
     "TO_GRAPH",
     "is_changed",
     "on_the_graph",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 TO_GRAPH = Step("to-graph")  # what comes before it changes the network itself
+LEARNT = "learn-int8"  # by it the network itself is in int8
 _TIDY = (Step("tidy"), Step("fuse"))
 _PER_CHANNEL = frozenset({"quantize-nncf", "quantize-nncf-ir", "quantize-ort", "quantize-dynamic"})
 
@@ -127,7 +129,8 @@ def tidied(trial: Trial) -> Iterator[Recipe]:
     # Weights are given back from the untouched graph, whose own a tidied one may not have.
     given_back = any(step.name == UNROUND for step in recipe.steps)
     tidied = any(step in recipe.steps for step in _TIDY)
-    if recipe.runtime in GRAPHS and not tidied and not given_back:
+    whole = recipe.has(LEARNT)  # nothing folds into integers
+    if recipe.runtime in GRAPHS and not tidied and not given_back and not whole:
         steps = on_the_graph(_TIDY, recipe.steps)
         yield Recipe(steps, recipe.runtime, recipe.settings)
 

@@ -67,13 +67,14 @@ class CostsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PaceJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A network that was changed, of which is asked how fast it learns."""
+    """A network of which is asked how fast it learns; ``rounded`` while it rounds to 8 bits."""
 
     ground: Ground
     steps: tuple[Step, ...]
     batch: int
     workdir: str
     shelf: str
+    rounded: bool = False
 
 
 class ExitsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,7 +151,7 @@ def network_exits(job: ExitsJob) -> Points:
 
 
 def learning_pace(job: PaceJob) -> Pace:
-    """How fast a changed network learns here.
+    """How fast a network learns here.
 
     Raises:
         PassError: a pass refused the network.
@@ -160,10 +161,13 @@ def learning_pace(job: PaceJob) -> Pace:
     from whet.optimize.build import pass_of
 
     network = require("whet.optimize.network.structure.net", "change a network")
-    distill = require("whet.optimize.network.distill", "teach a network")
+    name = "learn_int8" if job.rounded else "distill"
+    learning = require(f"whet.optimize.network.{name}", "teach a network")
     ctx = _context(job)
-    changed = run(Pipeline(tuple(map(pass_of, job.steps))), network.opened(ctx.program), ctx)
-    return Pace(distill.step_s(changed.model, ctx, job.batch))
+    net = network.opened(ctx.program)
+    if job.steps:
+        net = run(Pipeline(tuple(map(pass_of, job.steps))), net, ctx).model
+    return Pace(learning.step_s(net, ctx, job.batch))
 
 
 def _context(job: MenusJob | WholesJob | PaceJob | ExitsJob) -> Context:

@@ -109,6 +109,11 @@ def test_a_changed_network_is_named_by_what_was_done_to_it() -> None:
     learnt = (narrow, Step("repair"), Step("distill", {"steps": 96}), Step("to-graph"))
     taught = Recipe(learnt, "openvino", Settings())
     assert name_of(taught, taken) == "openvino narrower, taught, fp32"
+    rounded = (*learnt[:-1], Step("learn-int8", {"steps": 96}), learnt[-1])
+    found = name_of(Recipe(rounded, "openvino", Settings()), taken)
+    assert found == "openvino narrower, taught, learnt int8"
+    alone = Recipe(rounded[-2:], "onnxruntime", Settings())
+    assert name_of(alone, {}) == "onnxruntime learnt int8"
     apart = Step("separate", {"layers": {"d": 2}})
     four = Recipe((low[0], apart, drop, *rest), "openvino", Settings())
     assert name_of(four, {}) == "openvino narrower, separable and fewer blocks, fp32"

@@ -18,6 +18,7 @@ from whet.core.spec import TensorSpec
 from whet.data.readers import open_samples
 from whet.data.store import StoreRef, write_store
 from whet.optimize.export import export
+from whet.optimize.graph.facts import facts
 from whet.optimize.intake.live import load_module
 from whet.optimize.network.menus.menu import Choices, MenuPlan, WholePlan, Wholes
 from whet.search.workers.ground import Ground
@@ -145,6 +146,29 @@ def test_candidates_take_the_order_that_the_menus_found(
     assert made.counts.parameters < 0.6 * whole, "one block narrower, the other of low rank"
 
 
+def test_a_network_that_learns_in_int8_becomes_an_engine(
+    given: tuple[Path, Artifact, Artifact, StoreRef],
+) -> None:
+    folder, graph, program, repair = given
+    made = make_engine(
+        MakeJob(
+            steps=(Step("learn-int8", {"steps": 4, "batch": 8}), Step("to-graph")),
+            ground=Ground(graph, program, repair, threads=2, seed=0),
+            runtime="onnxruntime",
+            settings=Settings(),
+            cache=str(folder / "cache"),
+            workdir=str(folder / "built" / "learnt"),
+            shelf=str(folder / "built"),
+        )
+    )
+    untouched = facts(graph)
+    assert made.counts is not None
+    assert made.counts.macs == untouched.macs
+    assert made.graph.size_bytes() < graph.size_bytes() / 2
+    assert made.traffic is not None
+    assert made.traffic.bytes_moved < untouched.bytes_moved / 2
+
+
 def test_it_is_told_how_fast_a_network_learns(
     given: tuple[Path, Artifact, Artifact, StoreRef],
 ) -> None:
@@ -157,6 +181,8 @@ def test_it_is_told_how_fast_a_network_learns(
         shelf=str(folder / "built"),
     )
     assert 0 < learning_pace(job).step_s < 30
+    untouched = msgspec.structs.replace(job, steps=(), rounded=True)
+    assert 0 < learning_pace(untouched).step_s < 30
 
 
 WHOLE = WholePlan(stream=(0.5,), pictures=(0.5, 0.75), tile=4, classes=True, rows=1, judged=16)

@@ -21,6 +21,7 @@ __all__ = [
     "Suggests",
     "covers",
     "first_recipes",
+    "learnt",
     "ranked_by",
     "restored",
     "stored",
@@ -79,6 +80,16 @@ _SHARED = frozenset({"subset_size", "per_channel", "ignored", "keep_first", "kee
 
 # ONNX Runtime's own quantisers know 7 bits for all weights or for none.
 _NARROWED = frozenset({"quantize-ort", "quantize-dynamic"})
+
+
+def learnt(flags: frozenset[str], options: dict[str, Any]) -> Step:
+    """The pass over networks that learns int8, with what the CPU needs against overflow.
+
+    Args:
+        flags: as in `first_recipes`.
+        options: further ones.
+    """
+    return Step("learn-int8", {**options, **_sums(flags)[1]})
 
 
 def _sums(flags: frozenset[str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -50,6 +50,8 @@ class Schedule:
         rate: at its highest, as a share of a weight tensor's root mean square.
         seed: of all that is drawn.
         norms: whether batch norms learn statistics.
+        single: whether what learns is run in single precision even where bfloat16 is faster, whose
+            numbers have no more digits than integers of 8 bits.
     """
 
     steps: int
@@ -57,6 +59,7 @@ class Schedule:
     rate: float
     seed: int
     norms: bool = False
+    single: bool = False
 
 
 def train(
@@ -106,7 +109,9 @@ def train(
         return run.settle()
 
 
-def pace(student: nn.Module, teacher: nn.Module, rows: Rows, batch: int) -> float:
+def pace(
+    student: nn.Module, teacher: nn.Module, rows: Rows, batch: int, *, single: bool = False
+) -> float:
     """Seconds that one step takes; the student's weights are changed by it.
 
     Args:
@@ -114,10 +119,11 @@ def pace(student: nn.Module, teacher: nn.Module, rows: Rows, batch: int) -> floa
         teacher: as for `train`.
         rows: that both take.
         batch: rows of a step.
+        single: as of a schedule.
     """
     here, taken = place(), _Shown(View(rows.take(np.arange(batch) % len(rows))))
     with _on(here, student, teacher), trainable(student):
-        run = _Run(student, teacher, here, Schedule(_PACED + 1, batch, 1e-6, 0))
+        run = _Run(student, teacher, here, Schedule(_PACED + 1, batch, 1e-6, 0, single=single))
         run.learn(taken)
         began = time.perf_counter()
         for _ in range(_PACED):
@@ -146,6 +152,7 @@ class _Run:
         right: Right | None = None,
     ) -> None:
         self.student, self.teacher, self.here, self.right = student, teacher, here, right
+        self.single = schedule.single
         self.optimiser = adam(student, schedule.rate)
         self.rates = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser,
@@ -236,9 +243,9 @@ class _Run:
         To it comes how far the answers are from what is right, where that is known.
         """
         given = [each.to(self.here.device) for each in batch.view.inputs]
-        with self.here.arithmetic():
-            with torch.no_grad():
-                wanted = self.teacher(*given)
+        with self.here.arithmetic(), torch.no_grad():
+            wanted = self.teacher(*given)
+        with contextlib.nullcontext() if self.single else self.here.arithmetic():
             found = self.student(*given)
         off = [_shares(a, b) for a, b in zip(found, wanted, strict=True)]
         if self.right is not None and batch.classes is not None:

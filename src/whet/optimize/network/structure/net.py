@@ -82,6 +82,7 @@ class Net:
         substituted: whether another network stands in the original's place, so that all of it is
             one block.
         ends_behind: the block that it ends behind, where a head of its own answers from there.
+        rounded: whether it computes in whole numbers, so that nothing of it changes any more.
     """
 
     module: fx.GraphModule
@@ -95,6 +96,7 @@ class Net:
     sparse: Mapping[str, Pattern] = field(default_factory=dict)
     substituted: bool = False
     ends_behind: str = ""
+    rounded: bool = False
 
     @property
     def teacher(self) -> fx.GraphModule:
@@ -115,8 +117,10 @@ class Net:
         """Refuse what changes the original's layers where they aren't there, or not all of them.
 
         Raises:
-            RequirementError: another network stands in the original's place, or it ends early.
+            RequirementError: another network stands in the original's place, it ends early, or see
+                `need_floats`.
         """
+        self.need_floats()
         if self.ends_behind:
             raise RequirementError(
                 f"The network ends behind '{self.ends_behind}', and has no layers from there on.",
@@ -126,6 +130,18 @@ class Net:
             raise RequirementError(
                 "Another network stands in the original's place, which has none of its layers.",
                 "Teach it with 'distill'; what is narrowed or repaired comes without 'substitute'.",
+            )
+
+    def need_floats(self) -> None:
+        """Refuse what changes weights where they are whole numbers.
+
+        Raises:
+            RequirementError: they are.
+        """
+        if self.rounded:
+            raise RequirementError(
+                "The network's weights were rounded to 8 bits, and stay as they are.",
+                "Put 'learn-int8' behind all passes that change the network.",
             )
 
     def block(self, name: str) -> Block:
