@@ -11,9 +11,10 @@ from whet.optimize.network.menus.menu import MenuPlan, WholePlan
 from whet.search.intake.outputs import CLASS_METRICS
 from whet.search.ladder.variations import TO_GRAPH
 from whet.search.setup import Setup
+from whet.search.workers.rescore_jobs import RescoreJob
 from whet.search.workers.surgery_jobs import CostsJob, MenusJob, WholesJob
 
-__all__ = ["costs_job", "menus_job", "tail_of", "wholes_job"]
+__all__ = ["costs_job", "menus_job", "rescore_job", "tail_of", "wholes_job"]
 
 _STAY = (0.75, 0.5, 0.25)  # shares of a width that a menu offers
 _LOW_RANK = (0.75, 0.5)  # shares of what a layer multiplies that its low-rank pair may have
@@ -43,6 +44,29 @@ def menus_job(setup: Setup) -> MenusJob:
         # A search under another contract on the same samples may want other menus.
         workdir=str(setup.workdir / "surgery" / plan.digest()),
         shelf=str(setup.workdir / "built"),
+    )
+
+
+def rescore_job(
+    setup: Setup, ms: tuple[tuple[float, ...], ...], seconds: float, looks: int
+) -> RescoreJob:
+    """Plans over the menus, scored together.
+
+    Args:
+        setup: of the search.
+        ms: that each choice of each menu takes.
+        seconds: that it may take.
+        looks: at plans, at most.
+    """
+    menus = menus_job(setup)
+    return RescoreJob(
+        ground=menus.ground,
+        plan=menus.plan,
+        workdir=menus.workdir,
+        shelf=menus.shelf,
+        ms=ms,
+        seconds=seconds,
+        looks=looks,
     )
 
 

@@ -16,11 +16,13 @@ import msgspec
 from whet.core.evidence import Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
+from whet.optimize.network.menus.adding import add_up
 from whet.optimize.network.menus.menu import ROWS, Choices
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import query_ms, speed
 from whet.search.decisions.outlook import SURE
 from whet.search.ladder.menus import menus_job, tail_of
+from whet.search.ladder.rescoring import rescored_within
 from whet.search.ladder.rungs import GRAPHS
 from whet.search.ladder.side_jobs import side_job
 from whet.search.ladder.trials import Trials
@@ -28,25 +30,20 @@ from whet.search.ladder.variations import TO_GRAPH
 from whet.search.ladder.waves import enough, good
 from whet.search.ladder.wholes import costs_of, wholes_within
 from whet.search.setup import Setup
-from whet.search.solver.proposals import (
-    FrontierSearch,
-    Proposal,
-    corrected_ms,
-    proposals,
-    rank_correlation,
-)
+from whet.search.solver.proposals import FrontierSearch, Proposal, corrected_ms, proposals
 from whet.search.solver.wholes import with_wholes
 
 __all__ = ["Operated", "Predictions", "operate", "recipe_of", "start_of", "told"]
 
 _RUNG = 3
 _PREDICTION = "prediction"
-_LEAST_CORRELATION = 0.8  # below it sums of damages say little
 # Making menus takes about as long as the untouched graph takes for so many answers to each sample.
 _MENUS_ANSWERS = 125
 _MENUS_LEAST_S = 15.0
 # For what changes the network as a whole: of the time of the menus, and at least.
 _WHOLES_SHARE, _WHOLES_LEAST_S = 0.25, 15.0
+# For plans that are scored together, likewise.
+_RESCORING_SHARE, _RESCORING_LEAST_S = 0.5, 20.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,8 @@ def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> Operated | N
     choices = _choices(setup, trials)
     if choices is None:
         return nothing
-    points = _points(setup, trials, base, choices)
+    rescoring_s = max(_RESCORING_LEAST_S, _RESCORING_SHARE * need_s)
+    points = _points(setup, trials, base, choices, rescoring_s)
     wholes_s = max(_WHOLES_LEAST_S, _WHOLES_SHARE * need_s)
     wholes = wholes_within(setup, trials, base, wholes_s)
     whole_ms = query_ms(base.latency)
@@ -195,9 +193,10 @@ def _choices(setup: Setup, trials: Trials) -> Choices | None:
     return found
 
 
-def _points(setup: Setup, trials: Trials, base: Trial, choices: Choices) -> tuple[Proposal, ...]:
+def _points(
+    setup: Setup, trials: Trials, base: Trial, choices: Choices, rescoring_s: float
+) -> tuple[Proposal, ...]:
     """The frontier of plans, with what each block takes measured in the base's runtime."""
-    _say_how_they_add_up(trials, choices)
     graphs = {c.graph.path: c.graph for menu in choices.menus for c in menu}
     costs = costs_of(
         setup, trials, base, tuple(graphs.values()), "block", "timing each block of the network"
@@ -205,14 +204,7 @@ def _points(setup: Setup, trials: Trials, base: Trial, choices: Choices) -> tupl
     whole_ms = query_ms(base.latency)
     if costs is None or whole_ms is None:
         return ()
-    return proposals(choices, dict(zip(graphs, costs.ms, strict=True)), whole_ms)
-
-
-def _say_how_they_add_up(trials: Trials, choices: Choices) -> None:
-    found = rank_correlation(choices)
-    if found is not None and found < _LEAST_CORRELATION:
-        trials.tell.remark(
-            "surgery",
-            f"Damages of single blocks rank combinations poorly here (correlation {found:.2f}), so"
-            " better plans than those tried may exist.",
-        )
+    ms, scored = dict(zip(graphs, costs.ms, strict=True)), None
+    if not add_up(choices.combined):
+        scored = rescored_within(setup, trials, base, choices, ms, rescoring_s)
+    return proposals(choices, ms, whole_ms, scored)

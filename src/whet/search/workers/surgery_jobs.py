@@ -19,6 +19,7 @@ from whet.search.workers.ground import Ground
 from whet.search.workers.in_turn import in_turn_ms, with_passes
 
 __all__ = [
+    "MENUS",
     "Costs",
     "CostsJob",
     "MenusJob",
@@ -30,6 +31,8 @@ __all__ = [
     "network_menus",
     "network_wholes",
 ]
+
+MENUS = "menus.json"  # in the folder of a menus' job: what it found
 
 
 class MenusJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,7 +99,7 @@ def network_menus(job: MenusJob) -> menus.Choices:
 
     network = require("whet.optimize.network.structure.net", "change a network")
     make = require("whet.optimize.network.menus.choices", "change a network")
-    done = Path(job.workdir) / "menus.json"
+    done = Path(job.workdir) / MENUS
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=menus.Choices)
     ctx = _context(job)
