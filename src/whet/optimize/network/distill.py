@@ -84,7 +84,15 @@ class Distill(Pass[Net, Net]):
         rows = Rows(samples_of(ctx), model.signature)
         schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed, self.norms)
         checkpoint, right = ctx.workdir / _CHECKPOINT, self._right(model, ctx)
-        changed = train(*_pair(found), rows, schedule, checkpoint, right=right, sparse=model.sparse)
+        changed = train(
+            *_pair(found),
+            rows,
+            schedule,
+            checkpoint,
+            right=right,
+            sparse=model.sparse,
+            tell=ctx.tell,
+        )
         return PassResult(found, changed)
 
     def _right(self, model: Net, ctx: Context) -> Right | None:
