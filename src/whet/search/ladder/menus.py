@@ -103,13 +103,16 @@ def _judged(setup: Setup) -> int:
     return int(min(_JUDGED[1], max(_JUDGED[0], _JUDGED_MACS / max(setup.macs, 1))))
 
 
-def costs_job(setup: Setup, base: Recipe, graphs: tuple[Artifact, ...]) -> CostsJob:
+def costs_job(
+    setup: Setup, base: Recipe, graphs: tuple[Artifact, ...], seconds: float | None = None
+) -> CostsJob:
     """What blocks take with the passes and settings of a candidate.
 
     Args:
         setup: of the search.
         base: the candidate.
         graphs: of the blocks.
+        seconds: that it may take, where the first of them are better than none.
     """
     return CostsJob(
         graphs=graphs,
@@ -119,6 +122,7 @@ def costs_job(setup: Setup, base: Recipe, graphs: tuple[Artifact, ...]) -> Costs
         cache=str(setup.cache),
         threads=setup.threads,
         seed=setup.seed,
+        seconds=seconds,
     )
 
 
