@@ -8,6 +8,7 @@ so this takes no more memory than those did.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ __all__ = ["BATCH", "Together", "answered", "keep_parts", "put"]
 
 BATCH = 16  # samples that a network takes at once while it is changed
 
+_ALL = 1e30  # damage where answers are no numbers any more
 _PARTS = "parts"  # folder for the weights of changed blocks, below that of the menus
 
 
@@ -102,7 +104,8 @@ class Together:
             if entry
         }
         found = answered(self._net, self._judging, parts)
-        return damage(self._wanted, found, classes=self._classes)
+        lost = damage(self._wanted, found, classes=self._classes)
+        return lost if math.isfinite(lost) else _ALL
 
     def _part(self, place: int, entry: int) -> fx.GraphModule:
         if (place, entry) not in self._parts:
