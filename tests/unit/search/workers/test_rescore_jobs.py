@@ -16,9 +16,10 @@ from whet.data.store import write_store
 from whet.optimize.export import export
 from whet.optimize.intake.live import load_module
 from whet.optimize.network.menus import choices as making
-from whet.optimize.network.menus.menu import Choices, MenuPlan, Scored
+from whet.optimize.network.menus.menu import Choices, MenuPlan, Rescored, Scored
 from whet.search.workers import rescore_jobs
 from whet.search.workers.ground import Ground
+from whet.search.workers.isolate import run_isolated
 from whet.search.workers.rescore_jobs import RescoreJob, rescored_network
 from whet.search.workers.surgery_jobs import MenusJob, network_menus
 
@@ -73,7 +74,13 @@ def test_it_goes_on_where_it_ended_and_is_asked_nothing_twice(
     none = rescored_network(asked(menus, seconds=0.0))
     assert (none.looks, none.whole) == (2, False), "what was looked at before counts"
     assert none.scored == few.scored
-    whole = rescored_network(asked(menus))
+    whole = run_isolated(
+        "whet.search.workers.rescore_jobs:rescored_network",
+        asked(menus),
+        Rescored,
+        timeout_s=300,
+        memory_bytes=None,
+    ).value
     assert whole.whole
     assert whole.looks > 2
     assert whole.scored[: len(few.scored)] == few.scored
