@@ -1,9 +1,9 @@
 """What choices of several blocks do at once, told as the damage of each alone is.
 
-The blocks that menus were made of are kept, where their damages turn out not to add up: their forms
-are made again as they were, which the orders and spreads on the shelf make quick, and get the
-weights that their repair left. Forms share what was not changed and are what the menus held as well,
-so this takes no more memory than those did.
+Where damages turn out not to add up, the weights of the blocks that menus were made of are kept.
+Their forms are made again as they were and get those weights, so that none is repaired, judged alone
+or exported a second time. Forms share what was not changed and are what the menus held as well, so
+this takes no more memory than those did.
 """
 
 from __future__ import annotations
