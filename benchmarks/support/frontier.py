@@ -22,11 +22,12 @@ from whet.core.recipe import Recipe, Step
 from whet.core.settings import Settings
 from whet.measure.clock import ClockPlan, Race, race
 from whet.measure.contender import Contender
-from whet.optimize.network.menus.menu import Choices
+from whet.optimize.network.menus.adding import add_up, rank_correlation
+from whet.optimize.network.menus.menu import Choices, Rescored, Scored
 from whet.search.ladder.making import engine_for
-from whet.search.ladder.menus import costs_job, menus_job
+from whet.search.ladder.menus import costs_job, menus_job, rescore_job
 from whet.search.setup import Setup
-from whet.search.solver.proposals import Proposal, proposals, rank_correlation
+from whet.search.solver.proposals import Proposal, proposals
 from whet.search.workers.isolate import run_isolated
 from whet.search.workers.surgery_jobs import Costs
 
@@ -34,6 +35,7 @@ __all__ = ["UNTOUCHED", "Frontier", "Point", "frontier_of"]
 
 UNTOUCHED = "untouched"
 _LIMIT_S = 3 * 3600.0
+_RESCORING_S, _LOOKS = 1800.0, 600
 _QUANTISE = {
     "openvino": (Step("convert-ir"), Step("quantize-nncf-ir")),
     "onnxruntime": (Step("quantize-nncf"),),
@@ -132,7 +134,8 @@ def frontier_of(
     choices = _isolated(setup, "network_menus", menus_job(setup), Choices)
     graphs = {c.graph.path: c.graph for menu in choices.menus for c in menu}
     costs = _isolated(setup, "block_costs", costs_job(setup, base, tuple(graphs.values())), Costs)
-    found = proposals(choices, dict(zip(graphs, costs.ms, strict=True)), whole_ms)
+    ms = dict(zip(graphs, costs.ms, strict=True))
+    found = proposals(choices, ms, whole_ms, _scored(setup, choices, ms))
     menus_s = time.monotonic() - began
     print(f"   {len(found)} plans after {menus_s:.0f} s", flush=True)
     contenders, points = _built(setup, base, _spread(found, plans))
@@ -149,13 +152,24 @@ def frontier_of(
         menus_s,
         whole_s,
         len(found),
-        rank_correlation(choices),
+        rank_correlation(choices.combined),
         whole_ms,
     )
 
 
-def _isolated(setup: Setup, name: str, job: Any, result: Any) -> Any:
-    target = f"whet.search.workers.surgery_jobs:{name}"
+def _scored(setup: Setup, choices: Choices, ms: Mapping[str, float]) -> tuple[Scored, ...] | None:
+    """Plans scored together, where damages don't add up."""
+    if add_up(choices.combined):
+        return None
+    taken = tuple(tuple(ms[choice.graph.path] for choice in menu) for menu in choices.menus)
+    job = rescore_job(setup, taken, _RESCORING_S, _LOOKS)
+    found = _isolated(setup, "rescored_network", job, Rescored, where="rescore_jobs")
+    print(f"   damages don't add up: {found.looks} looks at plans together", flush=True)
+    return tuple(found.scored)
+
+
+def _isolated(setup: Setup, name: str, job: Any, result: Any, where: str = "surgery_jobs") -> Any:
+    target = f"whet.search.workers.{where}:{name}"
     return run_isolated(
         target, job, result, timeout_s=_LIMIT_S, memory_bytes=None, cores=setup.cores
     ).value

@@ -87,7 +87,7 @@ def optimize(
         ledger: file that remembers trials; by default in the user's cache.
         seed: for splits and searches.
         runtimes: those to search, or the name of one; by default all that can be used here.
-        on_event: told what happens.
+        on_event: told what happens, as `whet.search.events` has it.
         cancel: set it to end the search early. What it has found by then is
             certified and packed, and the ledger keeps every finished trial.
         command: how to reproduce the search, for the report.

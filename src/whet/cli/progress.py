@@ -49,7 +49,7 @@ class Progress:
         self._live = console.live and not console.quiet
         self._clock = clock
         self._tick_s = tick_s
-        self._story = Story(title)
+        self._story = Story(title, live=self._live)
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._ticker: threading.Thread | None = None

@@ -6,17 +6,19 @@ Pure: time comes with the events or as an argument, nothing is written here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from whet.cli.console import Paint, clip, plain, width_of
 from whet.core.contract import Contract
 from whet.core.evidence import Quality, Status, Trial
+from whet.core.lesson import Lesson
 from whet.core.note import Note
 from whet.core.points import shown_point
 from whet.report import format as fmt
 from whet.search.events import (
     Event,
     Finished,
+    Learning,
     Phase,
     Remark,
     RungStarted,
@@ -24,6 +26,7 @@ from whet.search.events import (
     TrialDone,
     TrialStarted,
 )
+from whet.search.words.lessons import Sparsely, lesson_words
 
 __all__ = ["Story", "figures", "loss_words"]
 
@@ -39,6 +42,7 @@ class Story:
     Attributes:
         now: what is being done.
         best: the best candidate so far.
+        live: whether a block is shown, so that what changes all the time needs no lines.
     """
 
     title: str
@@ -50,7 +54,10 @@ class Story:
     elapsed_s: float = 0.0
     tried: int = 0
     failed: int = 0
+    live: bool = True
     _signs_told: bool = False
+    _trying: str = ""
+    _lessons: Sparsely = field(default_factory=Sparsely)
 
     def hear(self, event: Event, paint: Paint) -> list[str]:
         """Take an event in; gives the lines that should stay on the screen."""
@@ -66,8 +73,10 @@ class Story:
                 self.now = title
                 return [paint(f"Rung {rung}: {plain(title)}", "bold")]
             case TrialStarted(name=name, number=number):
-                self.now = f"trying {name} (candidate {number})"
+                self.now = self._trying = f"trying {name} (candidate {number})"
                 return []
+            case Learning(lesson=lesson):
+                return self._learning(lesson, paint)
             case TrialDone(trial=trial, best=best):
                 return self._done(trial, best, paint)
             case Remark(note=note):
@@ -87,6 +96,13 @@ class Story:
             f"{paint('machine', 'dim')}   {plain(m.cpu)}, {fmt.plural(m.cores, 'core')}",
         ]
         return lines + [_remark(note, paint) for note in s.notes]
+
+    def _learning(self, lesson: Lesson, paint: Paint) -> list[str]:
+        """In the block one line that changes; without a block a line now and then."""
+        words = f"it learns, {lesson_words(lesson)}"
+        self.now = f"{self._trying}; {words}"
+        shown = not self.live and self._lessons.worth(lesson, self.elapsed_s)
+        return [paint(f"  {words}", "dim")] if shown else []
 
     def _done(self, trial: Trial, best: Trial | None, paint: Paint) -> list[str]:
         self.tried += 1

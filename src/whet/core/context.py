@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.artifact import Artifact
+from whet.core.lesson import Tell, untold
 from whet.core.spec import Arrays
 
 __all__ = ["Context", "Feed"]
@@ -51,6 +52,7 @@ class Context:
             where there are none.
         threads: compute threads the pass may use.
         seed: for every random choice.
+        tell: told how far a network has come that learns.
     """
 
     workdir: Path
@@ -62,3 +64,4 @@ class Context:
     shelf: Path | None = None
     train: Feed | None = None
     labels: NDArray[np.generic] | None = None
+    tell: Tell = untold

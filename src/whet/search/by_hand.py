@@ -7,6 +7,7 @@ search's graph again. The passes run in a worker with as many cores as the recip
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from whet.bundle.disk import place_of
 from whet.core.artifact import Artifact, Format
 from whet.core.contract import Contract
+from whet.core.lesson import Lesson
 from whet.core.note import Note
 from whet.core.scratch import scratch_folder
 from whet.core.settings import Settings
@@ -36,6 +38,7 @@ from whet.search.intake.take_in import Taken, take_in
 from whet.search.ledger.workspace import arrivals
 from whet.search.reference import References
 from whet.search.stop import Stop
+from whet.search.words.lessons import Sparsely, lesson_words
 from whet.search.workers.ground import Ground
 from whet.search.workers.host import worker_memory_bytes
 from whet.search.workers.isolate import run_isolated
@@ -76,7 +79,7 @@ def apply_recipe(
     with take_in(given, contract, None, say, stop) as taken, scratch_folder(arrivals()) as scratch:
         parts = parts_of(taken.store, taken.train, given, taken.space)
         say("carrying out the passes" if steps else "taking the network as it is")
-        made = _made(whole, taken, parts, scratch, cores)
+        made = _made(whole, taken, parts, scratch, cores, say)
         say("comparing its answers with the original's")
         deviations = _deviations(whole, taken, parts.select, made.graph, scratch, cores)
         say("writing the graph")
@@ -95,7 +98,12 @@ def apply_recipe(
 
 
 def _made(
-    recipe: WrittenRecipe, taken: Taken, parts: Parts, scratch: Path, cores: tuple[int, ...]
+    recipe: WrittenRecipe,
+    taken: Taken,
+    parts: Parts,
+    scratch: Path,
+    cores: tuple[int, ...],
+    say: Callable[[str], None],
 ) -> CarriedOut:
     exported = taken.exported
     ground = Ground(
@@ -106,6 +114,12 @@ def _made(
         seed=recipe.seed,
         train=parts.train.ref() if parts.train is not None else None,
     )
+    worth = Sparsely().worth
+
+    def heard(lesson: Lesson) -> None:
+        if worth(lesson, time.monotonic()):
+            say(f"learning, {lesson_words(lesson)}")
+
     job = CarryOutJob(recipe.steps, ground, str(scratch / "graph"), exported.sizes)
     return run_isolated(
         "whet.search.workers.recipe_jobs:carry_out",
@@ -114,6 +128,7 @@ def _made(
         timeout_s=_WORKER_S,
         memory_bytes=None,
         cores=cores,
+        heard=heard,
         env=dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(len(cores))),
     ).value
 

@@ -4,7 +4,7 @@ The search emits, a listener renders. An event carries the time that has
 passed, so that a listener needs no clock to say where the search stands. The
 order is::
 
-    Phase*, Started, (Phase | RungStarted | TrialStarted, TrialDone | Remark)*, Finished
+    Phase*, Started, (Phase | RungStarted | TrialStarted, Learning*, TrialDone | Remark)*, Finished
 
 A search that fails, or is stopped before anything was measured, ends without `Finished`.
 """
@@ -15,11 +15,13 @@ import msgspec
 
 from whet.core.contract import Contract
 from whet.core.evidence import Evidence, Machine, SampleSummary, Trial
+from whet.core.lesson import Lesson
 from whet.core.note import Note
 
 __all__ = [
     "Event",
     "Finished",
+    "Learning",
     "Phase",
     "Remark",
     "RungStarted",
@@ -70,6 +72,12 @@ class TrialStarted(_Event, frozen=True, kw_only=True):
     number: int
 
 
+class Learning(_Event, frozen=True, kw_only=True):
+    """The network of the candidate that is being tried learns; told every few seconds."""
+
+    lesson: Lesson
+
+
 class TrialDone(_Event, frozen=True, kw_only=True):
     """A candidate has been tried, or was remembered by the ledger.
 
@@ -93,7 +101,7 @@ class Finished(_Event, frozen=True, kw_only=True):
     bundle: str | None = None
 
 
-Event = Started | Phase | RungStarted | TrialStarted | TrialDone | Remark | Finished
+Event = Started | Phase | RungStarted | TrialStarted | Learning | TrialDone | Remark | Finished
 
 
 class Stopped(Exception):  # noqa: N818 - it isn't an error

@@ -7,10 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from whet.core.evidence import Trial
+from whet.core.lesson import Lesson
 from whet.core.note import Note
 from whet.search.budget.budget import Budget
 from whet.search.budget.spending import Mark
-from whet.search.events import Event, Phase, Remark, RungStarted, TrialDone, TrialStarted
+from whet.search.events import (
+    Event,
+    Learning,
+    Phase,
+    Remark,
+    RungStarted,
+    TrialDone,
+    TrialStarted,
+)
 
 __all__ = ["TITLES", "Teller"]
 
@@ -87,6 +96,12 @@ class Teller:
                 elapsed_s=self._elapsed_s(),
                 budget_s=self.budget.total_s,
             )
+        )
+
+    def learning(self, lesson: Lesson) -> None:
+        """The network of the candidate that is being tried has come so far."""
+        self.emit(
+            Learning(lesson=lesson, elapsed_s=self._elapsed_s(), budget_s=self.budget.total_s)
         )
 
     def tried(self, trial: Trial, best: Trial | None) -> None:

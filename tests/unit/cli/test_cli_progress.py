@@ -17,8 +17,9 @@ from whet.cli.console import Console, Paint, width_of
 from whet.cli.progress import Progress
 from whet.cli.story import SIGNS, Story
 from whet.cli.watch import watch
+from whet.core.lesson import Lesson
 from whet.errors import StorageError, TrialCrashedError
-from whet.search.events import Event, Phase, Stopped
+from whet.search.events import Event, Learning, Phase, Stopped, TrialStarted
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -209,6 +210,40 @@ def test_the_first_signal_asks_the_second_ends() -> None:
         raise AssertionError("the second signal ends it")
 
     assert watch(console(io.StringIO()), "n", job_that(stubborn)) is None
+
+
+def lessons(steps: int) -> list[Event]:
+    """A candidate whose network learns for five seconds a step."""
+    told: list[Event] = [TrialStarted(elapsed_s=100.0, name="narrow, taught", number=7)]
+    told += [
+        Learning(elapsed_s=100.0 + 5 * done, lesson=Lesson(done, steps, 0, 1 - done / 100))
+        for done in range(steps + 1)
+    ]
+    return told
+
+
+def test_on_a_terminal_learning_is_one_line_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    err, clock = Terminal(), Clock()
+    with Progress(console(err), "net.py:build", clock=clock, tick_s=0) as progress:
+        for event in lessons(30):
+            clock.now += 5.0
+            progress(event)
+        screen = err.screen()
+    (now,) = (line for line in screen if "step" in line)
+    assert now.startswith("now   trying narrow, taught (candidate 7); it learns, step 30 of 30")
+    assert "held-out loss at 70 % of what it began with" in now
+    assert len(screen) == 5, "the title and the block"
+
+
+def test_in_a_log_learning_is_a_line_a_minute() -> None:
+    err, clock = io.StringIO(), Clock()
+    with Progress(console(err), "net.py:build", clock=clock) as progress:
+        for event in lessons(30):
+            progress(event)
+    lines = [line for line in err.getvalue().splitlines() if "it learns" in line]
+    assert [line[:11] for line in lines] == [f"[  {s:.1f} s]" for s in (100, 160, 220, 250)]
+    assert "step 12 of 30" in lines[1]
 
 
 def test_an_error_stays_one_after_the_wish_to_stop() -> None:

@@ -4,8 +4,17 @@ import time
 
 from trial_factory import trial
 
+from whet.core.lesson import Lesson
 from whet.search.budget.budget import Budget
-from whet.search.events import Event, Phase, Remark, RungStarted, TrialDone, TrialStarted
+from whet.search.events import (
+    Event,
+    Learning,
+    Phase,
+    Remark,
+    RungStarted,
+    TrialDone,
+    TrialStarted,
+)
 from whet.search.teller import TITLES, Teller
 
 
@@ -34,10 +43,11 @@ def test_it_tells_in_order_with_the_time_that_has_passed() -> None:
     tell.rung(1)
     tell.rung(1)
     tell.trying("a", 1)
+    tell.learning(Lesson(3, 10, 0, 0.5))
     tell.tried(trial("a", 1.0), None)
     tell.remark("here", "look")
     kinds = [type(e) for e in events]
-    assert kinds == [Phase, RungStarted, TrialStarted, TrialDone, Remark]
+    assert kinds == [Phase, RungStarted, TrialStarted, Learning, TrialDone, Remark]
     assert all(5.0 <= e.elapsed_s < 10.0 and e.budget_s == 60.0 for e in events)
     assert [n.reason for n in tell.remarks] == ["look"]
 

@@ -81,7 +81,13 @@ class Distill(Pass[Net, Net]):
         schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed, self.norms)
         checkpoint, right = ctx.workdir / _CHECKPOINT, self._right(model, ctx)
         changed = train(
-            *pair_of(found), rows, schedule, checkpoint, right=right, sparse=model.sparse
+            *pair_of(found),
+            rows,
+            schedule,
+            checkpoint,
+            right=right,
+            sparse=model.sparse,
+            tell=ctx.tell,
         )
         return PassResult(found, changed)
 

@@ -90,7 +90,15 @@ class LearnInt8(Pass[Net, Net]):
         rows = Rows(samples_of(ctx), model.signature)
         schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed, single=True)
         checkpoint, right = ctx.workdir / _CHECKPOINT, self._right(model, ctx)
-        train(*pair_of(found), rows, schedule, checkpoint, right=right, sparse=model.sparse)
+        train(
+            *pair_of(found),
+            rows,
+            schedule,
+            checkpoint,
+            right=right,
+            sparse=model.sparse,
+            tell=ctx.tell,
+        )
         settle(found.module, {block.span.exit for block in model.cut.blocks})
         return PassResult(replace(found, rounded=True), True, places.notes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from whet.core.lesson import Tell
 from whet.core.recipe import Recipe
 from whet.search.setup import Setup
 from whet.search.workers.isolate import run_isolated
@@ -15,7 +16,13 @@ _LEAST_S = 20.0
 _MOST_S = 600.0
 
 
-def engine_for(setup: Setup, recipe: Recipe, left_s: float, cancel: threading.Event) -> Made:
+def engine_for(
+    setup: Setup,
+    recipe: Recipe,
+    left_s: float,
+    cancel: threading.Event,
+    heard: Tell | None = None,
+) -> Made:
     """Build the graph of a recipe and compile it, unless that was done before.
 
     Args:
@@ -23,6 +30,7 @@ def engine_for(setup: Setup, recipe: Recipe, left_s: float, cancel: threading.Ev
         recipe: what to make.
         left_s: time left for it; between 20 s and 10 min are given, and more only to learn.
         cancel: setting it ends the process.
+        heard: told how far its network has come, where that learns.
 
     Raises:
         WhetError: as the pass or the runtime says, or how the process ended.
@@ -46,4 +54,5 @@ def engine_for(setup: Setup, recipe: Recipe, left_s: float, cancel: threading.Ev
         memory_bytes=setup.memory_bytes,
         cores=setup.cores,
         cancel=cancel,
+        heard=heard,
     ).value

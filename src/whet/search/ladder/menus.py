@@ -11,9 +11,10 @@ from whet.optimize.network.menus.menu import MenuPlan, WholePlan
 from whet.search.intake.outputs import CLASS_METRICS
 from whet.search.ladder.variations import TO_GRAPH
 from whet.search.setup import Setup
+from whet.search.workers.rescore_jobs import RescoreJob
 from whet.search.workers.surgery_jobs import CostsJob, MenusJob, WholesJob
 
-__all__ = ["costs_job", "menus_job", "tail_of", "wholes_job"]
+__all__ = ["costs_job", "menus_job", "rescore_job", "tail_of", "wholes_job"]
 
 _STAY = (0.75, 0.5, 0.25)  # shares of a width that a menu offers
 _LOW_RANK = (0.75, 0.5)  # shares of what a layer multiplies that its low-rank pair may have
@@ -43,6 +44,29 @@ def menus_job(setup: Setup) -> MenusJob:
         # A search under another contract on the same samples may want other menus.
         workdir=str(setup.workdir / "surgery" / plan.digest()),
         shelf=str(setup.workdir / "built"),
+    )
+
+
+def rescore_job(
+    setup: Setup, ms: tuple[tuple[float, ...], ...], seconds: float, looks: int
+) -> RescoreJob:
+    """Plans over the menus, scored together.
+
+    Args:
+        setup: of the search.
+        ms: that each choice of each menu takes.
+        seconds: that it may take.
+        looks: at plans, at most.
+    """
+    menus = menus_job(setup)
+    return RescoreJob(
+        ground=menus.ground,
+        plan=menus.plan,
+        workdir=menus.workdir,
+        shelf=menus.shelf,
+        ms=ms,
+        seconds=seconds,
+        looks=looks,
     )
 
 
@@ -79,13 +103,16 @@ def _judged(setup: Setup) -> int:
     return int(min(_JUDGED[1], max(_JUDGED[0], _JUDGED_MACS / max(setup.macs, 1))))
 
 
-def costs_job(setup: Setup, base: Recipe, graphs: tuple[Artifact, ...]) -> CostsJob:
+def costs_job(
+    setup: Setup, base: Recipe, graphs: tuple[Artifact, ...], seconds: float | None = None
+) -> CostsJob:
     """What blocks take with the passes and settings of a candidate.
 
     Args:
         setup: of the search.
         base: the candidate.
         graphs: of the blocks.
+        seconds: that it may take, where the first of them are better than none.
     """
     return CostsJob(
         graphs=graphs,
@@ -95,6 +122,7 @@ def costs_job(setup: Setup, base: Recipe, graphs: tuple[Artifact, ...]) -> Costs
         cache=str(setup.cache),
         threads=setup.threads,
         seed=setup.seed,
+        seconds=seconds,
     )
 
 

@@ -17,11 +17,13 @@ import msgspec
 from whet.core.evidence import Status, Trial
 from whet.core.note import Note
 from whet.core.recipe import Recipe, Step
+from whet.optimize.network.menus.adding import add_up
 from whet.optimize.network.menus.menu import ROWS, Choices
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import query_ms, speed
 from whet.search.decisions.outlook import SURE
 from whet.search.ladder.menus import menus_job, tail_of
+from whet.search.ladder.rescoring import rescored_within
 from whet.search.ladder.rungs import GRAPHS
 from whet.search.ladder.side_jobs import side_job
 from whet.search.ladder.trials import Trials
@@ -29,20 +31,13 @@ from whet.search.ladder.variations import LEARNT, TO_GRAPH
 from whet.search.ladder.waves import enough, good
 from whet.search.ladder.wholes import costs_of, wholes_within
 from whet.search.setup import Setup
-from whet.search.solver.proposals import (
-    FrontierSearch,
-    Proposal,
-    corrected_ms,
-    proposals,
-    rank_correlation,
-)
+from whet.search.solver.proposals import FrontierSearch, Proposal, corrected_ms, proposals
 from whet.search.solver.wholes import with_wholes
 
 __all__ = ["Operated", "Predictions", "operate", "recipe_of", "start_of", "told"]
 
 _RUNG = 3
 _PREDICTION = "prediction"
-_LEAST_CORRELATION = 0.8  # below it sums of damages say little
 # A candidate whose speed is known less closely corrects no predictions: one unlucky race would
 # make all plans look slow.
 _TELLING = 1.25
@@ -51,6 +46,8 @@ _MENUS_ANSWERS = 125
 _MENUS_LEAST_S = 15.0
 # For what changes the network as a whole: of the time of the menus, and at least.
 _WHOLES_SHARE, _WHOLES_LEAST_S = 0.25, 15.0
+# For plans that are scored together, likewise.
+_RESCORING_SHARE, _RESCORING_LEAST_S = 0.5, 20.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,8 @@ def operate(setup: Setup, trials: Trials, *, share: float = 1.0) -> Operated | N
     choices = _choices(setup, trials)
     if choices is None:
         return nothing
-    points, block_ms = _points(setup, trials, base, choices)
+    rescoring_s = max(_RESCORING_LEAST_S, _RESCORING_SHARE * need_s)
+    points, block_ms = _points(setup, trials, base, choices, rescoring_s)
     wholes_s = max(_WHOLES_LEAST_S, _WHOLES_SHARE * need_s)
     wholes = wholes_within(setup, trials, base, wholes_s)
     whole_ms = query_ms(base.latency)
@@ -209,10 +207,9 @@ def _choices(setup: Setup, trials: Trials) -> Choices | None:
 
 
 def _points(
-    setup: Setup, trials: Trials, base: Trial, choices: Choices
+    setup: Setup, trials: Trials, base: Trial, choices: Choices, rescoring_s: float
 ) -> tuple[tuple[Proposal, ...], dict[str, float]]:
     """The frontier of plans, and what each block takes as it is, in the base's runtime."""
-    _say_how_they_add_up(trials, choices)
     graphs = {c.graph.path: c.graph for menu in choices.menus for c in menu}
     costs = costs_of(
         setup, trials, base, tuple(graphs.values()), "block", "timing each block of the network"
@@ -220,16 +217,8 @@ def _points(
     whole_ms = query_ms(base.latency)
     if costs is None or whole_ms is None:
         return (), {}
-    ms = dict(zip(graphs, costs.ms, strict=True))
+    ms, scored = dict(zip(graphs, costs.ms, strict=True)), None
+    if not add_up(choices.combined):
+        scored = rescored_within(setup, trials, base, choices, ms, rescoring_s)
     kept = {c.block: ms[c.graph.path] for menu in choices.menus for c in menu if c.kept}
-    return proposals(choices, ms, whole_ms), kept
-
-
-def _say_how_they_add_up(trials: Trials, choices: Choices) -> None:
-    found = rank_correlation(choices)
-    if found is not None and found < _LEAST_CORRELATION:
-        trials.tell.remark(
-            "surgery",
-            f"Damages of single blocks rank combinations poorly here (correlation {found:.2f}), so"
-            " better plans than those tried may exist.",
-        )
+    return proposals(choices, ms, whole_ms, scored), kept

@@ -197,7 +197,7 @@ class Trials:
         made = self.made.get(trial.id)
         if made is None or not renew(Path(made.engine)):
             left_s = self.budget.left_s(time.monotonic())
-            made = engine_for(self.setup, trial.recipe, left_s, self.stop.asked)
+            made = self._made(trial, left_s)
             self.made[trial.id] = made
         return made
 
@@ -297,7 +297,7 @@ class Trials:
         return msgspec.structs.replace(trial, seconds=seconds)
 
     def _measured(self, trial: Trial, judge: bool) -> Trial:
-        made = engine_for(self.setup, trial.recipe, self._most_s(trial), self.stop.asked)
+        made = self._made(trial, self._most_s(trial))
         self.made[trial.id] = made
         anchor = self.anchor if self.anchor is not None else trial
         pair = {t.id: contender_of(t, self.made_for(t)) for t in (anchor, trial)}
@@ -317,6 +317,9 @@ class Trials:
         if judge and not is_untouched(trial) and self._worth_judging(trial):
             trial = msgspec.structs.replace(trial, select=self._select(trial, lambda: made))
         return trial
+
+    def _made(self, trial: Trial, left_s: float) -> Made:
+        return engine_for(self.setup, trial.recipe, left_s, self.stop.asked, self.tell.learning)
 
     def _select(self, trial: Trial, make: Callable[[], Made]) -> Quality:
         setup, began = self.setup, time.monotonic()

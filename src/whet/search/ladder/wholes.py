@@ -52,13 +52,22 @@ def wholes_within(
     if not found.entries:
         return ()
     graphs = (found.untouched, *(entry.graph for entry in found.entries))
-    costs = costs_of(setup, trials, base, graphs, "network", "timing the network as a whole")
+    timing_s = (1 - _MAKING) * seconds
+    costs = costs_of(
+        setup, trials, base, graphs, "network", "timing the network as a whole", timing_s
+    )
     if costs is None:
         return ()
+    if len(costs.ms) < len(graphs):
+        trials.tell.remark(
+            "surgery",
+            f"The time left allowed timing {len(costs.ms) - 1} of {len(found.entries)} changes of"
+            " the network as a whole.",
+        )
     untouched_ms, *ms = costs.ms
     return tuple(
         WholeEntry(entry.step, own_ms / untouched_ms, entry.damage, entry.stays)
-        for entry, own_ms in zip(found.entries, ms, strict=True)
+        for entry, own_ms in zip(found.entries, ms, strict=False)
     )
 
 
@@ -69,6 +78,7 @@ def costs_of(
     graphs: tuple[Artifact, ...],
     what: str,
     doing: str,
+    seconds: float | None = None,
 ) -> Costs | None:
     """What each graph takes, remembered by the ledger so that a resumed search proposes the same.
 
@@ -79,6 +89,7 @@ def costs_of(
         graphs: that are timed in turn.
         what: they are, in one word.
         doing: what is said to be done meanwhile.
+        seconds: that it may take; what is timed by then counts, and isn't remembered.
     """
     key = f"{what}-costs-{base.recipe.digest()}"
     kept = trials.ledger.get_as(key, Costs)
@@ -89,11 +100,11 @@ def costs_of(
         setup,
         trials,
         "whet.search.workers.surgery_jobs:block_costs",
-        costs_job(setup, base.recipe, graphs),
+        costs_job(setup, base.recipe, graphs, seconds),
         Costs,
         where="surgery",
         failing=f"The {what}s could not be timed",
     )
-    if found is not None:
+    if found is not None and len(found.ms) == len(graphs):
         trials.ledger.put(key, found)
     return found

@@ -8,12 +8,12 @@ Damage is label-free and the floor is not, so no point is left out for its damag
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from whet.core.recipe import Step
-from whet.optimize.network.menus.menu import Choice, Choices
+from whet.optimize.network.menus.menu import Choice, Choices, Scored
 from whet.search.solver.chain import frontier
 from whet.search.solver.general import solve
 from whet.search.solver.menu import Entry, Link, Menu, Plan
@@ -22,9 +22,10 @@ __all__ = [
     "LEAST_GAIN",
     "FrontierSearch",
     "Proposal",
+    "best_of",
     "corrected_ms",
+    "menus_of",
     "proposals",
-    "rank_correlation",
 ]
 
 # As passes follow each other: ranks are those of the layers that narrowing leaves.
@@ -42,7 +43,7 @@ class Proposal:
     Attributes:
         steps: over the network, without its repair.
         ms: that are predicted.
-        damage: as a sum.
+        damage: as a sum, or as it was measured.
         changed: blocks that aren't what they were.
     """
 
@@ -52,27 +53,58 @@ class Proposal:
     changed: int
 
 
-def proposals(choices: Choices, ms: Mapping[str, float], whole_ms: float) -> tuple[Proposal, ...]:
+def proposals(
+    choices: Choices,
+    ms: Mapping[str, float],
+    whole_ms: float,
+    scored: Sequence[Scored] | None = None,
+) -> tuple[Proposal, ...]:
     """The plans that no other beats in both time and damage, the gentlest first.
 
     Args:
         choices: the menus.
         ms: that each graph of a block takes, by its path.
-        whole_ms: that the network takes as it is. Blocks timed alone take longer together, by what
-            each call of a runtime costs; so their times are scaled to it.
+        whole_ms: that the network takes as it is.
+        scored: plans whose damages were measured together, where sums of damages say little; by
+            default they are added up.
+    """
+    menus = menus_of(choices, ms, whole_ms)
+    chain = all(before == place - 1 for place, before in enumerate(choices.entries))
+    if scored is not None:
+        plans = [_measured(menus, each) for each in scored]
+    else:
+        plans = _chain(menus) if chain else _general(menus, choices.entries, whole_ms)
+    found = [_proposal(choices, plan) for plan in plans]
+    return best_of(p for p in found if p.changed and p.ms < (1 - LEAST_GAIN) * whole_ms)
+
+
+def menus_of(choices: Choices, ms: Mapping[str, float], whole_ms: float) -> list[Menu]:
+    """The menus with what each choice takes; entries are named by their places.
+
+    Blocks timed alone take longer together, by what each call of a runtime costs; so their times
+    are scaled to the whole network's.
+
+    Args:
+        choices: the menus.
+        ms: that each graph of a block takes, by its path.
+        whole_ms: that the network takes as it is.
     """
     scale = whole_ms / sum(ms[menu[0].graph.path] for menu in choices.menus)
-    menus = [
+    return [
         Menu(
             menu[0].block, tuple(_entry(i, c, scale * ms[c.graph.path]) for i, c in enumerate(menu))
         )
         for menu in choices.menus
     ]
-    chain = all(before == place - 1 for place, before in enumerate(choices.entries))
-    plans = _chain(menus) if chain else _general(menus, choices.entries, whole_ms)
-    found = [_proposal(choices, plan) for plan in plans]
-    gaining = [p for p in found if p.changed and p.ms < (1 - LEAST_GAIN) * whole_ms]
-    return tuple(sorted(gaining, key=lambda p: -p.ms))
+
+
+def best_of(found: Iterable[Proposal]) -> tuple[Proposal, ...]:
+    """Those that no other beats in both time and damage, the slowest first; of equals the first."""
+    kept: list[Proposal] = []
+    for point in sorted(found, key=lambda p: (p.ms, p.damage)):
+        if not kept or point.damage < kept[-1].damage:
+            kept.append(point)
+    return tuple(reversed(kept))
 
 
 def _entry(place: int, choice: Choice, ms: float) -> Entry:
@@ -89,6 +121,12 @@ def _general(menus: Sequence[Menu], entries: Sequence[int], whole_ms: float) -> 
     limits = [least + (whole_ms - least) * i / _POINTS for i in range(_POINTS + 1)]
     plans = [solve(menus, links, most_ms=limit) for limit in limits]
     return [plan for plan in plans if plan is not None]
+
+
+def _measured(menus: Sequence[Menu], scored: Scored) -> Plan:
+    picks = [menu.entries[place] for menu, place in zip(menus, scored.picks, strict=True)]
+    ms, size = sum(entry.ms for entry in picks), sum(entry.size_bytes for entry in picks)
+    return Plan(tuple(picks), ms, scored.damage, size)
 
 
 def _proposal(choices: Choices, plan: Plan) -> Proposal:
@@ -122,26 +160,6 @@ def corrected_ms(ms: float, whole_ms: float, seen: Sequence[tuple[float, float]]
     """
     factors = [(whole_ms - measured) / (whole_ms - told) for told, measured in seen]
     return whole_ms - (whole_ms - ms) * (statistics.median(factors) if factors else 1.0)
-
-
-def rank_correlation(choices: Choices) -> float | None:
-    """How well sums of damages rank combinations (Spearman); ``None`` where none differ."""
-    ranks = [_ranks([getattr(c, key) for c in choices.combined]) for key in ("alone", "together")]
-    mean = (len(choices.combined) - 1) / 2
-    both, *own = (
-        sum((a - mean) * (b - mean) for a, b in zip(x, y, strict=True))
-        for x, y in ((ranks[0], ranks[1]), (ranks[0], ranks[0]), (ranks[1], ranks[1]))
-    )
-    spread = (own[0] * own[1]) ** 0.5
-    return both / spread if spread else None
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Ranks from 0; equal values share the mean of theirs."""
-    return [
-        sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2
-        for value in values
-    ]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from whet.core.recipe import Step
-from whet.search.solver.proposals import LEAST_GAIN, Proposal
+from whet.search.solver.proposals import LEAST_GAIN, Proposal, best_of
 
 __all__ = ["WholeEntry", "with_wholes"]
 
@@ -56,8 +56,7 @@ def with_wholes(
         for point in (nothing, *points)
         if picked or point is not nothing
     ]
-    gaining = [p for p in found if p.ms < (1 - LEAST_GAIN) * whole_ms]
-    return _best(gaining)
+    return best_of(p for p in found if p.ms < (1 - LEAST_GAIN) * whole_ms)
 
 
 def _picks(entries: Sequence[WholeEntry]) -> Iterator[tuple[WholeEntry, ...]]:
@@ -81,12 +80,3 @@ def _fitting(step: Step, stays: float) -> Step:
         return step
     ranks = {layer: max(1, int(rank * stays)) for layer, rank in step.options["ranks"].items()}
     return Step(step.name, {**step.options, "ranks": ranks})
-
-
-def _best(found: Sequence[Proposal]) -> tuple[Proposal, ...]:
-    """Those that no other beats, the slowest first; of equal ones the first."""
-    kept: list[Proposal] = []
-    for point in sorted(found, key=lambda p: (p.ms, p.damage)):
-        if not kept or point.damage < kept[-1].damage:
-            kept.append(point)
-    return tuple(reversed(kept))

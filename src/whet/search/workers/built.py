@@ -6,7 +6,7 @@ graph, built in a folder of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -109,7 +109,7 @@ def built_graph(
     return BuiltGraph(result.model, result.notes)
 
 
-def keep(done: Path, value: msgspec.Struct) -> None:
+def keep(done: Path, value: msgspec.Struct | Sequence[msgspec.Struct]) -> None:
     """Written last and renamed: what was cut off is made again."""
     beside = done.with_suffix(".part")
     beside.write_bytes(msgspec.json.encode(value))

@@ -8,6 +8,7 @@ import msgspec
 
 from whet.core.artifact import Artifact
 from whet.core.context import Context
+from whet.core.lesson import Tell, untold
 from whet.data.store import StoreRef, open_ref
 
 __all__ = ["Ground"]
@@ -23,7 +24,9 @@ class Ground(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     train: StoreRef | None = None
 
-    def context(self, workdir: str | Path, shelf: str | Path | None = None) -> Context:
+    def context(
+        self, workdir: str | Path, shelf: str | Path | None = None, tell: Tell = untold
+    ) -> Context:
         """The same with samples opened, for passes that write into a folder."""
         repair = open_ref(self.repair)
         train = open_ref(self.train) if self.train is not None else None
@@ -37,5 +40,6 @@ class Ground(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             program=self.program,
             shelf=Path(shelf) if shelf is not None else None,
             train=train,
+            tell=tell,
             labels=learnt.labels if learnt.rows_per_sample == 1 else None,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Iterable, Iterator
@@ -25,12 +26,18 @@ __all__ = ["in_turn_ms", "with_passes"]
 
 _ROUNDS = (10, 60)  # at least and at most
 _SECONDS = 12.0  # after which no further round is begun
+_FEWEST = 3  # rounds where time is short
+_OPENING = 0.5  # of the time, in which graphs are made and opened
 
 
 def in_turn_ms(
-    graphs: Iterable[tuple[Artifact, Arrays]], runtime: str, settings: Settings, cache: str
+    graphs: Iterable[tuple[Artifact, Arrays]],
+    runtime: str,
+    settings: Settings,
+    cache: str,
+    seconds: float = math.inf,
 ) -> list[float]:
-    """Median ms of each graph.
+    """Median ms of each graph, or of as many of the first ones as there is time for.
 
     Between two requests of one graph all others run, so that its weights come from where they lie
     then, and what the machine does beside falls on all of them.
@@ -40,6 +47,8 @@ def in_turn_ms(
         runtime: that runs them.
         settings: of it.
         cache: of compiled engines.
+        seconds: that it may take: for half of it graphs are opened, as far as the longest so far
+            tells, but for the first in any case.
 
     Raises:
         EngineError: one can't be compiled or run.
@@ -48,13 +57,19 @@ def in_turn_ms(
     from whet.runtimes.registry import get
 
     engine, kept = get(runtime), EngineCache(Path(cache))
+    began = last = time.monotonic()
+    longest = 0.0
     with ExitStack() as opened:
         asked: list[tuple[Session, Arrays]] = []
         for graph, request in graphs:
             session, _ = kept.opened(engine, graph, settings)
             opened.enter_context(session)
             asked.append((session, request))
-        return _in_turn(asked)
+            now = time.monotonic()
+            longest, last = max(longest, now - last), now
+            if now - began + longest > _OPENING * seconds:
+                break
+        return _in_turn(asked, seconds - (last - began))
 
 
 def with_passes(
@@ -99,7 +114,7 @@ class _Request:
         return self._arrays
 
 
-def _in_turn(asked: list[tuple[Session, Arrays]]) -> list[float]:
+def _in_turn(asked: list[tuple[Session, Arrays]], seconds: float) -> list[float]:
     took: list[list[float]] = [[] for _ in asked]
     for session, request in asked:
         session.run(request)
@@ -107,7 +122,8 @@ def _in_turn(asked: list[tuple[Session, Arrays]]) -> list[float]:
     began = time.perf_counter()
     gc.disable()  # a collection would fall on any graph
     for done in range(most):
-        if done >= least and time.perf_counter() - began > _SECONDS:
+        gone = time.perf_counter() - began
+        if (done >= least and gone > _SECONDS) or (done >= _FEWEST and gone > seconds):
             break
         for (session, request), ms in zip(asked, took, strict=True):
             start = time.perf_counter_ns()

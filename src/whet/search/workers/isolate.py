@@ -22,7 +22,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -30,6 +30,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 import whet
+from whet.core.lesson import Lesson
 from whet.core.places import inductor_home
 from whet.core.room import temporary, written
 from whet.core.scratch import scratch_folder
@@ -39,10 +40,11 @@ from whet.errors import (
     TrialCrashedError,
     TrialMemoryError,
     TrialTimeoutError,
-    WhetError,
 )
 from whet.search.events import Stopped
+from whet.search.workers import lessons
 from whet.search.workers.failures import NO_ROOM, ending, revived
+from whet.search.workers.log import WorkerLog
 from whet.search.workers.process_tree import ProcessTree
 from whet.search.workers.worker import Job, Reply
 
@@ -51,8 +53,6 @@ __all__ = ["IsolatedResult", "run_isolated"]
 T = TypeVar("T")
 
 _TICK_S = 0.1
-_TAIL_BYTES = 16 << 10
-_MAX_LOG_BYTES = 8 << 20
 _MAX_REPLY_BYTES = 64 << 20
 # How long a worker may take to end by itself once its reply is there.
 _GRACE_S = 2.0
@@ -86,6 +86,7 @@ def run_isolated(
     cores: tuple[int, ...] | None = None,
     env: Mapping[str, str] | None = None,
     cancel: threading.Event | None = None,
+    heard: Callable[[Lesson], None] | None = None,
     worker: tuple[str, ...] = _WORKER,
 ) -> IsolatedResult[T]:
     """Call ``target(argument)`` in a fresh process and wait for it.
@@ -103,6 +104,7 @@ def run_isolated(
         cores: the cores it may use; ``None`` = those of this process.
         env: variables beside those of this process.
         cancel: checked at every poll; setting it kills the process.
+        heard: told how far the function has come, where it takes a ``tell`` beside its struct.
         worker: how the interpreter starts the worker; for tests of the worker.
 
     Raises:
@@ -114,7 +116,7 @@ def run_isolated(
         StorageError: the scratch folder can't be written.
     """
     with written(f"The worker for '{target}' can't be started"), scratch_folder() as scratch:
-        run = _Run(target, scratch, timeout_s, memory_bytes, cancel)
+        run = _Run(target, scratch, timeout_s, memory_bytes, cancel, heard)
         run.carry_out(argument, cores, dict(env or {}), worker)
         return run.conclude(result)
 
@@ -129,15 +131,18 @@ class _Run:
         timeout_s: float,
         memory_bytes: int | None,
         cancel: threading.Event | None,
+        heard: Callable[[Lesson], None] | None,
     ) -> None:
         self.target = target
         self.scratch = scratch
         self.timeout_s = timeout_s
         self.memory_bytes = memory_bytes
         self.cancel = cancel
+        self.heard = heard
         self.reply_file = scratch / "reply.json"
-        self.log_file = scratch / "log.txt"
-        self.log_before = b""  # the end of what was cut off
+        self.lesson_file = scratch / "lesson.json"
+        self.lesson: Lesson | None = None
+        self.log = WorkerLog(scratch / "log.txt")
         self.peak_bytes = 0
         self.seconds = 0.0
         self.status = 0
@@ -151,7 +156,11 @@ class _Run:
     ) -> None:
         """Start the worker, watch it, and leave nothing of it behind."""
         job = Job(
-            self.target, msgspec.Raw(msgspec.json.encode(argument)), str(self.reply_file), cores
+            self.target,
+            msgspec.Raw(msgspec.json.encode(argument)),
+            str(self.reply_file),
+            cores,
+            str(self.lesson_file),
         )
         job_file = self.scratch / "job.json"
         job_file.write_bytes(msgspec.json.encode(job))
@@ -160,7 +169,7 @@ class _Run:
         began = time.monotonic()
         read_end, write_end = os.pipe()
         try:
-            with self.log_file.open("ab") as log:
+            with self.log.file.open("ab") as log:
                 process = subprocess.Popen(
                     [sys.executable, *worker, str(job_file), str(read_end), str(os.getpid())],
                     stdin=subprocess.DEVNULL,
@@ -192,9 +201,9 @@ class _Run:
                 "Free some space there, or set TMPDIR to another folder.",
             )
         if not self.reply_file.exists():
-            raise self._told(
+            raise self.log.told(
                 TrialCrashedError(
-                    f"'{self.target}' {ending(self.status)} without an answer{self._last_words()}",
+                    f"'{self.target}' {ending(self.status)} without an answer{self.log.last_words()}",
                     "Its log says more; try again, or leave this candidate out.",
                 )
             )
@@ -203,17 +212,17 @@ class _Run:
         try:
             reply = msgspec.json.decode(self.reply_file.read_bytes(), type=Reply)
             if reply.failure is not None:
-                raise self._told(revived(self.target, reply.failure))
+                raise self.log.told(revived(self.target, reply.failure))
             value = msgspec.json.decode(reply.value, type=result)
         except msgspec.DecodeError as error:
-            raise self._told(
+            raise self.log.told(
                 TrialCrashedError(
                     f"'{self.target}' gave an answer of another type: {error}.",
                     "Its log says more.",
                 )
             ) from error
         peak = max(self.peak_bytes, reply.peak_bytes)
-        return IsolatedResult(value, self.seconds, peak, self._tail())
+        return IsolatedResult(value, self.seconds, peak, self.log.tail())
 
     def _watch(self, process: subprocess.Popen[bytes], tree: ProcessTree, began: float) -> None:
         """Wait for the end; raise when a limit is passed."""
@@ -224,7 +233,9 @@ class _Run:
             except subprocess.TimeoutExpired:
                 pass
             else:
+                self._listen()
                 return
+            self._listen()
             now = time.monotonic()
             used = tree.resident_bytes()
             self.peak_bytes = max(self.peak_bytes, used)
@@ -234,7 +245,7 @@ class _Run:
                     return
                 continue
             if self.memory_bytes is not None and used > self.memory_bytes:
-                raise self._told(
+                raise self.log.told(
                     TrialMemoryError(
                         f"'{self.target}' took {used / 1e6:.0f} MB of memory;"
                         f" {self.memory_bytes / 1e6:.0f} MB were allowed.",
@@ -242,7 +253,7 @@ class _Run:
                     )
                 )
             if now - began > self.timeout_s:
-                raise self._told(
+                raise self.log.told(
                     TrialTimeoutError(
                         f"'{self.target}' was not done after {seconds_words(self.timeout_s)}.",
                         "Allow more time, or leave this candidate out.",
@@ -250,35 +261,14 @@ class _Run:
                 )
             if self.cancel is not None and self.cancel.is_set():
                 raise Stopped
-            self._trim_log()
+            self.log.trim()
 
-    def _trim_log(self) -> None:
-        """Keep a worker that floods its log from filling the disk."""
-        if self.log_file.stat().st_size > _MAX_LOG_BYTES:
-            # Kept here and not written back: the worker goes on writing meanwhile.
-            self.log_before = self._tail_bytes()
-            os.truncate(self.log_file, 0)  # the worker appends, so it goes on at the new end
-
-    def _tail_bytes(self) -> bytes:
-        with self.log_file.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(0, size - _TAIL_BYTES))
-            return (self.log_before + log.read())[-_TAIL_BYTES:]
-
-    def _tail(self) -> str:
-        text = self._tail_bytes().decode("utf-8", "replace")
-        return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
-
-    def _last_words(self) -> str:
-        lines = [line.strip() for line in self._tail().splitlines() if line.strip()]
-        return f"; it last said: {lines[-1][:300]}" if lines else "."
-
-    def _told(self, error: WhetError) -> WhetError:
-        """The error with the end of the log as a note for whoever debugs it."""
-        tail = self._tail()
-        if tail.strip():
-            error.add_note(f"log of the worker:\n{tail[-4000:]}")
-        return error
+    def _listen(self) -> None:
+        """Pass on how far the worker has come, if it says something new."""
+        said = lessons.read(self.lesson_file) if self.heard is not None else None
+        if said is not None and said != self.lesson and self.heard is not None:
+            self.lesson = said
+            self.heard(said)
 
 
 def _environment(env: dict[str, str], inside: Path) -> dict[str, str]:

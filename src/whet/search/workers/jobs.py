@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from whet.core.artifact import Artifact
+from whet.core.lesson import Tell, untold
 from whet.core.note import Note
 from whet.core.recipe import Step
 from whet.core.settings import Settings
@@ -209,8 +210,12 @@ def export_source(source: str | torch.nn.Module, job: ExportJob) -> Exported:
     )
 
 
-def make_engine(job: MakeJob) -> Made:
+def make_engine(job: MakeJob, tell: Tell = untold) -> Made:
     """Build the graph (once per list of passes) and compile it (once per settings).
+
+    Args:
+        job: what to make.
+        tell: told how far a network has come that learns.
 
     Raises:
         PassError, EngineError, OptionError: as the pass or runtime says; also where the
@@ -224,7 +229,7 @@ def make_engine(job: MakeJob) -> Made:
     if ground.program is not None and job.runtime in {"torch", "inductor"}:
         made = BuiltGraph(ground.program, ())
     else:
-        ctx = ground.context(job.workdir, job.shelf)
+        ctx = ground.context(job.workdir, job.shelf, tell)
         made = built(job.steps, ground.graph, ctx, Path(job.shelf), job.sizes)
     graph = made.graph
     runtime = get(job.runtime)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import msgspec
 
 from whet.core.artifact import Artifact
+from whet.core.lesson import Tell, untold
 from whet.core.note import Note
 from whet.core.recipe import Step
 from whet.search.workers.ground import Ground
@@ -33,8 +34,12 @@ class CarriedOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     macs: int
 
 
-def carry_out(job: CarryOutJob) -> CarriedOut:
+def carry_out(job: CarryOutJob, tell: Tell = untold) -> CarriedOut:
     """Carry out the passes, from nothing: what a search keeps of earlier ones isn't looked at.
+
+    Args:
+        job: what to do.
+        tell: told how far a network has come that learns.
 
     Raises:
         PassError, OptionError: as the pass says.
@@ -43,7 +48,7 @@ def carry_out(job: CarryOutJob) -> CarriedOut:
     from whet.optimize.build import build, pass_of
     from whet.optimize.graph.facts import facts
 
-    ctx = job.ground.context(job.workdir)
+    ctx = job.ground.context(job.workdir, tell=tell)
     onnx = next(
         (n for n, step in enumerate(job.steps) if pass_of(step).gives is Stage.IR), len(job.steps)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from whet.search.workers.ground import Ground
 from whet.search.workers.in_turn import in_turn_ms, with_passes
 
 __all__ = [
+    "MENUS",
     "Costs",
     "CostsJob",
     "ExitsJob",
@@ -33,6 +35,8 @@ __all__ = [
     "network_menus",
     "network_wholes",
 ]
+
+MENUS = "menus.json"  # in the folder of a menus' job: what it found
 
 
 class MenusJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,7 +59,10 @@ class WholesJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CostsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Blocks to time in turn: each a graph with one request beside it."""
+    """Blocks to time in turn: each a graph with one request beside it.
+
+    Where ``seconds`` are said, the first ones that there is time for.
+    """
 
     graphs: tuple[Artifact, ...]
     steps: tuple[Step, ...]
@@ -64,6 +71,7 @@ class CostsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: str
     threads: int
     seed: int
+    seconds: float | None = None
 
 
 class PaceJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +100,7 @@ class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Median ms of each graph, in their order."""
+    """Median ms of each graph, in their order; of the first ones where time was short."""
 
     ms: tuple[float, ...]
 
@@ -108,7 +116,7 @@ def network_menus(job: MenusJob) -> menus.Choices:
 
     network = require("whet.optimize.network.structure.net", "change a network")
     make = require("whet.optimize.network.menus.choices", "change a network")
-    done = Path(job.workdir) / "menus.json"
+    done = Path(job.workdir) / MENUS
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=menus.Choices)
     ctx = _context(job)
@@ -184,7 +192,9 @@ def block_costs(job: CostsJob) -> Costs:
     """
     with temporary_folder("whet-blocks-") as folder:
         asked = (_asked(job, graph, folder / str(i)) for i, graph in enumerate(job.graphs))
-        return Costs(tuple(in_turn_ms(asked, job.runtime, _unfixed(job.settings), job.cache)))
+        seconds = math.inf if job.seconds is None else job.seconds
+        settings = _unfixed(job.settings)
+        return Costs(tuple(in_turn_ms(asked, job.runtime, settings, job.cache, seconds)))
 
 
 def _asked(job: CostsJob, graph: Artifact, folder: Path) -> tuple[Artifact, Arrays]:

@@ -35,21 +35,24 @@ import psutil
 from whet.core.room import is_full
 from whet.errors import OptionError
 from whet.search.workers.failures import NO_ROOM, Failure, failure_of
+from whet.search.workers.lessons import Written
 
 __all__ = ["Job", "Reply", "main", "resolve"]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_TELL = "tell"  # a further argument of functions that say how far they have come
 _TARGET = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z]\w*)", re.ASCII)
 
 
 class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to run: ``module:function``, its argument, and on which cores."""
+    """What to run: ``module:function``, its argument, on which cores, where to say how far it is."""
 
     target: str
     argument: msgspec.Raw
     reply: str
     cores: tuple[int, ...] | None = None
+    lesson: str | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +63,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peak_bytes: int
 
 
-def resolve(target: str, packages: tuple[str, ...]) -> Callable[[object], object]:
+def resolve(target: str, packages: tuple[str, ...]) -> Callable[..., object]:
     """Turn ``module:function`` into the function, within the given packages only.
 
     Raises:
@@ -114,13 +117,14 @@ def _answer(reply: Reply, where: str) -> int:
 def _call(job: Job, packages: tuple[str, ...]) -> msgspec.Raw:
     function = resolve(job.target, packages)
     hints = typing.get_type_hints(function)
-    takes = [kind for name, kind in hints.items() if name != "return"]
+    takes = [kind for name, kind in hints.items() if name not in {"return", _TELL}]
     if len(takes) != 1:
         raise OptionError(
             f"'{job.target}' doesn't take exactly one typed argument.", "Give it one struct."
         )
     argument = msgspec.json.decode(job.argument, type=takes[0])
-    return msgspec.Raw(msgspec.json.encode(function(argument)))
+    tells = {_TELL: Written(Path(job.lesson))} if job.lesson and _TELL in hints else {}
+    return msgspec.Raw(msgspec.json.encode(function(argument, **tells)))
 
 
 def _end_children(guardian: int) -> None:

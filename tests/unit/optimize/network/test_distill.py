@@ -10,6 +10,7 @@ import torch
 from surgery_nets import context, encoder_net, pictures, residual_net, texts
 
 from whet.core.context import Context
+from whet.core.lesson import Lesson
 from whet.core.passes import run
 from whet.errors import OptionError, RequirementError
 from whet.optimize.network.distill import Distill, step_s
@@ -100,10 +101,25 @@ def test_a_run_that_was_cut_off_ends_where_it_would_have(
     monkeypatch.setattr(training, "seen_anew", fails_at_twelve)
     with pytest.raises(KeyboardInterrupt):
         run(Distill(steps=20, batch=8), before, cut)
-    rest = run(Distill(steps=20, batch=8), before, cut)
+    told: list[Lesson] = []
+    rest = run(Distill(steps=20, batch=8), before, replace(cut, tell=told.append))
     assert len(seen) == 12 + 20 - 10  # a checkpoint is kept every second step
     for name, value in whole.model.module.state_dict().items():
         assert torch.equal(value, rest.model.module.state_dict()[name])
+    assert [lesson.done for lesson in told] == list(range(10, 21))
+    assert all(lesson.begun == 10 for lesson in told)
+
+
+def test_it_says_after_each_step_how_far_it_is_and_what_it_gained(tmp_path: Path) -> None:
+    net, told = residual_net(), list[Lesson]()
+    ctx = context(net, pictures(batches=16), tmp_path)
+    before = run(Narrow(0.5), net, ctx).model
+    run(Distill(steps=30, batch=16, rate=1e-2), before, replace(ctx, tell=told.append))
+    assert told[0] == Lesson(0, 30, 0, 1.0)
+    assert [lesson.done for lesson in told] == list(range(31))
+    shares = [lesson.loss_share for lesson in told]
+    assert shares == sorted(shares, reverse=True), "the best so far"
+    assert 0 < shares[-1] < 0.8
 
 
 def test_more_samples_are_learnt_from_where_there_are_some(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_an_engine_that_the_cache_dropped_is_made_again(
     engine.write_bytes(b"engine")
     orders: list[Recipe] = []
 
-    def make(setup: object, recipe: Recipe, left_s: float, cancel: object) -> Made:
+    def make(setup: object, recipe: Recipe, *_: object) -> Made:
         orders.append(recipe)
         engine.write_bytes(b"engine")
         return Made(graph, str(engine), ())

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from whet.core.artifact import Artifact, Format
 from whet.core.recipe import Step
 from whet.core.spec import Signature
-from whet.optimize.network.menus.menu import Choice, Choices, Combined
+from whet.optimize.network.menus.menu import Choice, Choices, Scored
 from whet.search.solver.proposals import (
     FrontierSearch,
     Proposal,
     corrected_ms,
     proposals,
-    rank_correlation,
 )
 
 
@@ -87,19 +86,21 @@ def test_what_gains_next_to_nothing_is_not_proposed() -> None:
     assert proposals(choices, {**ms, "a8": 3.9, "ab": 3.95, "b8": 4.9}, whole_ms=20.0) == ()
 
 
-def test_correlation_is_spearmans() -> None:
-    choices, _ = three_blocks()
-
-    def of(*pairs: tuple[float, float]) -> float | None:
-        return rank_correlation(
-            Choices(choices.menus, choices.entries, tuple(Combined(a, b) for a, b in pairs), ())
-        )
-
-    assert of((1, 10), (2, 100), (3, 1000)) == pytest.approx(1)
-    assert of((1, 3), (2, 2), (3, 1)) == pytest.approx(-1)
-    assert of((1, 1), (2, 3), (3, 2), (4, 4)) == pytest.approx(0.8)
-    assert of((1, 1), (1, 1)) is None
-    assert of() is None
+def test_plans_scored_together_have_the_damage_that_was_measured() -> None:
+    choices, ms = three_blocks()
+    scored = [
+        Scored((0, 1, 0), 0.1),
+        Scored((0, 1, 1), 0.9),  # 0.4 as a sum
+        Scored((0, 2, 0), 0.95),  # slower than the one before it, and worse
+        Scored((0, 2, 1), 1.5),
+    ]
+    added, found = proposals(choices, ms, 20.0), proposals(choices, ms, 20.0, scored)
+    assert [p.damage for p in found] == [0.1, 0.9, 1.5]
+    assert [p.ms for p in found] == pytest.approx([16, 12, 9])
+    for plan in found:  # but for it they are what the solver of sums makes
+        (same,) = (p for p in added if p.steps == plan.steps)
+        assert replace(same, damage=plan.damage) == plan
+    assert proposals(choices, ms, 20.0, []) == ()
 
 
 def points(times: list[float]) -> list[Proposal]:

@@ -227,6 +227,9 @@ def test_the_whole_gets_a_slimmer_stream_and_smaller_pictures(
     untouched, slim, small, less_small = block_costs(job).ms
     assert slim < untouched
     assert small < less_small < untouched
+    (alone,) = block_costs(msgspec.structs.replace(job, seconds=0.0)).ms
+    assert alone > 0, "the first in any case"
+    assert len(block_costs(msgspec.structs.replace(job, seconds=600.0)).ms) == 4
 
 
 def test_a_network_says_where_it_can_end(

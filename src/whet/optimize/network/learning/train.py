@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from whet.core.lesson import Lesson, Tell, untold
 from whet.errors import StorageError
 from whet.optimize.network.learning.adam import adam, trainable
 from whet.optimize.network.learning.place import Place, place
@@ -71,6 +73,7 @@ def train(
     *,
     right: Right | None = None,
     sparse: Collection[str] = (),
+    tell: Tell = untold,
 ) -> bool:
     """Change a network's weights in place until it gives what another does.
 
@@ -82,6 +85,7 @@ def train(
         checkpoint: the file to go on from, and to keep up to date.
         right: the right classes of the rows, to be learnt too.
         sparse: the student's layers whose zeros stay.
+        tell: told at the beginning and after each step how far it has come.
 
     Returns:
         Whether anything got better.
@@ -98,6 +102,7 @@ def train(
         looked_at = [run.shown(rows, part) for part in _in_batches(held, schedule.batch)]
         if not begin:
             run.look(looked_at)
+        tell(run.lesson(begin, begin))
         every = max(1, schedule.steps // _LOOKS)
         for step in range(begin, schedule.steps):
             random = torch.Generator().manual_seed(schedule.seed * 1_000_003 + step)
@@ -106,6 +111,7 @@ def train(
             if (step + 1) % every == 0 or step + 1 == schedule.steps:
                 run.look(looked_at)
                 run.save(checkpoint, step + 1)
+            tell(run.lesson(step + 1, begin))
         return run.settle()
 
 
@@ -153,6 +159,7 @@ class _Run:
     ) -> None:
         self.student, self.teacher, self.here, self.right = student, teacher, here, right
         self.single = schedule.single
+        self.steps = schedule.steps
         self.optimiser = adam(student, schedule.rate)
         self.rates = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser,
@@ -199,6 +206,11 @@ class _Run:
             self.at_first = found
         if found < self.best:
             self.best, self.kept = found, copy.deepcopy(self.student.state_dict())
+
+    def lesson(self, done: int, begun: int) -> Lesson:
+        """How far it has come by the last look at what is held out."""
+        share = self.best / self.at_first if self.at_first > 0 else 1.0
+        return Lesson(done, self.steps, begun, share if math.isfinite(share) else 1.0)
 
     def settle(self) -> bool:
         """End with the best weights; whether they are others than at the beginning."""

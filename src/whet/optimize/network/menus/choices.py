@@ -21,10 +21,12 @@ from whet.core.context import Context
 from whet.core.recipe import Step
 from whet.errors import RequirementError
 from whet.optimize.network.learning.learn import Pair
+from whet.optimize.network.menus.adding import add_up
 from whet.optimize.network.menus.alone import graph_alone
 from whet.optimize.network.menus.damage import Answers, damage
 from whet.optimize.network.menus.forms import Forms
 from whet.optimize.network.menus.menu import ROWS, Choice, Choices, Combined, MenuPlan
+from whet.optimize.network.menus.together import BATCH, answered, keep_parts, put
 from whet.optimize.network.repair import mended
 from whet.optimize.network.structure.blocks import Block, extracted
 from whet.optimize.network.structure.net import Batches, Net, batches_of, judging_apart
@@ -32,12 +34,11 @@ from whet.optimize.network.structure.walk import Walk
 
 __all__ = ["choices_of"]
 
-_BATCH = 16
 _COMBINED = 10  # combinations that tell whether damages add up
 
 
 def choices_of(net: Net, ctx: Context, plan: MenuPlan) -> Choices:
-    """Make the menus of a network.
+    """Make the menus of a network; where damages don't add up, its changed blocks are kept too.
 
     Args:
         net: to which nothing was done yet.
@@ -47,7 +48,7 @@ def choices_of(net: Net, ctx: Context, plan: MenuPlan) -> Choices:
     Raises:
         RequirementError: there are no samples, or nothing to choose.
     """
-    batches = batches_of(ctx, net.signature, size=_BATCH, most=ROWS)
+    batches = batches_of(ctx, net.signature, size=BATCH, most=ROWS)
     judging, fitting = judging_apart(batches, plan.judged)
     makers = _Makers(net, plan, ctx)
     asked = batches_of(ctx, net.signature, size=plan.rows, most=plan.rows)
@@ -57,6 +58,8 @@ def choices_of(net: Net, ctx: Context, plan: MenuPlan) -> Choices:
     if all(len(menu) == 1 for menu in made):
         raise RequirementError("No block has anything to choose.", "Leave the network as it is.")
     sums = _combined(net, made, judging, wanted, plan.classes, ctx.seed)
+    if not add_up(sums):
+        keep_parts(ctx.workdir, [[each.part for each in menu] for menu in made])
     menus = tuple(tuple(each.choice for each in menu) for menu in made)
     return Choices(menus, _entries(net.cut.blocks), sums, net.cut.notes)
 
@@ -76,21 +79,15 @@ def _combined(
     """
     random, found = np.random.default_rng(seed), []
     for _ in range(_COMBINED):
-        chance, walk, alone = random.uniform(0.1, 0.9), Walk(net.original, judging), 0.0
+        chance, parts, alone = random.uniform(0.1, 0.9), dict[str, fx.GraphModule](), 0.0
         for block, menu in zip(net.cut.blocks, made, strict=True):
             if len(menu) > 1 and random.random() < chance:
                 picked = menu[int(random.integers(1, len(menu)))]
                 alone += picked.choice.damage
-                _put(walk, block, picked.part)
-        together = damage(wanted, walk.answers(), classes=classes)
+                parts[block.name] = picked.part
+        together = damage(wanted, answered(net, judging, parts), classes=classes)
         found.append(Combined(alone, together))
     return tuple(found)
-
-
-def _put(walk: Walk, block: Block, part: fx.GraphModule) -> None:
-    """Let a walk go on with what another block makes of what comes in."""
-    with torch.no_grad():
-        walk.put(block.span.exit, [part(*x) for x in walk.together(block.inputs)])
 
 
 def _entries(blocks: Sequence[Block]) -> tuple[int, ...]:
@@ -136,7 +133,7 @@ class _Makers:
             mended(changed, block, pairs, fit=True, steps=0, seed=self.ctx.seed)
             part = extracted(changed.module, block)
             fork = walks.judging.fork()
-            _put(fork, block, part)
+            put(fork, block, part)
             found = damage(wanted, fork.answers(), classes=self.plan.classes)
             yield self._made(part, block, steps, found, asked)
 

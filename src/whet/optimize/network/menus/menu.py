@@ -18,6 +18,8 @@ __all__ = [
     "Combined",
     "MenuPlan",
     "Plan",
+    "Rescored",
+    "Scored",
     "Whole",
     "WholePlan",
     "Wholes",
@@ -147,3 +149,29 @@ class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entries: tuple[int, ...]
     combined: tuple[Combined, ...]
     notes: tuple[Note, ...]
+
+
+class Scored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One choice for each block, and the damage that was measured of all at once.
+
+    Attributes:
+        picks: of each menu the place of what is picked; 0 keeps the block as it is.
+        damage: each repaired by itself.
+    """
+
+    picks: tuple[int, ...]
+    damage: float
+
+
+class Rescored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Choices that were scored together.
+
+    Attributes:
+        scored: all of them, each once.
+        looks: at how many damages were measured, the remembered ones among them.
+        whole: whether nothing is left to look at; else there was no time for more.
+    """
+
+    scored: tuple[Scored, ...]
+    looks: int
+    whole: bool
