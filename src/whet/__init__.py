@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from whet.optimize.network.distill import Distill
     from whet.optimize.network.drop import DropBlocks
     from whet.optimize.network.factor import Factor
+    from whet.optimize.network.merge_tokens import MergeTokens
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
     from whet.optimize.network.resize import Resize
@@ -62,6 +63,7 @@ __all__ = [
     "FoldTransform",
     "Fuse",
     "ImageTransform",
+    "MergeTokens",
     "Narrow",
     "Pipeline",
     "QuantizeDynamic",
@@ -110,6 +112,7 @@ _WHERE = {
     "FoldTransform": "whet.optimize.graph.fold",
     "Fuse": "whet.optimize.graph.fuse",
     "ImageTransform": "whet.data.transform",
+    "MergeTokens": "whet.optimize.network.merge_tokens",
     "Narrow": "whet.optimize.network.narrow",
     "Pipeline": "whet.optimize.recipes.pipeline",
     "QuantizeDynamic": "whet.optimize.graph.quantize.dynamic",

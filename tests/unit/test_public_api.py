@@ -32,6 +32,7 @@ PUBLIC = [
     "FoldTransform",
     "Fuse",
     "ImageTransform",
+    "MergeTokens",
     "Narrow",
     "Pipeline",
     "QuantizeDynamic",

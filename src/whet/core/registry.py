@@ -31,6 +31,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
         "separate": "whet.optimize.network.separate:Separate",
         "sparsify": "whet.optimize.network.sparsify:Sparsify",
         "drop": "whet.optimize.network.drop:DropBlocks",
+        "merge-tokens": "whet.optimize.network.merge_tokens:MergeTokens",
         "substitute": "whet.optimize.network.substitute:Substitute",
         "repair": "whet.optimize.network.repair:Repair",
         "distill": "whet.optimize.network.distill:Distill",

@@ -5,7 +5,7 @@ up. Here all weights learn together: the network is to give what the original gi
 between all blocks (Hinton et al. 2015; Romero et al. 2015), on views of the samples that are made
 anew each time (`whet.optimize.network.learning.views`). Between blocks both networks have values of the same
 name and shape, but for channels that were given up, so nothing needs an adaptor; a network on
-smaller pictures learns the answers alone. A substitute is one block: it has what its body gives in
+smaller pictures or of merged tokens learns the answers alone. A substitute is one block: it has what its body gives in
 common with the original, and the answers.
 """
 
@@ -108,8 +108,8 @@ def step_s(net: Net, ctx: Context, batch: int) -> float:
 
 def _pair(net: Net) -> tuple[fx.GraphModule, fx.GraphModule]:
     """The network and its original, as one teaches the other."""
-    if net.came is not None:  # its maps have other sizes, and its answers are what counts
-        return _telling(net.module), _telling(net.came)
+    if net.came is not None or net.merged:  # what lies between has other sizes: answers count
+        return _telling(net.module), _telling(net.teacher)
     exits = tuple(block.span.exit for block in net.cut.blocks)
     return _telling(net.module, exits), _telling(net.original, exits, net.stream)
 

@@ -81,6 +81,7 @@ class Net:
         sparse: where the zeros of layers lie that stay, by the layer's name.
         substituted: whether another network stands in the original's place, so that all of it is
             one block.
+        merged: whether tokens were merged, so that values behind have others than the original's.
     """
 
     module: fx.GraphModule
@@ -93,6 +94,7 @@ class Net:
     came: fx.GraphModule | None = None
     sparse: Mapping[str, Pattern] = field(default_factory=dict)
     substituted: bool = False
+    merged: bool = False
 
     @property
     def teacher(self) -> fx.GraphModule:
@@ -110,11 +112,17 @@ class Net:
         return list(values) if kept is None else [kept.of(value) for value in values]
 
     def need_own_layers(self) -> None:
-        """Refuse what changes the original's layers where there are none of them.
+        """Refuse what changes the original's layers where there are none of them, or block by block.
 
         Raises:
-            RequirementError: another network stands in the original's place.
+            RequirementError: another network stands in the original's place, or values between
+                blocks can't be compared with the original's.
         """
+        if self.merged:
+            raise RequirementError(
+                "Tokens were merged, so values between blocks aren't those of the original any more.",
+                "Put 'merge-tokens' behind all passes over the network but 'distill'.",
+            )
         if self.substituted:
             raise RequirementError(
                 "Another network stands in the original's place, which has none of its layers.",
