@@ -35,7 +35,7 @@ from whet.search.solver.proposals import (
     proposals,
     rank_correlation,
 )
-from whet.search.solver.wholes import with_wholes
+from whet.search.solver.wholes import AFTER_REPAIR, with_wholes
 
 __all__ = ["Operated", "Predictions", "operate", "recipe_of", "start_of", "told"]
 
@@ -173,7 +173,10 @@ def start_of(setup: Setup, trials: Trials) -> Trial | None:
 
 def recipe_of(point: Proposal, base: Trial, *after: Step) -> Recipe:
     """A plan, its repair and what comes after it, with the passes and settings of the base."""
-    steps = (*point.steps, Step("repair"), *after, TO_GRAPH, *tail_of(base.recipe))
+    last = tuple(step for step in point.steps if step.name in AFTER_REPAIR)
+    first = tuple(step for step in point.steps if step not in last)
+    repaired = (*first, Step("repair")) if first else ()
+    steps = (*repaired, *last, *after, TO_GRAPH, *tail_of(base.recipe))
     return Recipe(steps, base.recipe.runtime, base.recipe.settings)
 
 
