@@ -123,7 +123,8 @@ def _attentions(net: Net) -> tuple[Attention, ...]:
         raise RequirementError(
             "No block of the network attends over tokens as (rows, tokens, channels), as those of a"
             " vision transformer do.",
-            "Make convolutional networks narrower, or give them smaller pictures ('resize').",
+            "Leave it as it is; convolutional networks can be narrower, or have smaller pictures"
+            " ('resize').",
         )
     for each in found:
         if not each.fixed:

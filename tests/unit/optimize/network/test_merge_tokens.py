@@ -31,10 +31,11 @@ from whet.optimize.network.merge_tokens import MergeTokens
 from whet.optimize.network.narrow import Narrow
 from whet.optimize.network.repair import Repair
 from whet.optimize.network.slim import Slim
-from whet.optimize.network.structure.net import Net
+from whet.optimize.network.structure.net import Net, example_of
 from whet.optimize.network.structure.walk import Walk
 from whet.optimize.network.to_graph import ToGraph
 from whet.optimize.network.tokens.attention import attentions_in
+from whet.optimize.network.tokens.behind import with_fewer_tokens
 from whet.optimize.network.tokens.merging import Merging
 from whet.runtimes.ov import OpenVinoRuntime
 
@@ -93,6 +94,7 @@ def attend_to_all(tokens: torch.Tensor) -> torch.Tensor:
 FORMS = {
     "class token": lambda: Vision(),
     "several operators": lambda: Vision(attend=vision.plain),
+    "heads in rows": lambda: Vision(attend=vision.folded),
     "mean": lambda: Vision(vision.mean),
     "both": lambda: Vision(read_both, attend=vision.plain),
     "two tokens": lambda: Vision(read_two, own=2),
@@ -263,9 +265,8 @@ class Longer(Vision):
     """What came before is added again at the end, as in a U-Net."""
 
     def __init__(self) -> None:
-        super().__init__(lambda tokens: tokens.mean(1))
-        inner = self.layers
-        self.layers = Around(inner)
+        super().__init__(lambda tokens: tokens.mean(1), layers=3)
+        self.layers = Around(self.layers)
 
 
 class Around(nn.Module):
@@ -297,13 +298,22 @@ def each(tokens: torch.Tensor) -> torch.Tensor:
         (lambda: Vision(last), "order of its tokens"),
         (lambda: Vision(each), "an answer for each"),
         (lambda: Vision(summed), "weighs its tokens"),
+        (Longer, "order of its tokens"),
     ],
-    ids=["positions", "convolution", "last", "an answer for each", "sum"],
+    ids=["positions", "convolution", "last", "an answer for each", "sum", "U-Net"],
 )
 def test_refuses_networks_that_need_all_tokens(module: type[nn.Module], says: str) -> None:
     net = vision_net(module())
     with pytest.raises(RequirementError, match=says):
         merged(net)
+
+
+def test_what_is_another_for_each_token_cant_be_cut_to_fewer() -> None:
+    """The law of order finds such networks before; what writes them anew doesn't rest on that."""
+    net = vision_net(Longer())
+    (attention, *_), inputs = attentions_in(net), example_of(net)
+    with pytest.raises(RequirementError, match="says something else of each token"):
+        with_fewer_tokens(net.module, inputs, {attention: 9}, 1)
 
 
 def test_refuses_networks_without_a_fixed_number_of_tokens() -> None:

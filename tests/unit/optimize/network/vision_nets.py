@@ -38,6 +38,13 @@ def plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.
     return scores.softmax(-1) @ value
 
 
+def folded(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Heads and rows in one axis, as older code has them."""
+    parts = (part.flatten(0, 1) for part in (query, key, value))
+    mixed = plain(*parts)
+    return mixed.view(query.shape)
+
+
 class Layer(nn.Module):
     """Pre-norm, with queries, keys and values in one layer, as timm's are."""
 

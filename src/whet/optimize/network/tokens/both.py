@@ -123,16 +123,23 @@ class Both:
     def sizes_along(self, node: fx.Node, axis: int) -> fx.Node:
         """The sizes of a value's tokens, with as many axes as it has, for one that holds tokens.
 
+        Where each row is there several times, for heads, they are taken to be next to each other;
+        the laws find out.
+
         Raises:
             RequirementError: rows or tokens aren't those of the sizes.
         """
         tokens, value = self.tokens[node], self.now(node)
-        rows = self.new.values[tokens.sizes].shape[0]
-        if axis == 0 or value.shape[0] != rows or value.shape[axis] != tokens.count:
+        times, left = divmod(value.shape[0], self.new.values[tokens.sizes].shape[0])
+        if axis == 0 or left or value.shape[axis] != tokens.count:
             raise RequirementError(
                 f"'{node.name}' holds tokens in a form in which they can't be weighed.", LEAVE
             )
         found = self.new.call(_aten.squeeze.dim, tokens.sizes, -1)
+        if times > 1:
+            found = self.new.call(_aten.unsqueeze.default, found, 1)
+            found = self.new.call(_aten.expand.default, found, [-1, times, -1])
+            found = self.new.call(_aten.flatten.using_ints, found, 0, 1)
         for place in range(1, value.dim()):
             if place != axis:
                 found = self.new.call(_aten.unsqueeze.default, found, place)

@@ -23,7 +23,7 @@ from whet.optimize.network.tokens.merging import most_fewer
 
 __all__ = ["first_tokens", "need_alike_to_merge"]
 
-_MOST_FIRST = 4
+_MOST_FIRST = 8  # a class token, one to be distilled by, registers
 _OFF, _ROUNDED = 1e-3, 1e-5  # of how answers differ from row to row, and of the largest
 _SEED = 0
 
