@@ -59,24 +59,29 @@ class Merging(nn.Module):  # type: ignore[misc]
         likeness, partner = (givers @ takers.transpose(1, 2)).max(-1)
         order = likeness.topk(likeness.shape[1]).indices
         go, stay = order[:, : self.fewer], order[:, self.fewer :]
-        to = partner.gather(1, go)
-        summed = self._merged(tokens * sizes, go, to)
-        together = self._merged(sizes, go, to)
-        left = _picked(tokens[:, self.first :: 2], stay)
-        left_sizes = _picked(sizes[:, self.first :: 2], stay)
-        kept, kept_sizes = tokens[:, : self.first], sizes[:, : self.first]
+        to = _picked(partner, go)
+        go, stay = (self.first + 2 * each for each in (go, stay))  # among all tokens
+        given = _picked(sizes, go)
+        together = self._with(sizes, to, given)
+        summed = self._with(tokens * sizes, to, _picked(tokens, go) * given)
         return (
-            torch.cat([kept, summed / together, left], 1),
-            torch.cat([kept_sizes, together, left_sizes], 1),
+            torch.cat([tokens[:, : self.first], summed / together, _picked(tokens, stay)], 1),
+            torch.cat([sizes[:, : self.first], together, _picked(sizes, stay)], 1),
         )
 
-    def _merged(self, values: torch.Tensor, go: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
-        """The takers' values with those of the givers that go added to their partners'."""
-        given = _picked(values[:, self.first :: 2], go)
+    def _with(self, values: torch.Tensor, to: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+        """The takers' values, with what is given added to those that it goes to."""
         places = to.unsqueeze(-1).expand(-1, -1, values.shape[-1])
         return values[:, self.first + 1 :: 2].scatter_add(1, places, given)
 
 
 def _picked(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Of (rows, tokens, channels) the tokens at these places of each row."""
-    return values.gather(1, places.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
+    """Of (rows, tokens, ...) the tokens at these places of each row, (rows, places).
+
+    All rows are laid out as one axis, since runtimes gather whole tokens faster than single
+    elements, and their tools can tell the sizes of what comes out.
+    """
+    rows, count = values.shape[:2]
+    begin = count * torch.arange(rows, device=values.device).unsqueeze(1)
+    found = values.flatten(0, 1).index_select(0, (begin + places).flatten())
+    return found.unflatten(0, (rows, places.shape[1]))
