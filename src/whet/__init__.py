@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from whet.optimize.network.exit_after import ExitAfter
     from whet.optimize.network.factor import Factor
     from whet.optimize.network.learn_int8 import LearnInt8
+    from whet.optimize.network.merge_tokens import MergeTokens
     from whet.optimize.network.narrow import Narrow
     from whet.optimize.network.repair import Repair
     from whet.optimize.network.resize import Resize
@@ -59,6 +60,7 @@ __all__ = [
     "Fuse",
     "ImageTransform",
     "LearnInt8",
+    "MergeTokens",
     "Narrow",
     "Pipeline",
     "QuantizeDynamic",
@@ -110,6 +112,7 @@ _WHERE = {
     "Fuse": "whet.optimize.graph.fuse",
     "ImageTransform": "whet.data.transform",
     "LearnInt8": "whet.optimize.network.learn_int8",
+    "MergeTokens": "whet.optimize.network.merge_tokens",
     "Narrow": "whet.optimize.network.narrow",
     "Pipeline": "whet.optimize.recipes.pipeline",
     "QuantizeDynamic": "whet.optimize.graph.quantize.dynamic",

@@ -13,6 +13,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "optimize" / "network"))
 
 from surgery_nets import context, encoder_net, pictures, residual_net, texts
+from vision_nets import shown as patches
+from vision_nets import vision_net
 
 from whet.core.context import Context, Feed
 from whet.core.passes import Pass, PassResult, Stage, run
@@ -22,6 +24,7 @@ from whet.optimize.network.drop import DropBlocks
 from whet.optimize.network.exit_after import ExitAfter
 from whet.optimize.network.factor import Factor
 from whet.optimize.network.learn_int8 import LearnInt8
+from whet.optimize.network.merge_tokens import MergeTokens
 from whet.optimize.network.narrow import Narrow
 from whet.optimize.network.repair import Repair
 from whet.optimize.network.resize import Resize
@@ -34,6 +37,7 @@ from whet.testing.network_contract import NetworkCase, NetworkPassContract
 
 # Made once: that passes leave what they are given is the first thing that the suite looks at.
 residual, encoder = functools.cache(residual_net), functools.cache(encoder_net)
+transformer = functools.cache(vision_net)
 
 
 def shown() -> Feed:
@@ -44,6 +48,12 @@ def shown() -> Feed:
 
 def told() -> Feed:
     feed = context(encoder(), texts()).repair
+    assert feed is not None
+    return feed
+
+
+def looked_at() -> Feed:
+    feed = context(transformer(), patches()).repair
     assert feed is not None
     return feed
 
@@ -221,6 +231,20 @@ def test_a_substitute_has_none_of_the_originals_layers(
     net = run(Substitute("resnet", 0.125, 0.25), residual(), ctx).model
     with pytest.raises(RequirementError):
         run(step, net, ctx)
+
+
+class TestMergeTokens(NetworkPassContract):
+    case = NetworkCase(
+        MergeTokens(0.5),
+        net=transformer,
+        feed=looked_at,
+        idle=MergeTokens(tokens={"layers.0": 0}),
+        refused=MergeTokens(tokens={"layers.0": 99}),
+    )
+
+
+class TestDistillWhatHasFewerTokens(NetworkPassContract):
+    case = NetworkCase(Distill(12, 8), net=transformer, feed=looked_at, before=(MergeTokens(0.5),))
 
 
 class TestRepairOfAllTogether(NetworkPassContract):

@@ -35,6 +35,7 @@ PUBLIC = [
     "Fuse",
     "ImageTransform",
     "LearnInt8",
+    "MergeTokens",
     "Narrow",
     "Pipeline",
     "QuantizeDynamic",

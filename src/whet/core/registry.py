@@ -32,6 +32,7 @@ REGISTRY: dict[Kind, dict[str, str]] = {
         "sparsify": "whet.optimize.network.sparsify:Sparsify",
         "drop": "whet.optimize.network.drop:DropBlocks",
         "exit-after": "whet.optimize.network.exit_after:ExitAfter",
+        "merge-tokens": "whet.optimize.network.merge_tokens:MergeTokens",
         "substitute": "whet.optimize.network.substitute:Substitute",
         "repair": "whet.optimize.network.repair:Repair",
         "distill": "whet.optimize.network.distill:Distill",

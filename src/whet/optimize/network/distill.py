@@ -5,8 +5,8 @@ up. Here all weights learn together: the network is to give what the original gi
 between all blocks (Hinton et al. 2015; Romero et al. 2015), on views of the samples that are made
 anew each time (`whet.optimize.network.learning.views`). Between blocks both networks have values of the same
 name and shape, but for channels that were given up, so nothing needs an adaptor; a network on
-smaller pictures learns the answers alone. A substitute is one block: it has what its body gives in
-common with the original, and the answers.
+smaller pictures or of merged tokens learns the answers alone. A substitute is one block: it has
+what its body gives in common with the original, and the answers.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ _STAY = (0.75, 0.5, 0.25)  # shares of a width that a menu offers
 _LOW_RANK = (0.75, 0.5)  # shares of what a layer multiplies that its low-rank pair may have
 _STREAM = (0.75, 0.5, 0.875)  # shares of the stream that are tried, the likeliest first
 _PICTURES = (6 / 7, 5 / 7)  # of a picture's side: 192 and 160 of 224
+_TOKENS = (0.5, 0.25, 0.75)  # shares of tokens that are gone at the end, the likeliest first
 _SEPARABLE = (1, 2, 3)  # kernels for each channel that a convolution's separable pair may have
 _JUDGED = (32, 128)  # rows that tell damages, at least and at most
 _JUDGED_MACS = 1e11  # that they may take in between
@@ -80,6 +81,7 @@ def wholes_job(setup: Setup, seconds: float) -> WholesJob:
     plan = WholePlan(
         stream=_STREAM,
         pictures=_PICTURES,
+        tokens=_TOKENS,
         tile=_tile(setup),
         classes=setup.metric in CLASS_METRICS,
         rows=setup.contract.batch,

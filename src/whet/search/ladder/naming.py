@@ -23,6 +23,7 @@ _PARTS = {
     "ranks": "low-rank layer",
     "layers": "separable layer",
     "blocks": "bridged block",
+    "tokens": "merging block",
 }
 _SURGERY = {
     "resize": "smaller pictures",
@@ -31,6 +32,7 @@ _SURGERY = {
     "factor": "low-rank",
     "separate": "separable",
     "drop": "fewer blocks",
+    "merge-tokens": "fewer tokens",
 }
 _INSTEAD = "substitute"
 _EXIT = "exit-after"

@@ -32,7 +32,7 @@ from whet.search.ladder.waves import enough, good
 from whet.search.ladder.wholes import costs_of, wholes_within
 from whet.search.setup import Setup
 from whet.search.solver.proposals import FrontierSearch, Proposal, corrected_ms, proposals
-from whet.search.solver.wholes import with_wholes
+from whet.search.solver.wholes import AFTER_REPAIR, with_wholes
 
 __all__ = ["Operated", "Predictions", "operate", "recipe_of", "start_of", "told"]
 
@@ -184,7 +184,10 @@ def start_of(setup: Setup, trials: Trials) -> Trial | None:
 
 def recipe_of(point: Proposal, base: Trial, *after: Step) -> Recipe:
     """A plan, its repair and what comes after it, with the passes and settings of the base."""
-    steps = (*point.steps, Step("repair"), *after, TO_GRAPH, *tail_of(base.recipe))
+    last = tuple(step for step in point.steps if step.name in AFTER_REPAIR)
+    first = tuple(step for step in point.steps if step not in last)
+    repaired = (*first, Step("repair")) if first else ()
+    steps = (*repaired, *last, *after, TO_GRAPH, *tail_of(base.recipe))
     return Recipe(steps, base.recipe.runtime, base.recipe.settings)
 
 

@@ -32,7 +32,8 @@ def wholes_within(
     """
     if not trials.budget.affords(time.monotonic(), seconds):
         trials.tell.remark(
-            "surgery", "The time left didn't allow a slimmer stream or smaller pictures."
+            "surgery",
+            "The time left didn't allow a slimmer stream, smaller pictures or fewer tokens.",
         )
         return ()
     trials.tell.phase("finding what the network could become as a whole")
@@ -43,7 +44,7 @@ def wholes_within(
         wholes_job(setup, _MAKING * seconds),
         Wholes,
         where="surgery",
-        failing="Its stream and its pictures stay as they are",
+        failing="Its stream, its pictures and its tokens stay as they are",
     )
     if found is None:
         return ()

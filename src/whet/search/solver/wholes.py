@@ -1,7 +1,7 @@
 """Plans over blocks put together with changes of the network as a whole; pure.
 
-A slimmer stream or a smaller picture changes what every choice of every block costs, and menus for
-each of them would take as long as all others do. So such a change is priced once, by itself: the
+A slimmer stream, a smaller picture or fewer tokens change what every choice of every block costs,
+and menus for each of them would take as long as all others do. So such a change is priced once, by itself: the
 share of the network's time that is left, and its damage. Together with a plan, the plan's time
 shrinks by that share, and damages are added, as they are between blocks. Whether that ranks them
 well is found out by trying, like all else.
@@ -16,10 +16,11 @@ from itertools import product
 from whet.core.recipe import Step
 from whet.search.solver.proposals import LEAST_GAIN, Proposal, best_of
 
-__all__ = ["WholeEntry", "with_wholes"]
+__all__ = ["AFTER_REPAIR", "WholeEntry", "with_wholes"]
 
-# As passes follow each other, before those over blocks.
+# As passes follow each other, before those over blocks; and what comes behind these and the repair.
 _ORDER = ("resize", "slim")
+AFTER_REPAIR = ("merge-tokens",)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def with_wholes(
 
 def _picks(entries: Sequence[WholeEntry]) -> Iterator[tuple[WholeEntry, ...]]:
     """At most one entry of each pass, in the order of passes."""
-    kinds = [[None, *(e for e in entries if e.step.name == name)] for name in _ORDER]
+    names = (*_ORDER, *AFTER_REPAIR)
+    kinds = [[None, *(e for e in entries if e.step.name == name)] for name in names]
     for picked in product(*kinds):
         yield tuple(entry for entry in picked if entry is not None)
 
@@ -69,7 +71,9 @@ def _picks(entries: Sequence[WholeEntry]) -> Iterator[tuple[WholeEntry, ...]]:
 def _together(point: Proposal, picked: tuple[WholeEntry, ...]) -> Proposal:
     steps, ms, damage = point.steps, point.ms, point.damage
     for entry in reversed(picked):
-        steps = (entry.step, *(_fitting(step, entry.stays) for step in steps))
+        steps = tuple(_fitting(step, entry.stays) for step in steps)
+        last = entry.step.name in AFTER_REPAIR
+        steps = (*steps, entry.step) if last else (entry.step, *steps)
         ms, damage = ms * entry.ratio, damage + entry.damage
     return replace(point, steps=steps, ms=ms, damage=damage)
 

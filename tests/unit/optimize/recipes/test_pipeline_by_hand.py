@@ -28,6 +28,7 @@ NEEDED = {
     "sparsify": {"share": 0.5},
     "drop": {"blocks": ["one"]},
     "exit-after": {"block": "one"},
+    "merge-tokens": {"share": 0.5},
     "substitute": {"family": "resnet", "width": 0.25},
     "fold-transform": {"input": "x", "height": 8, "width": 8, "mean": [0.5], "std": [0.5]},
 }

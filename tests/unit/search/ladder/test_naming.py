@@ -99,6 +99,9 @@ def test_a_changed_network_is_named_by_what_was_done_to_it() -> None:
     whole = (Step("resize", {"size": 192}), Step("slim", {"channels": {"e": 8}}), narrow, *rest)
     found = name_of(Recipe(whole, "openvino", Settings()), {})
     assert found == "openvino smaller pictures, slimmer and narrower, fp32"
+    fewer = (narrow, Step("repair"), Step("merge-tokens", {"share": 0.5}), Step("to-graph"))
+    found = name_of(Recipe(fewer, "openvino", Settings()), {})
+    assert found == "openvino narrower and fewer tokens, fp32"
     slim, slimmer = (Step("slim", {"channels": {"e": n, "f": 8}}) for n in (8, 4))
     one, another = (Recipe((step, *rest), "openvino", Settings()) for step in (slim, slimmer))
     found = name_of(another, {"openvino slimmer, fp32": one})

@@ -14,6 +14,7 @@ from whet.search.solver.wholes import WholeEntry, with_wholes
 
 SLIM = Step("slim", {"channels": {"stem": 8}})
 SMALL = Step("resize", {"size": 24})
+FEWER = Step("merge-tokens", {"share": 0.5})
 PLANS = (
     Proposal((Step("narrow", {"units": {"a": 8}}),), 80.0, 0.1, 1),
     Proposal((Step("factor", {"ranks": {"b": 12}}), Step("drop", {"blocks": ["c"]})), 50.0, 0.4, 2),
@@ -41,6 +42,16 @@ def test_smaller_pictures_come_before_a_slimmer_stream() -> None:
     assert found[-1].damage == pytest.approx(0.7)
 
 
+def test_tokens_are_merged_behind_all_else() -> None:
+    entries = [WholeEntry(FEWER, 0.6, 0.1), WholeEntry(SLIM, 0.5, 0.2, stays=0.75)]
+    found = with_wholes(PLANS, entries, 100.0)
+    low = Step("factor", {"ranks": {"b": 9}})
+    assert found[-1].steps == (SLIM, low, PLANS[1].steps[1], FEWER)
+    assert found[-1].ms == pytest.approx(50 * 0.5 * 0.6)
+    assert found[-1].damage == pytest.approx(0.7)
+    assert (FEWER,) in [point.steps for point in found]
+
+
 def test_what_gains_next_to_nothing_is_left_out() -> None:
     assert with_wholes((), [WholeEntry(SLIM, 0.99, 0.0), WholeEntry(SMALL, 1.2, 0.1)], 100.0) == ()
 
@@ -49,7 +60,7 @@ positive = st.floats(0.01, 10)
 entries = st.lists(
     st.builds(
         WholeEntry,
-        st.sampled_from([SLIM, SMALL]),
+        st.sampled_from([SLIM, SMALL, FEWER]),
         st.floats(0.2, 1.2),
         st.floats(0, 5),
     ),
@@ -75,9 +86,9 @@ def test_no_combination_beats_the_frontier_and_it_beats_none_of_its_own(
     for gentle, fast in pairwise(found):
         assert gentle.ms > fast.ms
         assert gentle.damage < fast.damage
-    slim, small = ([None, *(w for w in wholes if w.step == step)] for step in (SLIM, SMALL))
-    for one, other, point in product(slim, small, [None, *points]):
-        picked = [each for each in (one, other) if each is not None]
+    kinds = [[None, *(w for w in wholes if w.step == step)] for step in (SLIM, SMALL, FEWER)]
+    for *each_kind, point in product(*kinds, [None, *points]):
+        picked = [each for each in each_kind if each is not None]
         ms = point.ms if point else 100.0
         for each in picked:
             ms *= each.ratio

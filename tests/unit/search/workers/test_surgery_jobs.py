@@ -185,7 +185,15 @@ def test_it_is_told_how_fast_a_network_learns(
     assert 0 < learning_pace(untouched).step_s < 30
 
 
-WHOLE = WholePlan(stream=(0.5,), pictures=(0.5, 0.75), tile=4, classes=True, rows=1, judged=16)
+WHOLE = WholePlan(
+    stream=(0.5,),
+    pictures=(0.5, 0.75),
+    tokens=(0.5, 0.75),
+    tile=4,
+    classes=True,
+    rows=1,
+    judged=16,
+)
 
 
 def wholes(
@@ -241,3 +249,55 @@ def test_a_network_says_where_it_can_end(
     found = network_exits(job).points
     assert [point.block for point in found] == ["module.stem", "module.one"]
     assert 0 < found[0].share < found[1].share < 0.6
+
+
+class Attending(nn.Module):
+    """A transformer over patches, most of whose work is done for each of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.head = nn.Conv2d(3, 32, 2, 2), nn.Linear(32, 4)
+        self.layers = nn.Sequential(
+            *(
+                nn.TransformerEncoderLayer(32, 4, 512, 0.0, batch_first=True, norm_first=True)
+                for _ in range(3)
+            )
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layers(self.patches(x).flatten(2).mT).mean(1))
+
+
+def test_a_vision_transformer_gets_fewer_tokens(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    rows = np.random.default_rng(0).normal(size=(64, 3, 32, 32)).astype(np.float32)
+    spec = TensorSpec("x", "float32", ("batch", 3, 32, 32))
+    made = export(load_module(Attending().eval()), (spec,), {"x": rows[:4]}, tmp_path / "export")
+    store = write_store(open_samples({"x": rows}), tmp_path / "samples", limit=64, seed=0)
+    assert made.program is not None
+    plan = msgspec.structs.replace(WHOLE, stream=(), pictures=())
+    job = WholesJob(
+        ground=Ground(made.graph, made.program, store.ref(), threads=1, seed=0),
+        plan=plan,
+        workdir=str(tmp_path / "wholes"),
+        shelf=str(tmp_path / "built"),
+        seconds=600.0,
+    )
+    found = network_wholes(job)
+    assert found.notes == ()
+    assert [entry.step for entry in found.entries] == [
+        Step("merge-tokens", {"share": share}) for share in (0.5, 0.75)
+    ]
+    half, most = found.entries
+    assert 0 < half.damage < most.damage
+    costs = CostsJob(
+        graphs=(found.untouched, half.graph, most.graph),
+        steps=(),
+        runtime="onnxruntime",
+        settings=Settings(),
+        cache=str(tmp_path / "cache"),
+        threads=1,
+        seed=0,
+    )
+    untouched_ms, half_ms, most_ms = block_costs(costs).ms
+    assert most_ms < half_ms < untouched_ms

@@ -20,8 +20,8 @@ def pair_of(net: Net) -> tuple[fx.GraphModule, fx.GraphModule]:
 
     Both are over the layers that they have: what one of them learns, the network has learnt.
     """
-    if net.came is not None:  # its maps have other sizes, and its answers are what counts
-        return _telling(net.module), _telling(net.came)
+    if net.came is not None or net.merged:  # what lies between has other sizes: answers count
+        return _telling(net.module), _telling(net.teacher)
     exits = tuple(block.span.exit for block in net.cut.blocks)
     return _telling(net.module, exits), _telling(net.original, exits, net.stream)
 

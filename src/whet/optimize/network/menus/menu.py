@@ -69,10 +69,12 @@ class WholePlan(Plan, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         stream: shares of what flows between blocks that may stay, each below 1.
         pictures: shares of a picture's side that may stay, each below 1.
+        tokens: shares of tokens that may be merged into others, each below 1.
     """
 
     stream: tuple[float, ...]
     pictures: tuple[float, ...]
+    tokens: tuple[float, ...]
 
 
 class Whole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,8 +1,8 @@
-"""What a network as a whole may become: a slimmer stream, smaller pictures; and the damage of each.
+"""What a network as a whole may become: a slimmer stream, smaller pictures, fewer tokens; and the damage.
 
-They change every block, so they are on no block's menu. Each is made once, repaired as the pass
-that makes it would be, and judged by what the original answers; with each comes the whole network
-as a graph, so that a runtime can say what it takes.
+They change every block, so they are on no block's menu. Each is made once, repaired where values
+between blocks are still those of the original, and judged by what the original answers; with each
+comes the whole network as a graph, so that a runtime can say what it takes.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from whet.optimize.network.channels.widths import in_tiles
 from whet.optimize.network.menus.alone import graph_alone
 from whet.optimize.network.menus.damage import damage
 from whet.optimize.network.menus.menu import ROWS, Whole, WholePlan, Wholes
+from whet.optimize.network.merge_tokens import with_merged_tokens
 from whet.optimize.network.repair import repaired
 from whet.optimize.network.resize import Resize, picture_in
 from whet.optimize.network.slim import StreamWidth, slimmed, stream_orders, stream_widths
 from whet.optimize.network.structure.net import Net, batches_of, example_of, judging_apart
 from whet.optimize.network.structure.walk import Walk
+from whet.optimize.network.tokens.attention import attentions_in
 
 __all__ = ["wholes_of"]
 
@@ -55,7 +57,7 @@ def wholes_of(net: Net, ctx: Context, plan: WholePlan, seconds: float) -> Wholes
     entries, notes, longest = list[Whole](), list[Note](), 0.0
     for form in _forms(net, plan, ctx, notes):
         step, stays, changed = form
-        found = repaired(changed, fitting, seed=ctx.seed).model
+        found = changed if changed.merged else repaired(changed, fitting, seed=ctx.seed).model
         lost = damage(wanted, Walk(found.module, judging).answers(), classes=plan.classes)
         graph = graph_alone(found.module, asked, ctx.workdir / f"whole-{len(entries)}")
         entries.append(Whole(step, lost, stays, graph))
@@ -67,8 +69,8 @@ def wholes_of(net: Net, ctx: Context, plan: WholePlan, seconds: float) -> Wholes
 
 
 def _forms(net: Net, plan: WholePlan, ctx: Context, notes: list[Note]) -> Iterator[_Form]:
-    """One of the stream, one of the pictures, and so on."""
-    kinds: list[Iterator[_Form]] = [_slim(net, plan, ctx), _resized(net, plan, ctx)]
+    """One of the stream, one of the pictures, one of the tokens, and so on."""
+    kinds = [_slim(net, plan, ctx), _resized(net, plan, ctx), _merged(net, plan)]
     while kinds:
         for kind in tuple(kinds):
             try:
@@ -112,6 +114,15 @@ def _resized(net: Net, plan: WholePlan, ctx: Context) -> Iterator[_Form]:
     for size in sizes:
         if size < side:
             yield Step("resize", {"size": size}), 1.0, run(Resize(size), net, ctx).model
+
+
+def _merged(net: Net, plan: WholePlan) -> Iterator[_Form]:
+    if not any(each.fixed for each in attentions_in(net)):
+        return  # not a network of tokens, or of texts of any length
+    for share in plan.tokens:
+        result = with_merged_tokens(net, share, {})
+        if result.changed:
+            yield Step("merge-tokens", {"share": share}), 1.0, result.model
 
 
 def _steps(net: Net, side: int) -> int:

@@ -83,6 +83,7 @@ class Net:
             one block.
         ends_behind: the block that it ends behind, where a head of its own answers from there.
         rounded: whether it computes in whole numbers, so that nothing of it changes any more.
+        merged: whether tokens were merged, so that values behind have others than the original's.
     """
 
     module: fx.GraphModule
@@ -97,6 +98,7 @@ class Net:
     substituted: bool = False
     ends_behind: str = ""
     rounded: bool = False
+    merged: bool = False
 
     @property
     def teacher(self) -> fx.GraphModule:
@@ -117,14 +119,19 @@ class Net:
         """Refuse what changes the original's layers where they aren't there, or not all of them.
 
         Raises:
-            RequirementError: another network stands in the original's place, it ends early, or see
-                `need_floats`.
+            RequirementError: another network stands in the original's place, it ends early, values
+                between blocks can't be compared with the original's, or see `need_floats`.
         """
         self.need_floats()
         if self.ends_behind:
             raise RequirementError(
                 f"The network ends behind '{self.ends_behind}', and has no layers from there on.",
                 "Put 'exit-after' behind what changes layers; only 'distill' may come after it.",
+            )
+        if self.merged:
+            raise RequirementError(
+                "Tokens were merged, so values between blocks aren't those of the original any more.",
+                "Put 'merge-tokens' behind all passes over the network but 'distill'.",
             )
         if self.substituted:
             raise RequirementError(
