@@ -26,6 +26,7 @@ __all__ = [
     "corrected_ms",
     "menus_of",
     "proposals",
+    "summed",
 ]
 
 # As passes follow each other: ranks are those of the layers that narrowing leaves.
@@ -69,11 +70,10 @@ def proposals(
             default they are added up.
     """
     menus = menus_of(choices, ms, whole_ms)
-    chain = all(before == place - 1 for place, before in enumerate(choices.entries))
     if scored is not None:
         plans = [_measured(menus, each) for each in scored]
     else:
-        plans = _chain(menus) if chain else _general(menus, choices.entries, whole_ms)
+        plans = summed(menus, choices.entries)
     found = [_proposal(choices, plan) for plan in plans]
     return best_of(p for p in found if p.changed and p.ms < (1 - LEAST_GAIN) * whole_ms)
 
@@ -98,6 +98,30 @@ def menus_of(choices: Choices, ms: Mapping[str, float], whole_ms: float) -> list
     ]
 
 
+def summed(menus: Sequence[Menu], entries: Sequence[int]) -> list[Plan]:
+    """The plans that no other beats in both time and the sum of damages.
+
+    Args:
+        menus: of the blocks, each as it is first.
+        entries: see `whet.optimize.network.menus.menu.Choices`.
+    """
+    if all(before == place - 1 for place, before in enumerate(entries)):
+        return frontier(menus, [Link(i, i + 1) for i in range(len(menus) - 1)])
+    links = [Link(before, place) for place, before in enumerate(entries) if before >= 0]
+    least, whole = (sum(pick(menu) for menu in menus) for pick in (_least_ms, _own_ms))
+    limits = [least + (whole - least) * i / _POINTS for i in range(_POINTS + 1)]
+    plans = [solve(menus, links, most_ms=limit) for limit in limits]
+    return [plan for plan in plans if plan is not None]
+
+
+def _least_ms(menu: Menu) -> float:
+    return min(entry.ms for entry in menu.entries)
+
+
+def _own_ms(menu: Menu) -> float:
+    return menu.entries[0].ms
+
+
 def best_of(found: Iterable[Proposal]) -> tuple[Proposal, ...]:
     """Those that no other beats in both time and damage, the slowest first; of equals the first."""
     kept: list[Proposal] = []
@@ -109,18 +133,6 @@ def best_of(found: Iterable[Proposal]) -> tuple[Proposal, ...]:
 
 def _entry(place: int, choice: Choice, ms: float) -> Entry:
     return Entry(str(place), ms, choice.damage, choice.size_bytes)
-
-
-def _chain(menus: Sequence[Menu]) -> list[Plan]:
-    return frontier(menus, [Link(i, i + 1) for i in range(len(menus) - 1)])
-
-
-def _general(menus: Sequence[Menu], entries: Sequence[int], whole_ms: float) -> list[Plan]:
-    links = [Link(before, place) for place, before in enumerate(entries) if before >= 0]
-    least = sum(min(e.ms for e in menu.entries) for menu in menus)
-    limits = [least + (whole_ms - least) * i / _POINTS for i in range(_POINTS + 1)]
-    plans = [solve(menus, links, most_ms=limit) for limit in limits]
-    return [plan for plan in plans if plan is not None]
 
 
 def _measured(menus: Sequence[Menu], scored: Scored) -> Plan:

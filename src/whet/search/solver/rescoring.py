@@ -10,6 +10,10 @@ it stays there. That finds just what measuring everything would, as long as no c
 later context than it did before, which holds where damages add up or make each other worse; where
 they make up for each other, a choice may wait longer than it should.
 
+Steps by a single choice are coarser than what a solver of sums puts together, and where changes are
+few their sums say enough. So plans of that solver can be looked at first: what comes of all is never
+worse than those are.
+
 Whatever was looked at is a plan with a damage of its own, so all of it counts, and what was found
 by the time that looking ends is as good as if it had been all.
 """
@@ -19,9 +23,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from whet.optimize.network.menus.menu import Scored
-from whet.search.solver.menu import Menu
+from whet.search.solver.menu import Menu, Plan
 
-__all__ = ["Damage", "rescored"]
+__all__ = ["Damage", "rescored", "spread"]
 
 Damage = Callable[[tuple[int, ...]], float | None]
 """Of one pick from each menu, all at once; ``None`` where there is no time to look."""
@@ -30,12 +34,15 @@ _Move = tuple[int, int]
 """A menu, and the place of one of its entries."""
 
 
-def rescored(menus: Sequence[Menu], damage: Damage) -> Iterator[Scored]:
+def rescored(
+    menus: Sequence[Menu], damage: Damage, begin: Sequence[Sequence[int]] = ()
+) -> Iterator[Scored]:
     """Plans with the damages that they do, as they are found; it ends where no look is left.
 
     Args:
         menus: of the blocks, each as it is first. Damages of entries are those they do alone.
         damage: measures a plan.
+        begin: plans to look at first, as picks.
 
     Yields:
         Each entry that saves time alone, then every plan that was looked at.
@@ -43,6 +50,13 @@ def rescored(menus: Sequence[Menu], damage: Damage) -> Iterator[Scored]:
     path = _Path(menus)
     known = {path.picks_with(move): adds for move, adds in path.adds.items()}
     yield from (Scored(picks, found) for picks, found in known.items())
+    for each in begin:
+        if (picks := tuple(each)) not in known:
+            found = damage(picks)
+            if found is None:
+                return
+            known[picks] = found
+            yield Scored(picks, found)
     while (move := path.top()) is not None:
         if move in path.fresh:
             path.take(move)
@@ -55,6 +69,22 @@ def rescored(menus: Sequence[Menu], damage: Damage) -> Iterator[Scored]:
             known[picks] = found
             yield Scored(picks, found)
         path.see(move, known[picks])
+
+
+def spread(plans: Sequence[Plan], count: int) -> list[tuple[int, ...]]:
+    """Picks of some plans whose times are about evenly spread, those that change nothing left out.
+
+    Args:
+        plans: over menus whose entries are named by their places.
+        count: of them, at most.
+    """
+    by_ms = sorted(plans, key=lambda plan: plan.ms)
+    found: dict[tuple[int, ...], None] = {}
+    for i in range(count if by_ms else 0):
+        most_ms = by_ms[0].ms + (by_ms[-1].ms - by_ms[0].ms) * i / count
+        last = [plan for plan in by_ms if plan.ms <= most_ms][-1]
+        found[tuple(int(entry.name) for entry in last.picks)] = None
+    return [picks for picks in found if any(picks)]
 
 
 class _Path:

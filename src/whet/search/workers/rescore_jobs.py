@@ -10,13 +10,15 @@ import msgspec
 
 from whet.optimize.network.menus.menu import Choices, MenuPlan, Rescored, Scored
 from whet.search.solver.menu import Entry, Menu
-from whet.search.solver.rescoring import rescored
+from whet.search.solver.proposals import summed
+from whet.search.solver.rescoring import rescored, spread
 from whet.search.workers.built import keep
 from whet.search.workers.ground import Ground
 from whet.search.workers.surgery_jobs import MENUS
 
 __all__ = ["RescoreJob", "rescored_network"]
 
+_SUMMED = 32  # plans of the solver of sums that are looked at first
 _LOOKS = "looks.json"  # beside the menus: what was looked at so far
 
 
@@ -55,7 +57,8 @@ def rescored_network(job: RescoreJob) -> Rescored:
         Menu(menu[0].block, tuple(map(_entry, range(len(menu)), ms, (c.damage for c in menu))))
         for menu, ms in zip(choices.menus, job.ms, strict=True)
     ]
-    return Rescored(tuple(rescored(menus, looks)), looks.count, not looks.ended)
+    begin = spread(summed(menus, choices.entries), _SUMMED)
+    return Rescored(tuple(rescored(menus, looks, begin)), looks.count, not looks.ended)
 
 
 def _entry(place: int, ms: float, damage: float) -> Entry:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from whet.optimize.network.menus.menu import Scored
 from whet.search.solver.general import solve
 from whet.search.solver.menu import Entry, Menu
-from whet.search.solver.rescoring import Damage, rescored
+from whet.search.solver.proposals import summed
+from whet.search.solver.rescoring import Damage, rescored, spread
 
 Picks = tuple[int, ...]
 
@@ -121,6 +124,34 @@ def test_blocks_that_make_each_other_worse_are_not_changed_together() -> None:
     best = min((s for s in found if ms_of(menus, s.picks) <= 20.0), key=lambda s: s.damage)
     assert best.picks in {(1, 0, 1), (0, 1, 1)}
     assert best.damage == 4.0 < together((1, 1, 0)) == 52.0
+
+
+@given(networks, st.randoms(use_true_random=False))
+def test_plans_of_sums_are_looked_at_first_and_it_is_never_worse_than_they_are(
+    menus: list[Menu], random: object
+) -> None:
+    begin = spread(summed(menus, [i - 1 for i in range(len(menus))]), 8)
+    assert len(begin) <= 8
+    assert all(any(picks) for picks in begin)
+    damages: dict[Picks, float] = {}
+
+    def look(picks: Picks) -> float:
+        return damages.setdefault(picks, random.uniform(0, 9))  # type: ignore[attr-defined]
+
+    found = {s.picks: s.damage for s in rescored(menus, look, begin)}
+    assert found.keys() >= set(begin)
+    several = [picks for picks in begin if sum(place > 0 for place in picks) > 1]
+    assert list(damages)[: len(several)] == several
+
+
+def test_plans_of_sums_are_spread_over_all_times() -> None:
+    menus = [menu(str(b), (10.0, 0.0), (6.0, 1.0 + b), (2.0, 4.0 + b)) for b in range(6)]
+    plans = summed(menus, [-1, 0, 1, 2, 3, 4])
+    times = [ms_of(menus, picks) for picks in spread(plans, 5)]
+    assert times == sorted(times)
+    assert times[0] == 12.0, "the fastest is among them"
+    assert len(times) == 5
+    assert max(b - a for a, b in pairwise([*times, 60.0])) < 16.0
 
 
 def test_a_block_goes_on_to_a_stronger_choice() -> None:
