@@ -20,6 +20,7 @@ from whet.runtimes.cascade import check_rows
 from whet.search.decisions.decide import promising
 from whet.search.decisions.figures import is_untouched
 from whet.search.decisions.frontier import frontier
+from whet.search.decisions.outlook import SURE
 from whet.search.solver.calibrate import temperature_of
 from whet.search.solver.cascade import Plan, Staged
 
@@ -120,8 +121,12 @@ def may_be_stage(recipe: Recipe) -> bool:
 def mean_to_beat(
     trials: Iterable[Trial], baseline: Trial, contract: Contract, certify_n: int
 ) -> float:
-    """What the quickest single engine takes in the mean that probably keeps the floor."""
-    good = [t for t in trials if promising(t, contract, certify_n)]
+    """What the quickest single engine takes in the mean that is sure enough to keep the floor.
+
+    One that is only likely to, as an early exit near the floor, is no reason to propose no cascade:
+    if it fails there is none, and if it passes the means that are measured decide.
+    """
+    good = [t for t in trials if promising(t, contract, certify_n, least=SURE)]
     means = [t.latency.mean_ms for t in (*good, baseline) if t.latency is not None]
     return min(means, default=0.0)
 

@@ -19,6 +19,8 @@ from whet.search.decisions.cascading import (
     suits_cascades,
     why_none,
 )
+from whet.search.decisions.decide import chance
+from whet.search.decisions.outlook import LIKELY, SURE
 from whet.search.solver.cascade import Plan
 from whet.search.words.reasons import why_lost
 
@@ -80,6 +82,12 @@ def test_the_mean_to_beat_is_that_of_the_quickest_that_promises_to_keep_the_floo
     contract = Contract(metric="top1")
     assert mean_to_beat([SLOW, weak, fair], SLOW, contract, 5000) == pytest.approx(10 / 3)
     assert mean_to_beat([SLOW, weak], SLOW, contract, 5000) == 10.0
+
+
+def test_what_is_only_likely_to_keep_the_floor_is_not_to_be_beaten() -> None:
+    edge, contract = quick("edge", 8.0, 0.012), Contract(metric="top1")
+    assert LIKELY < chance(edge, 5000) < SURE
+    assert mean_to_beat([SLOW, edge], SLOW, contract, 5000) == 10.0
 
 
 @pytest.mark.parametrize(
