@@ -28,7 +28,7 @@ from whet.optimize.network.distill import Distill
 from whet.optimize.network.drop import DropBlocks
 from whet.optimize.network.factor import Factor
 from whet.optimize.network.merge_tokens import MergeTokens
-from whet.optimize.network.narrow import Narrow
+from whet.optimize.network.narrow import Narrow, widths_in
 from whet.optimize.network.repair import Repair
 from whet.optimize.network.slim import Slim
 from whet.optimize.network.structure.net import Net, example_of
@@ -218,6 +218,17 @@ def test_it_comes_behind_all_that_changes_blocks(
     for name, weight in found.module.state_dict().items():
         assert torch.equal(weight, weights[name])
     assert found.module(vision.marks(3, 0)[0]).shape == (3, vision.CLASSES)
+
+
+def test_queries_keys_and_values_from_one_layer_keep_their_heads() -> None:
+    """As timm's vision transformers have them; what lies between the feed-forward layers goes."""
+    net = formed("class token")
+    assert [width.name for width in widths_in(net)] == ["layers.0.up", "layers.1.up"]
+    ctx = context(net, vision.shown())
+    narrow = run(Narrow(0.5), net, ctx).model
+    assert len(narrow.module.layers.get_submodule("0.up").weight) == 32
+    found = run(MergeTokens(0.5), narrow, ctx).model
+    assert found.module(vision.marks(2, 0)[0]).shape == (2, vision.CLASSES)
 
 
 def test_what_was_merged_is_taught_the_answers(learnt: Net, tmp_path: Path) -> None:

@@ -149,6 +149,8 @@ def _width(
     plain = all(
         isinstance(layer := module.get_submodule(each.layer), FITTED)
         and getattr(layer, "groups", 1) == 1
+        # Of queries, keys and values from one layer, only the values come as far as this one.
+        and all(each.channels)
         for each in taken
     )
     if not taken or not plain or unit == channels:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 __all__ = ["Merging", "most_fewer"]
+
+_LEAST = 1e-12  # of a key's squared length
 
 
 def most_fewer(tokens: int, first: int) -> int:
@@ -54,9 +55,11 @@ class Merging(nn.Module):  # type: ignore[misc]
             The first tokens, the takers, and the givers that are left; and their sizes.
         """
         sizes = torch.ones_like(tokens[..., :1]) if sizes is None else sizes
-        keys = functional.normalize(keys[:, self.first :], dim=-1)
+        keys = keys[:, self.first :]
+        keys = keys * (keys.square().sum(-1, keepdim=True) + _LEAST).rsqrt()
         givers, takers = keys[:, ::2], keys[:, 1::2]
-        likeness, partner = (givers @ takers.transpose(1, 2)).max(-1)
+        # The best of one, and no maximum: its sizes are known to what reads the graph.
+        likeness, partner = (each[..., 0] for each in (givers @ takers.transpose(1, 2)).topk(1))
         order = likeness.topk(likeness.shape[1]).indices
         go, stay = order[:, : self.fewer], order[:, self.fewer :]
         to = _picked(partner, go)
