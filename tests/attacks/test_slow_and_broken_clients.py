@@ -216,6 +216,7 @@ def test_files_are_closed(port: int) -> None:
     before = len(list(here.iterdir()))
     for _ in range(50):
         connected(port).close()
+    assert is_well(port)  # those before it were accepted by then, and are not closed below us
     while len(list(here.iterdir())) > before and time.monotonic() < deadline:
         time.sleep(0.1)
     assert len(list(here.iterdir())) <= before

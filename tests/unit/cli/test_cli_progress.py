@@ -4,9 +4,12 @@ import io
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import evidence_factory as factory
 import msgspec
@@ -190,6 +193,16 @@ def job_that(does: Callable[[threading.Event], object]) -> Callable[..., object]
 
 
 def test_the_first_signal_asks_the_second_ends() -> None:
+    """In a process of its own: where tests run beside each other, a signal could end them all."""
+    here = Path(__file__)
+    code = f"import sys; sys.path[:0] = {sys.path!r}; import {here.stem} as own; own.signalled()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=here.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def signalled() -> None:
     err = io.StringIO()
 
     def stops(cancel: threading.Event) -> object:
