@@ -44,7 +44,7 @@ demo: $(STAMP) ## train a small network, optimise it under a contract, show the 
 	@$(BIN)/whet demo --out demo-out
 
 test: check ## the checks, then every test that is not slow
-	@$(PYTEST) -m "not slow" -n 2 --dist loadfile $(BESIDE)
+	@$(PYTEST) -m "not slow" -n 2 --dist loadfile --max-worker-restart 0 $(BESIDE)
 	@$(PYTEST) -m "not slow" $(ALONE)
 
 test-slow: $(STAMP) ## the slow tests whose length is bounded; those that need real data skip without it
