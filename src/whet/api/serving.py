@@ -71,7 +71,7 @@ def serve(
         HostError: something isn't installed, or it can't listen there.
         OptionError: an argument of the wrong type; two bundles of one name.
     """
-    deadline_s = maybe(seconds_of, "deadline_ms", deadline_ms)
+    within_ms = maybe(seconds_of, "deadline_ms", deadline_ms)
     serving = Serving(
         bind=Bind(text_of("host", host), _port(port), maybe(path_of, "uds", uds)),
         front=Front(
@@ -81,7 +81,7 @@ def serve(
         ),
         hosting=Hosting(
             variants=maybe(names_of, "variants", variants) or (),
-            deadline_s=deadline_s / 1e3 if deadline_s is not None else math.inf,
+            deadline_s=within_ms / 1e3 if within_ms is not None else math.inf,
             most_rows=_at_least_one("most_rows", most_rows),
             workers=_at_least_one("workers", workers),
             trust_code=flag_of("trust_code", trust_code),

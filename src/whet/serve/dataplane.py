@@ -14,7 +14,7 @@ from whet.serve.wire.datatypes import BYTES, datatype_of
 from whet.serve.wire.request import Asked, Given, Parameters, Request
 from whet.serve.wire.response import Output
 
-__all__ = ["Rawly", "Terms", "Work", "accepted", "answered", "terms_of"]
+__all__ = ["Rawly", "Terms", "Work", "accepted", "answered", "decoded", "terms_of", "wire_spec"]
 
 _MICRO = 1e-6
 _LEVELS = 64  # of priority that are told from each other

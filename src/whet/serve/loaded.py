@@ -25,7 +25,7 @@ from whet.runtimes.cascade import CascadeSession
 from whet.serve.cascades import open_cascade, replay_cascade, stage_goldens
 from whet.serve.runtime import runtime_of
 
-__all__ = ["Inputs", "Loaded", "load", "transform_of"]
+__all__ = ["Inputs", "Loaded", "load", "load_from", "transform_of"]
 
 Inputs = (
     Mapping[str, NDArray[np.generic] | ArrayLike]
@@ -56,7 +56,17 @@ def load(
         BundleError: the bundle is refused, or its goldens don't come out here.
         HostError: its runtime isn't installed or known here.
     """
-    bundle = read_bundle(path)
+    return load_from(read_bundle(path), variant, trust_code=trust_code, engines=engines)
+
+
+def load_from(
+    bundle: Bundle,
+    variant: str | None = None,
+    *,
+    trust_code: bool = False,
+    engines: Path | None = None,
+) -> Loaded:
+    """As `load`, of a bundle that was read: several variants of one are hashed once."""
     cache = EngineCache(engines if engines is not None else engines_home())
     chosen, session = _opened(bundle, variant, cache, trust_code=trust_code)
     loaded = Loaded(bundle, chosen, session, transform_of(bundle))

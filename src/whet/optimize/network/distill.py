@@ -18,7 +18,7 @@ from whet.core.context import Context
 from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, RequirementError
 from whet.optimize.network.learning.pair import pair_of
-from whet.optimize.network.learning.right import Right, right_of
+from whet.optimize.network.learning.right import right_of
 from whet.optimize.network.learning.train import Schedule, pace, train
 from whet.optimize.network.structure.modules import copied
 from whet.optimize.network.structure.net import Net, Rows, samples_of
@@ -73,13 +73,13 @@ class Distill(Pass[Net, Net]):
                 "The network is the original still, and has nothing to learn from it.",
                 "Put what changes it before this pass.",
             )
-        self._right(model, ctx)
+        right_of(ctx, model.signature, self.labels)
 
     def apply(self, model: Net, ctx: Context) -> PassResult[Net]:
         found = replace(model, module=copied(model.module))
         rows = Rows(samples_of(ctx), model.signature)
         schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed, self.norms)
-        checkpoint, right = ctx.workdir / _CHECKPOINT, self._right(model, ctx)
+        checkpoint, right = ctx.workdir / _CHECKPOINT, right_of(ctx, model.signature, self.labels)
         changed = train(
             *pair_of(found),
             rows,
@@ -90,9 +90,6 @@ class Distill(Pass[Net, Net]):
             tell=ctx.tell,
         )
         return PassResult(found, changed)
-
-    def _right(self, model: Net, ctx: Context) -> Right | None:
-        return right_of(ctx, model.signature, self.labels) if self.labels else None
 
     def ensures(self, model: Net, ctx: Context) -> None:
         """The weights that did best on rows held out are kept, those from before among them."""

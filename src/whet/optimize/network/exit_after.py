@@ -27,7 +27,7 @@ from whet.errors import OptionError, PostconditionError
 from whet.optimize.network.exits.ending import Ending, ended, ending_at
 from whet.optimize.network.exits.fit import Fitted, Seen, fitted
 from whet.optimize.network.exits.pool import Head, Pool, Way, pooled, pools_for
-from whet.optimize.network.learning.right import Right, right_of
+from whet.optimize.network.learning.right import right_of
 from whet.optimize.network.structure.modules import part_at
 from whet.optimize.network.structure.net import Net, Rows, samples_of
 from whet.optimize.network.structure.walk import Walk
@@ -70,7 +70,7 @@ class ExitAfter(Pass[Net, Net]):
         model.need_own_layers()
         samples_of(ctx)
         ending_at(model, self.block)
-        self._right(model, ctx)
+        right_of(ctx, model.signature, self.labels)
 
     def apply(self, model: Net, ctx: Context) -> PassResult[Net]:
         ending = ending_at(model, self.block)
@@ -92,12 +92,12 @@ class ExitAfter(Pass[Net, Net]):
                 "Name another block, or give more samples.",
             )
 
-    def _right(self, model: Net, ctx: Context) -> Right | None:
-        return right_of(ctx, model.signature, self.labels) if self.labels else None
-
     def _seen(self, model: Net, ending: Ending, ctx: Context) -> Seen:
         """What the block gives, pooled in each way, and what the original does; batch by batch."""
-        rows, right = Rows(samples_of(ctx), model.signature), self._right(model, ctx)
+        rows, right = (
+            Rows(samples_of(ctx), model.signature),
+            right_of(ctx, model.signature, self.labels),
+        )
         order = np.random.default_rng(ctx.seed).permutation(len(rows))[: self.rows]
         values, scores = dict[Pool, list[torch.Tensor]](), list[torch.Tensor]()
         for own, wanted in _answers(model, ending, rows, order):

@@ -24,7 +24,7 @@ from whet.core.passes import Pass, PassResult, Stage
 from whet.errors import OptionError, PostconditionError, RequirementError
 from whet.optimize.network.drop import Gap
 from whet.optimize.network.learning.pair import pair_of
-from whet.optimize.network.learning.right import Right, right_of
+from whet.optimize.network.learning.right import right_of
 from whet.optimize.network.learning.train import Schedule, pace, train
 from whet.optimize.network.rounding.grid import MOST, MOST_REDUCED
 from whet.optimize.network.rounding.places import Places, able, places_in
@@ -82,14 +82,14 @@ class LearnInt8(Pass[Net, Net]):
                 "The network has no convolution and no linear layer that could be rounded.",
                 "Leave it in float, or have its graph quantised.",
             )
-        self._right(model, ctx)
+        right_of(ctx, model.signature, self.labels)
 
     def apply(self, model: Net, ctx: Context) -> PassResult[Net]:
         most = MOST_REDUCED if self.reduce_range else MOST
         found, places = _rounding(model, ctx, most)
         rows = Rows(samples_of(ctx), model.signature)
         schedule = Schedule(self.steps, self.batch, self.rate, ctx.seed, single=True)
-        checkpoint, right = ctx.workdir / _CHECKPOINT, self._right(model, ctx)
+        checkpoint, right = ctx.workdir / _CHECKPOINT, right_of(ctx, model.signature, self.labels)
         train(
             *pair_of(found),
             rows,
@@ -101,9 +101,6 @@ class LearnInt8(Pass[Net, Net]):
         )
         settle(found.module, {block.span.exit for block in model.cut.blocks})
         return PassResult(replace(found, rounded=True), True, places.notes)
-
-    def _right(self, model: Net, ctx: Context) -> Right | None:
-        return right_of(ctx, model.signature, self.labels) if self.labels else None
 
     def ensures(self, model: Net, ctx: Context) -> None:  # noqa: ARG002  # layers say it
         if not layers_in_int8(model.module):

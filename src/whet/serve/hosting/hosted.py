@@ -21,7 +21,7 @@ from whet.serve.dataplane import Rawly
 from whet.serve.engine import Engine
 from whet.serve.hosting.family import family_of, times_of
 from whet.serve.hosting.independence import rows_stand_alone
-from whet.serve.loaded import Loaded, load
+from whet.serve.loaded import Loaded, load_from
 from whet.serve.scheduler.rules import Choice
 from whet.serve.scheduler.scheduler import Policy, Scheduler
 from whet.serve.scheduler.times import Times
@@ -137,7 +137,8 @@ def host(
     )
     with ExitStack() as opened:
         variants = [
-            opened.enter_context(load(path, each, trust_code=hosting.trust_code)) for each in names
+            opened.enter_context(load_from(bundle, each, trust_code=hosting.trust_code))
+            for each in names
         ]
         choices = [_choice(bundle, each, hosting) for each in variants]
         engine = Engine(

@@ -12,7 +12,17 @@ from whet.errors import RequestError
 from whet.serve.wire.compression import CODINGS, packed, unpacked
 from whet.serve.wire.limits import Limits
 
-__all__ = ["JSON", "Receive", "Reply", "Scope", "Send", "body_of", "headers_of", "send_reply"]
+__all__ = [
+    "JSON",
+    "ClientLeft",
+    "Receive",
+    "Reply",
+    "Scope",
+    "Send",
+    "body_of",
+    "headers_of",
+    "send_reply",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -70,7 +80,7 @@ async def body_of(
 
     Raises:
         RequestError: it is too large, too slow, or compressed in another way.
-        asyncio.CancelledError: the client left.
+        ClientLeft: there is nobody to answer.
     """
     coding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
     if coding not in {"identity", *CODINGS}:

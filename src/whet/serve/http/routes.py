@@ -17,6 +17,7 @@ _NAMED = (
     r"/v2/repository(?:/[A-Za-z0-9._-]{1,128})?/models/(?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,127})"
 )
 _PATHS = (
+    ("all_stats", "GET", r"/v2/models/stats"),  # before a model of that name
     ("infer", "POST", rf"{_MODEL}/infer"),
     ("model_ready", "GET", rf"{_MODEL}/ready"),
     ("config", "GET", rf"{_MODEL}/config"),
@@ -25,11 +26,9 @@ _PATHS = (
     ("live", "GET", r"/v2/health/live"),
     ("ready", "GET", r"/v2/health/ready"),
     ("server", "GET", r"/v2/?"),
-    ("all_stats", "GET", r"/v2/models/stats"),
     ("index", "POST", r"/v2/repository(?:/[A-Za-z0-9._-]{1,128})?/index"),
     ("load", "POST", rf"{_NAMED}/load"),
     ("unload", "POST", rf"{_NAMED}/unload"),
-    ("metrics", "GET", r"/metrics"),
 )
 _COMPILED = tuple((name, method, re.compile(path.encode())) for name, method, path in _PATHS)
 
@@ -57,8 +56,6 @@ def match(path: bytes) -> Route:
     Args:
         path: as it came, without what follows a question mark.
     """
-    if path == b"/v2/models/stats":  # a name that no model may have
-        return Route("all_stats", "GET")
     for name, method, compiled in _COMPILED:
         found = compiled.fullmatch(path)
         if found is not None:

@@ -5,7 +5,6 @@ A tensor in JSON carries no `parameters` at all: a public client takes any to me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,7 +15,7 @@ from whet.serve.wire.datatypes import BYTES, datatype_of, pack_bytes
 from whet.serve.wire.json_text import numbers_json
 from whet.serve.wire.request import Parameters
 
-__all__ = ["Answer", "Output", "error_body", "parts_size", "write_answer"]
+__all__ = ["Answer", "Output", "error_body", "write_answer"]
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,3 @@ def _text(value: object) -> str:
 def error_body(message: str) -> bytes:
     """What stands in the place of an answer that there is none."""
     return msgspec.json.encode({"error": message})
-
-
-def parts_size(parts: Sequence[bytes | memoryview]) -> int:
-    """Bytes of a body in parts."""
-    return sum(len(part) for part in parts)

@@ -56,18 +56,20 @@ class Right:
         return mixed * own + (1 - mixed) * functional.cross_entropy(told, classes.flip(0))
 
 
-def right_of(ctx: Context, signature: Signature, output: str) -> Right:
-    """The right classes of what a network learns from.
+def right_of(ctx: Context, signature: Signature, output: str) -> Right | None:
+    """The right classes of what a network learns from; ``None`` where no output is named.
 
     Args:
         ctx: with labels.
         signature: of the network.
-        output: that holds scores of classes.
+        output: that holds scores of classes; empty where labels aren't to be learnt.
 
     Raises:
         RequirementError: there are no labels, no such output, or it holds no scores of classes.
         SamplesError: labels that are no classes of it.
     """
+    if not output:
+        return None
     names = [spec.name for spec in signature.outputs]
     if ctx.labels is None:
         raise RequirementError(
