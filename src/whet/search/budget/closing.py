@@ -8,7 +8,7 @@ climb.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from whet.core.contract import Contract
 from whet.core.evidence import Trial
@@ -27,6 +27,8 @@ _FINALIST_GAIN = 3.0
 # Writing a value of an answer, reading it and comparing it with the original's, on one core: of
 # class scores it is nothing, of maps of pixels more than computing them.
 _COMPARE_MS = 5e-5
+# Answers to certify by take longer than the same work took before, on machines that others use too.
+_RESTLESS = 1.1
 
 
 def closing_s(
@@ -37,6 +39,8 @@ def closing_s(
     total_s: float | None,
     *,
     values: int = 0,
+    due: Sequence[Trial] = (),
+    answered_ms: Mapping[str, float] | None = None,
 ) -> float:
     """Seconds that closing will take: answers to certify by, the last race, packing.
 
@@ -47,13 +51,18 @@ def closing_s(
         trials: so far; none at the start.
         total_s: the whole budget; ``None`` for no limit.
         values: in the answer to one row.
+        due: trials that would be certified if the climb ended now.
+        answered_ms: what a row took when a trial, by its id, answered the select part: several at
+            once, which may take longer than the one that was timed.
     """
     known = list(trials)
-    timed = [(is_untouched(t), ms) for t in known if (ms := row_ms(t)) is not None]
+    ids = {trial.id for trial in due}
+    timed = [(t, ms) for t in known if (ms := row_ms(t)) is not None]
     rows_ms = expected_row_ms(
         original_ms,
-        untouched_ms=[ms for untouched, ms in timed if untouched],
-        others_ms=[ms for untouched, ms in timed if not untouched],
+        untouched_ms=[ms for t, ms in timed if is_untouched(t)],
+        others_ms=[ms for t, ms in timed if not is_untouched(t) and t.id not in ids],
+        due_ms=[max(ms, (answered_ms or {}).get(t.id, 0.0)) for t, ms in timed if t.id in ids],
     )
     proof = proof_s(contract, [contract.batch * ms for ms in rows_ms], 1 + len(rows_ms))
     start = start_s(known)
@@ -63,7 +72,11 @@ def closing_s(
 
 
 def expected_row_ms(
-    original_ms: float, *, untouched_ms: Sequence[float], others_ms: Sequence[float]
+    original_ms: float,
+    *,
+    untouched_ms: Sequence[float],
+    others_ms: Sequence[float],
+    due_ms: Sequence[float] = (),
 ) -> tuple[float, ...]:
     """What a row takes of the best untouched engine, then of each finalist and of one more.
 
@@ -75,10 +88,11 @@ def expected_row_ms(
         original_ms: what the original takes for one.
         untouched_ms: what untouched engines took for one so far.
         others_ms: the same of all other candidates.
+        due_ms: of those that would be certified now, which aren't always the fastest.
     """
     untouched = min(untouched_ms, default=original_ms / _UNTOUCHED_GAIN)
-    known = sorted(others_ms)[:FINALISTS]
-    fastest = known[0] if known else min(untouched, original_ms / _FINALIST_GAIN)
+    known = [*due_ms, *sorted(others_ms)][:FINALISTS]
+    fastest = min(known, default=min(untouched, original_ms / _FINALIST_GAIN))
     return (untouched, *known, *(fastest for _ in range(min(1, FINALISTS - len(known)))))
 
 
@@ -94,7 +108,8 @@ def answers_s(
         start_s: what a process of them takes; the original's, often torch, starts as slowly as
             is usual.
     """
-    return rows * (original_ms + sum(rows_ms)) / 1e3 + START_S + start_s * len(rows_ms)
+    answering_s = _RESTLESS * rows * (original_ms + sum(rows_ms)) / 1e3
+    return answering_s + START_S + start_s * len(rows_ms)
 
 
 def spare_s(left_s: float, rows: int, original_ms: float, untouched_ms: float | None) -> float:

@@ -16,7 +16,7 @@ from whet.measure.clock import ClockPlan, Race, race
 from whet.measure.contender import Contender
 from whet.measure.likeness import check_alike_in_form, untouched_quality
 from whet.measure.process import ContenderProcess
-from whet.search.answers import USUAL_ROWS, answers_of, kept_answers
+from whet.search.answers import USUAL_ROWS, answers_of, kept_answers, seconds_of
 from whet.search.budget.patience import answer_limit_s, step_limit_s
 from whet.search.decisions.figures import is_untouched, row_ms
 from whet.search.decisions.untouched import rows_to_compare
@@ -149,6 +149,12 @@ def answers_on(
     return _answers(setup, trial, make, part, place, left_s, while_waiting)
 
 
+def answered_ms(setup: Setup, trial: Trial) -> float | None:
+    """What a row took when the trial answered the select part; ``None`` where it hasn't."""
+    place = _kept_at(setup, setup.workdir / "answers" / "select" / trial.id)
+    return seconds_of(place) * 1e3 / max(1, len(setup.select)) if place.is_dir() else None
+
+
 def ask_original(
     setup: Setup,
     part: SampleStore,
@@ -227,6 +233,12 @@ def _cut(array: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.gener
     return array if rest.any() else array[inner]
 
 
+def _kept_at(setup: Setup, place: Path) -> Path:
+    """Where answers are kept: others for a contract with larger batches than are usual."""
+    batch = setup.contract.batch
+    return place.with_name(f"{place.name}-by-{batch}") if batch > USUAL_ROWS else place
+
+
 def _answers(
     setup: Setup,
     trial: Trial,
@@ -236,9 +248,7 @@ def _answers(
     left_s: float,
     while_waiting: Callable[[], None] | None,
 ) -> Arrays:
-    batch = setup.contract.batch
-    if batch > USUAL_ROWS:
-        place = place.with_name(f"{place.name}-by-{batch}")
+    place, batch = _kept_at(setup, place), setup.contract.batch
     got = kept_answers(place)
     if got is not None:
         return got

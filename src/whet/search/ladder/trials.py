@@ -25,10 +25,12 @@ from whet.search.budget.closing import closing_s
 from whet.search.budget.pace import usual_s
 from whet.search.decisions.endings import ended, holds, reason_of, worth_another_try
 from whet.search.decisions.figures import is_untouched
+from whet.search.decisions.order import FINALISTS, certify_order
 from whet.search.decisions.untouched import stranger_note
 from whet.search.decisions.worth import best_so_far, worth_judging
 from whet.search.events import Stopped
 from whet.search.ladder.assay import (
+    answered_ms,
     ask_original,
     compare_untouched,
     contender_of,
@@ -364,4 +366,15 @@ class Trials:
     def _closing_s(self) -> float:
         setup, total_s = self.setup, self.budget.total_s
         rows, ms, known = len(setup.certify), setup.original_ms, self.all.values()
-        return closing_s(setup.contract, rows, ms, known, total_s, values=setup.values)
+        due = certify_order(known, setup.contract, setup.certify.samples, FINALISTS)
+        answered = {t.id: row for t in due if (row := answered_ms(setup, t)) is not None}
+        return closing_s(
+            setup.contract,
+            rows,
+            ms,
+            known,
+            total_s,
+            values=setup.values,
+            due=due,
+            answered_ms=answered,
+        )

@@ -8,6 +8,7 @@ from whet.core.contract import Contract
 from whet.search.budget.closing import answers_s, closing_s, expected_row_ms
 
 START_S = 1.5
+RESTLESS = 1.1
 FASTEST = Contract()
 
 
@@ -19,17 +20,34 @@ def answering_s(*, untouched_ms: list[float], others_ms: list[float]) -> float:
 def test_without_trials_engines_are_guessed_from_the_original() -> None:
     # 1000 rows: 30 ms of the original, 15 of the best untouched, a finalist at 10.
     found = answering_s(untouched_ms=[], others_ms=[])
-    assert found == pytest.approx(30.0 + 15.0 + 10.0 + 3 * START_S)
+    assert found == pytest.approx(RESTLESS * (30.0 + 15.0 + 10.0) + 3 * START_S)
 
 
 def test_what_was_timed_takes_the_place_of_the_guess() -> None:
     found = answering_s(untouched_ms=[12.0, 8.0], others_ms=[2.0, 4.0])
-    assert found == pytest.approx(30.0 + 8.0 + (2.0 + 4.0 + 2.0) + 5 * START_S)
+    assert found == pytest.approx(RESTLESS * (30.0 + 8.0 + 2.0 + 4.0 + 2.0) + 5 * START_S)
 
 
 def test_only_the_fastest_become_finalists() -> None:
     found = answering_s(untouched_ms=[8.0], others_ms=[9.0, 1.0, 2.0, 3.0, 4.0])
-    assert found == pytest.approx(30.0 + 8.0 + 10.0 + 6 * START_S)
+    assert found == pytest.approx(RESTLESS * (30.0 + 8.0 + 10.0) + 6 * START_S)
+
+
+def test_those_that_are_due_count_though_others_are_faster() -> None:
+    """The safest finalist is often a slow one; it stands before the fastest of the others."""
+    rows_ms = expected_row_ms(
+        30.0, untouched_ms=[8.0], others_ms=[1.0, 2.0, 3.0, 4.0], due_ms=[7.0, 6.0]
+    )
+    assert rows_ms == (8.0, 7.0, 6.0, 1.0, 2.0)
+
+
+def test_what_answers_several_rows_slower_than_one_is_taken_at_that() -> None:
+    known = (trial("untouched", 1.0, untouched=True, p99_ms=50.0), trial("int8", 9.0, p99_ms=5.0))
+    calm, slow = (
+        closing_s(FASTEST, 1000, 100.0, known, 600.0, due=known[1:], answered_ms=answered)
+        for answered in (None, {known[1].id: 40.0})
+    )
+    assert slow - calm == pytest.approx(2 * RESTLESS * (40.0 - 4.5), abs=0.5)  # it and one more
 
 
 def test_with_each_trial_there_is_time_for_one_finalist_more() -> None:

@@ -39,6 +39,10 @@ UNTOUCHED = Recipe((), "onnxruntime", Settings())
 QUANTISED = Recipe((Step("quantize-nncf-ir"),), "openvino", Settings())
 
 
+class NoSamples(tuple[()]):
+    samples = 0
+
+
 class Scripted(Trials):
     """Each measuring ends as the next entry of ``script`` says; ``None`` = it runs."""
 
@@ -66,7 +70,9 @@ def run(ledger: Ledger, *script: WhetError | None) -> Scripted:
     budget = Budget(time.monotonic(), 600.0)
     told: list[Event] = []
     # All that attempting reads.
-    setup = SimpleNamespace(contract=Contract(), repair=(), certify=(), original_ms=1.0, values=10)
+    setup = SimpleNamespace(
+        contract=Contract(), repair=(), certify=NoSamples(), original_ms=1.0, values=10
+    )
     found = Scripted(setup, ledger, budget, Teller(told.append, budget), Stop())
     found.script, found.measured = list(script), 0
     return found

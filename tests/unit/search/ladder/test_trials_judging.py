@@ -57,7 +57,12 @@ class Told(Trials):
 def search(book: Ledger, *, left_s: float = 600.0, past: dict[str, Kept] | None = None) -> Told:
     budget = Budget(time.monotonic() - 600.0 + left_s, 600.0)
     setup = SimpleNamespace(
-        contract=Contract(), repair=(), certify=Certify(), original_ms=1.0, values=10
+        contract=Contract(),
+        repair=(),
+        certify=Certify(),
+        original_ms=1.0,
+        values=10,
+        workdir=Path("nowhere"),
     )
     return Told(setup, book, budget, Teller(lambda _: None, budget), Stop(), past=past or {})
 
