@@ -76,6 +76,7 @@ format: $(STAMP) ## let ruff fix and format
 generate: $(STAMP) ## write the parts of README and docs that come from code and results
 	@$(BIN)/python scripts/cli_reference.py
 	@$(BIN)/python scripts/floor_tables.py
+	@$(BIN)/python scripts/protocol.py
 	@test ! -e benchmarks/results/main_job.json || $(BIN)/python scripts/readme_results.py
 
 lock: $(STAMP) ## write requirements/*.txt from what is installed in .venv

@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from whet.api.bundles import bench, inspect, load, verify
     from whet.api.by_hand import apply, read_recipe, recipe_of, write_recipe
+    from whet.api.loading import bench_service
     from whet.api.searching import optimize
     from whet.api.serving import serve
+    from whet.client.blocking import Client
+    from whet.client.retries import Retries
+    from whet.client.waiting import AsyncClient
     from whet.core.contract import Contract, Drop
     from whet.data.transform import ImageTransform, TextTransform
     from whet.errors import WhetError
@@ -48,7 +52,9 @@ if TYPE_CHECKING:
     from whet.optimize.recipes.pipeline import Pipeline
 
 __all__ = [
+    "AsyncClient",
     "Cast",
+    "Client",
     "Contract",
     "ConvertIr",
     "Distill",
@@ -74,6 +80,7 @@ __all__ = [
     "Restore",
     "RestoreIr",
     "RestoreWeights",
+    "Retries",
     "RoundWeights",
     "Separate",
     "Slim",
@@ -87,6 +94,7 @@ __all__ = [
     "__version__",
     "apply",
     "bench",
+    "bench_service",
     "inspect",
     "load",
     "optimize",
@@ -100,7 +108,9 @@ __all__ = [
 __version__ = "0.1.0"
 
 _WHERE = {
+    "AsyncClient": "whet.client.waiting",
     "Cast": "whet.optimize.graph.cast",
+    "Client": "whet.client.blocking",
     "Contract": "whet.core.contract",
     "ConvertIr": "whet.optimize.graph.convert",
     "Distill": "whet.optimize.network.distill",
@@ -126,6 +136,7 @@ _WHERE = {
     "Restore": "whet.optimize.graph.quantize.restore",
     "RestoreIr": "whet.optimize.graph.quantize.restore",
     "RestoreWeights": "whet.optimize.graph.quantize.unrounded",
+    "Retries": "whet.client.retries",
     "RoundWeights": "whet.optimize.graph.quantize.rounding",
     "Separate": "whet.optimize.network.separate",
     "Slim": "whet.optimize.network.slim",
@@ -138,6 +149,7 @@ _WHERE = {
     "WhetError": "whet.errors",
     "apply": "whet.api.by_hand",
     "bench": "whet.api.bundles",
+    "bench_service": "whet.api.loading",
     "inspect": "whet.api.bundles",
     "load": "whet.api.bundles",
     "optimize": "whet.api.searching",

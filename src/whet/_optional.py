@@ -36,6 +36,11 @@ _EXTRAS = {
     "PIL": "images",
     "tokenizers": "text",
     "sklearn": "demo",
+    "uvicorn": "serve",
+    "uvloop": "serve",
+    "httptools": "serve",
+    "grpc": "grpc",
+    "google": "grpc",
 }
 
 _OWN = "whet"  # some of its own modules are imported late as well

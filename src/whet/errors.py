@@ -33,7 +33,8 @@
         ├── UnknownModelError      no such model, version or place
         ├── BusyError              it would come too late, or there is no room (``retry_after_s``)
         ├── LateError              its time ran out before it was begun
-        └── WorkerLostError        what worked at it died or hung
+        ├── WorkerLostError        what worked at it died or hung
+        └── UnreachableError       there is no server, or it broke off (a client's error)
 
 Each carries one clear sentence and one remedy. The command line prints
 both, never a traceback, and exits with ``exit_code``. Inside the search the
@@ -77,6 +78,7 @@ __all__ = [
     "TrialMemoryError",
     "TrialTimeoutError",
     "UnknownModelError",
+    "UnreachableError",
     "UnsupportedOperatorError",
     "UntrustedCodeError",
     "WhetError",
@@ -298,5 +300,11 @@ class LateError(ServeError):
 
 class WorkerLostError(ServeError):
     """What worked at a request died or hung."""
+
+    status = 503
+
+
+class UnreachableError(ServeError):
+    """There is no server at a place, or it broke off; a client's error."""
 
     status = 503

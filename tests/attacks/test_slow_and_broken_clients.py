@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from whet.serve.hosting.repository import Repository
 from whet.serve.hosting.sources import Sources
-from whet.serve.http.app import App, Front
+from whet.serve.http.app import Front
 from whet.serve.http.guarded import Patience
-from whet.serve.server import Bind, Serving, listening_at, lived
+from whet.serve.server import Serving, Sockets, lived
+from whet.serve.transports import Bind, listening_at
 from whet.serve.wire.limits import Limits
 
 PATIENCE = Patience(head_s=0.4, write_s=0.4, head_bytes=2000)
@@ -38,7 +39,6 @@ def port() -> Iterator[int]:
     )
     repository = Repository()
     sources = Sources({}, serving.hosting, repository, drain_s=1)
-    app = App(repository, serving.front, sources)
     listening = listening_at(serving.bind)
     # What the kernel would keep for a client that doesn't read takes long to fill.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
@@ -54,7 +54,8 @@ def port() -> Iterator[int]:
             loop.call_soon_threadsafe(ending.set)
 
         threading.Thread(target=wait, daemon=True).start()
-        await lived(app, listening, serving, sources, lambda _: ready.set(), ending)
+        sockets = Sockets(listening)
+        await lived(repository, sources, serving, sockets, lambda _: ready.set(), ending)
 
     thread = threading.Thread(target=lambda: asyncio.run(live()))
     thread.start()

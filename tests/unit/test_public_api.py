@@ -13,6 +13,7 @@ from whet.core.registry import names, resolve
 VERBS = (
     "apply",
     "bench",
+    "bench_service",
     "inspect",
     "load",
     "optimize",
@@ -23,7 +24,9 @@ VERBS = (
     "write_recipe",
 )
 PUBLIC = [
+    "AsyncClient",
     "Cast",
+    "Client",
     "Contract",
     "ConvertIr",
     "Distill",
@@ -49,6 +52,7 @@ PUBLIC = [
     "Restore",
     "RestoreIr",
     "RestoreWeights",
+    "Retries",
     "RoundWeights",
     "Separate",
     "Slim",
@@ -62,6 +66,7 @@ PUBLIC = [
     "__version__",
     "apply",
     "bench",
+    "bench_service",
     "inspect",
     "load",
     "optimize",

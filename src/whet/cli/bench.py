@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from whet.cli import options
+from whet.cli.bench_service import add_service, is_url, refuse_service_options, run_service
 from whet.cli.console import Console, plain
 from whet.cli.exits import Exit
 from whet.cli.ports import Bench, GetApi, Verbs
@@ -33,14 +34,17 @@ def add(verbs: Verbs) -> None:
         " Exits with 2 when a limit is given and isn't proven to be kept.",
         allow_abbrev=False,
     )
-    parser.add_argument("bundle", help="its folder")
+    parser.add_argument("bundle", help="its folder; or the URL of a service")
     parser.add_argument("--variant", metavar="NAME", help="default: the bundle's default")
-    parser.add_argument("--scenario", choices=SCENARIOS, default=SCENARIOS[0])
+    parser.add_argument("--scenario", choices=SCENARIOS, help=f"of MLPerf (default {SCENARIOS[0]})")
     parser.add_argument(
         "--seconds", default="10s", metavar="TIME", help="to measure, warm-up apart (default 10s)"
     )
     parser.add_argument(
-        "--rate", type=float, metavar="N", help="arrivals a second, for 'server' only"
+        "--rate",
+        type=float,
+        metavar="N",
+        help="arrivals a second, for 'server' and for services",
     )
     parser.add_argument(
         "--limit", metavar="TIME", help="above it a query is missed; not for 'offline'"
@@ -61,12 +65,16 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--label-key", metavar="NAME", help="column of --inputs with the labels")
     parser.add_argument("--text-keys", metavar="A,B", help="columns of --inputs with the text")
     options.add_trust(parser)
+    add_service(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
     """Carry it out."""
+    if is_url(args.bundle):
+        return run_service(args, console, api)
+    refuse_service_options(args)
     seconds = options.parse_seconds("--seconds", args.seconds)
     limit_ms = parse_ms(args.limit) if args.limit is not None else None
     if limit_ms is not None and limit_ms <= 0:
@@ -74,7 +82,7 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
     found = api().bench(
         args.bundle,
         variant=args.variant,
-        scenario=args.scenario,
+        scenario=args.scenario or SCENARIOS[0],
         seconds=seconds,
         rate_per_s=args.rate,
         limit_ms=limit_ms,

@@ -7,7 +7,9 @@ import importlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, cast
+
+from whet.cli.service_ports import ServeOptions, ServiceBench, ServiceLoad
 
 if TYPE_CHECKING:
     from whet.bundle.golden import GoldenResult
@@ -220,25 +222,34 @@ class Api(Protocol):
         trust_code: bool = False,
     ) -> Bench: ...
 
+    def bench_service(
+        self,
+        url: str,
+        *,
+        model: str,
+        rate_per_s: float | None,
+        clients: int,
+        arrivals: str,
+        seconds: float,
+        limit_ms: float | None,
+        percentile: float,
+        find_highest: bool,
+        deadline_ms: float | None,
+        inputs: str | None,
+        rows: int,
+        key: str | None,
+        ca_file: str | None,
+        on_load: Callable[[ServiceLoad], None],
+    ) -> ServiceBench: ...
+
     def inspect(self, bundle: str | Path) -> Inspection: ...
 
     def serve(
         self,
         bundles: Sequence[str] | Mapping[str, str],
         *,
-        host: str,
-        port: int,
-        uds: str | None,
-        deadline_ms: float | None,
-        variants: tuple[str, ...] | None,
-        most_rows: int,
-        workers: int,
-        keys: tuple[str, ...] | None,
-        server_name: str,
-        model_control: bool,
-        drain_s: float,
-        trust_code: bool,
         on_ready: Callable[[str], None],
+        **options: Unpack[ServeOptions],
     ) -> bool: ...
 
     def recipe_of(self, bundle: str | Path, variant: str | None = None) -> WrittenRecipe: ...

@@ -22,7 +22,7 @@ from whet.core.spec import Arrays
 from whet.runtimes.base import Session
 from whet.runtimes.cache import EngineCache
 from whet.runtimes.cascade import CascadeSession
-from whet.serve.runtime import runtime_of
+from whet.serve.runtime import fewer_threads, runtime_of
 
 __all__ = ["exit_words", "open_cascade", "replay_cascade", "stage_goldens"]
 
@@ -30,7 +30,12 @@ _NEAR = 0.1  # of confidence: as far as answers of coarse arithmetic may differ 
 
 
 def open_cascade(
-    bundle: Bundle, cascade: Cascade, cache: EngineCache, *, trust_code: bool
+    bundle: Bundle,
+    cascade: Cascade,
+    cache: EngineCache,
+    *,
+    trust_code: bool,
+    most_threads: int | None = None,
 ) -> CascadeSession:
     """Open every stage.
 
@@ -39,6 +44,7 @@ def open_cascade(
         cascade: which.
         cache: of compiled engines.
         trust_code: allow stages whose files run native code.
+        most_threads: of each engine, where it has fewer cores than it was tuned for.
 
     Raises:
         BundleError: a stage may not be opened.
@@ -49,7 +55,8 @@ def open_cascade(
         for stage in cascade.stages:
             variant = bundle.variant(stage.variant)
             artifact = bundle.artifact(variant.name, trust_code=trust_code)
-            session, _ = cache.opened(runtime_of(variant), artifact, variant.settings)
+            settings = fewer_threads(variant.settings, most_threads)
+            session, _ = cache.opened(runtime_of(variant), artifact, settings)
             sessions.append(opened.enter_context(session))
         gates = [stage.gate for stage in cascade.stages if stage.gate is not None]
         whole = CascadeSession(sessions, gates, cascade.confidence, bundle.manifest.signature)

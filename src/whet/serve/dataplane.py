@@ -159,7 +159,7 @@ def answered(
     outputs: Mapping[str, NDArray[np.generic]], asked: tuple[Asked, ...]
 ) -> tuple[Output, ...]:
     """The outputs that were asked for, in that order."""
-    return tuple(Output(each.name, outputs[each.name], each.binary) for each in asked)
+    return tuple(Output(each.name, outputs[each.name], each.binary, each.part) for each in asked)
 
 
 def wire_spec(spec: TensorSpec) -> dict[str, object]:

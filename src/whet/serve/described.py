@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from whet import __version__
 from whet.core.spec import TensorSpec
 from whet.serve.dataplane import wire_spec
 from whet.serve.hosting.hosted import Hosted
+from whet.serve.wire.regions import Region
 
-__all__ = ["EXTENSIONS", "config_of", "model_metadata", "server_metadata"]
+__all__ = ["EXTENSIONS", "config_of", "model_metadata", "regions_of", "server_metadata"]
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -19,9 +22,18 @@ EXTENSIONS = (
 _PLATFORM = "whet"
 
 
-def server_metadata(name: str) -> dict[str, object]:
+def server_metadata(name: str, *, shared_memory: bool = False) -> dict[str, object]:
     """Of the server; ``name`` is what clients look for."""
-    return {"name": name, "version": __version__, "extensions": list(EXTENSIONS)}
+    extensions = [*EXTENSIONS, "system_shared_memory"] if shared_memory else list(EXTENSIONS)
+    return {"name": name, "version": __version__, "extensions": extensions}
+
+
+def regions_of(regions: Sequence[Region]) -> list[dict[str, object]]:
+    """Of regions of shared memory."""
+    return [
+        {"name": r.name, "key": r.key, "offset": r.offset, "byte_size": r.byte_size}
+        for r in regions
+    ]
 
 
 def model_metadata(hosted: Hosted, versions: tuple[str, ...]) -> dict[str, object]:

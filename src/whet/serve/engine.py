@@ -84,9 +84,20 @@ class Engine:
         self._default_timeout_s = default_timeout_s
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="whet-run")
         self._open: dict[int, _Open] = {}
+        self._began: dict[int, float] = {}
         self._count = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._closed = False
+
+    @property
+    def longest_s(self) -> float:
+        """How long the batch that began first has been running; 0 where none is."""
+        return time.monotonic() - min(self._began.values()) if self._began else 0.0
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows of all that waits now."""
+        return self._scheduler.waiting_rows
 
     async def infer(
         self, arrays: Arrays, rows: int, terms: Terms, *, arrived_s: float, kind: Hashable = ()
@@ -148,7 +159,7 @@ class Engine:
             self._fail(waiting, LateError("There was no time left to answer.", "Allow more."))
         for batch in step.run:
             parts = [self._open[request.number].arrays for request in batch.requests]
-            began_s = time.monotonic()
+            began_s = self._began[batch.number] = time.monotonic()
             future = self._threads.submit(self._ran, batch, parts)
             future.add_done_callback(
                 lambda f, b=batch, s=began_s: loop.call_soon_threadsafe(  # type: ignore[misc]
@@ -174,6 +185,7 @@ class Engine:
         self, batch: Batch, began_s: float, found: BaseException | tuple[list[Arrays], float]
     ) -> None:
         """On the event loop: a batch has ended in one way or another."""
+        del self._began[batch.number]
         if isinstance(found, BaseException):
             self._scheduler.done(batch, None)
             self._failed(batch, found)

@@ -23,7 +23,7 @@ from whet.runtimes.base import Session
 from whet.runtimes.cache import EngineCache
 from whet.runtimes.cascade import CascadeSession
 from whet.serve.cascades import open_cascade, replay_cascade, stage_goldens
-from whet.serve.runtime import runtime_of
+from whet.serve.runtime import fewer_threads, runtime_of
 
 __all__ = ["Inputs", "Loaded", "load", "load_from", "transform_of"]
 
@@ -65,10 +65,14 @@ def load_from(
     *,
     trust_code: bool = False,
     engines: Path | None = None,
+    most_threads: int | None = None,
 ) -> Loaded:
-    """As `load`, of a bundle that was read: several variants of one are hashed once."""
+    """As `load`, of a bundle that was read: several variants of one are hashed once.
+
+    ``most_threads`` is for an engine that has fewer cores than it was tuned for.
+    """
     cache = EngineCache(engines if engines is not None else engines_home())
-    chosen, session = _opened(bundle, variant, cache, trust_code=trust_code)
+    chosen, session = _opened(bundle, variant, cache, trust_code, most_threads)
     loaded = Loaded(bundle, chosen, session, transform_of(bundle))
     try:
         loaded.self_test()
@@ -79,14 +83,22 @@ def load_from(
 
 
 def _opened(
-    bundle: Bundle, name: str | None, cache: EngineCache, *, trust_code: bool
+    bundle: Bundle,
+    name: str | None,
+    cache: EngineCache,
+    trust_code: bool,
+    most_threads: int | None,
 ) -> tuple[Variant | Cascade, Session]:
     cascade = bundle.manifest.cascade(name)
     if cascade is not None:
-        return cascade, open_cascade(bundle, cascade, cache, trust_code=trust_code)
+        whole = open_cascade(
+            bundle, cascade, cache, trust_code=trust_code, most_threads=most_threads
+        )
+        return cascade, whole
     chosen = bundle.variant(name)
     artifact = bundle.artifact(chosen.name, trust_code=trust_code)
-    return chosen, cache.opened(runtime_of(chosen), artifact, chosen.settings)[0]
+    settings = fewer_threads(chosen.settings, most_threads)
+    return chosen, cache.opened(runtime_of(chosen), artifact, settings)[0]
 
 
 def transform_of(bundle: Bundle) -> Transform | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from whet.bundle.manifest import Variant
 from whet.core.registry import names
+from whet.core.settings import Settings
 from whet.errors import RuntimeUnavailableError
 from whet.runtimes.base import Runtime
 from whet.runtimes.registry import get
 
-__all__ = ["runtime_of"]
+__all__ = ["fewer_threads", "runtime_of"]
 
 
 def runtime_of(variant: Variant) -> Runtime:
@@ -24,3 +27,10 @@ def runtime_of(variant: Variant) -> Runtime:
             "Install the whet that made the bundle, or choose another variant.",
         )
     return get(variant.runtime)
+
+
+def fewer_threads(settings: Settings, most: int | None) -> Settings:
+    """Settings for fewer cores than they were tuned for: more threads than cores only wait."""
+    if most is None or settings.threads <= most:
+        return settings
+    return msgspec.structs.replace(settings, threads=most)

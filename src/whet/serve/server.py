@@ -7,42 +7,34 @@ there within a limit, free the engines.
 from __future__ import annotations
 
 import asyncio
-import math
 import signal
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from whet._optional import require
-from whet.errors import HostError, OptionError
+from whet.errors import OptionError
+from whet.serve.gate import Gate
+from whet.serve.grpc.server import At
+from whet.serve.grpc.service import Service
 from whet.serve.hosting.hosted import Hosting, host, need_name
 from whet.serve.hosting.repository import Repository
 from whet.serve.hosting.sources import Sources
+from whet.serve.hosting.watching import watched
 from whet.serve.http.app import App, Front
-from whet.serve.http.guarded import Guarded, Patience
+from whet.serve.http.guarded import Patience
+from whet.serve.logs import EVENTS, log_to_stderr
+from whet.serve.tls import Tls
+from whet.serve.transports import Bind, Transport, listening_at, over_grpc, over_http
+from whet.serve.wire.regions import Regions
 
-__all__ = ["Bind", "Serving", "listening_at", "lived", "serve"]
+__all__ = ["Serving", "Sockets", "lived", "serve"]
 
-_BACKLOG = 2048
-_KEEP_ALIVE_S = 75
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-@dataclass(frozen=True)
-class Bind:
-    """Where a server listens.
-
-    Attributes:
-        host: an address of this machine; by default only itself can reach it.
-        port: 0 for any that is free.
-        uds: path of a Unix socket, in place of both.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8000
-    uds: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -51,17 +43,29 @@ class Serving:
 
     Attributes:
         bind: where.
+        grpc: where gRPC is spoken too; ``None`` for nowhere.
+        admin: where models are changed and metrics shown, if not at ``bind``.
+        tls: the certificate, for all of them but ``admin``, which only this machine can reach.
         front: how clients are met.
         hosting: how each model is served.
         patience: with slow connections.
+        shared_memory: whether clients may leave tensors in shared memory.
         drain_s: for what is there when the server is told to stop.
+        watch: whether a bundle is loaded again when a new one lies in its place.
+        log_format: of what is said to standard error: ``"text"`` or ``"json"``.
     """
 
     bind: Bind = field(default_factory=Bind)
+    grpc: At | None = None
+    admin: Bind | None = None
+    tls: Tls | None = None
     front: Front = field(default_factory=Front)
     hosting: Hosting = field(default_factory=Hosting)
     patience: Patience = field(default_factory=Patience)
+    shared_memory: bool = False
     drain_s: float = 25.0
+    watch: bool = False
+    log_format: Literal["text", "json"] = "text"
 
 
 def serve(
@@ -83,24 +87,36 @@ def serve(
     Raises:
         BundleError: a bundle is refused.
         HostError: a runtime or the server's packages aren't installed, or it can't listen there.
-        OptionError: two bundles have one name, or one can't be a name.
+        OptionError: two bundles have one name, or one can't be a name; a certificate is none.
     """
+    if serving.tls is not None:
+        serving.tls.context()  # tried before models are opened, which takes longer
+    log_to_stderr(serving.log_format)
     repository, folders = Repository(), dict[str, Path]()
     for name, path in bundles:
         folders[_opened(path, name, serving.hosting, repository)] = Path(path)
     sources = Sources(folders, serving.hosting, repository, drain_s=serving.drain_s)
-    app = App(repository, serving.front, sources)
-    listening = listening_at(serving.bind)
+    sockets = Sockets(
+        listening_at(serving.bind), listening_at(serving.admin) if serving.admin else None
+    )
     loops = require("uvloop", "serve")
     with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
-        return runner.run(_until_a_signal(app, listening, serving, sources, on_ready))
+        return runner.run(_until_a_signal(repository, sources, serving, sockets, on_ready))
+
+
+@dataclass(frozen=True)
+class Sockets:
+    """Those that listen for HTTP, taken before anything is promised."""
+
+    clients: socket.socket
+    admin: socket.socket | None = None
 
 
 async def _until_a_signal(
-    app: App,
-    listening: socket.socket,
-    serving: Serving,
+    repository: Repository,
     sources: Sources,
+    serving: Serving,
+    sockets: Sockets,
     on_ready: Callable[[str], None],
 ) -> bool:
     """The first signal stops gently; a second one as any program."""
@@ -113,7 +129,7 @@ async def _until_a_signal(
 
     for each in _SIGNALS:
         loop.add_signal_handler(each, stop)
-    return await lived(app, listening, serving, sources, on_ready, ending)
+    return await lived(repository, sources, serving, sockets, on_ready, ending)
 
 
 def _opened(path: str | Path, name: str | None, hosting: Hosting, repository: Repository) -> str:
@@ -127,80 +143,85 @@ def _opened(path: str | Path, name: str | None, hosting: Hosting, repository: Re
     return hosted.name
 
 
-def listening_at(bind: Bind) -> socket.socket:
-    """A socket that listens, taken before anything is promised.
-
-    Raises:
-        HostError: it can't be had.
-    """
-    try:
-        if bind.uds is not None:
-            bind.uds.unlink(missing_ok=True)
-            listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listening.bind(str(bind.uds))
-        else:
-            listening = socket.create_server(
-                (bind.host, bind.port), backlog=_BACKLOG, reuse_port=False
-            )
-    except (OSError, OverflowError) as error:
-        where = bind.uds or f"{bind.host}:{bind.port}"
-        raise HostError(
-            f"{where} can't be listened at: {error}.", "Choose another --host or --port."
-        ) from error
-    listening.setblocking(False)
-    return listening
-
-
-def _where(listening: socket.socket) -> str:
-    name = listening.getsockname()
-    if isinstance(name, str):
-        return f"unix:{name}"
-    host, port = name[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 async def lived(
-    app: App,
-    listening: socket.socket,
-    serving: Serving,
+    repository: Repository,
     sources: Sources,
+    serving: Serving,
+    sockets: Sockets,
     on_ready: Callable[[str], None],
     ending: asyncio.Event,
 ) -> bool:
     """Answer until it is told to end; whether all that was there by then got its answer."""
-    server = _server(app, serving)
-    await server.startup(sockets=[listening])
-    app.ready = True
-    on_ready(_where(listening))
-    await ending.wait()
-    app.ready = False
-    await server.shutdown(sockets=[listening])
-    for connection in tuple(server.server_state.connections):  # who didn't go by then
-        connection.transport.abort()
-    await asyncio.sleep(0)  # in which they are closed
+    regions = Regions() if serving.shared_memory else None
+    apps = _apps(repository, sources, serving, regions)
+    async with _up(apps, sources, serving, sockets, regions) as places:
+        for app in apps:
+            app.ready = True
+        on_ready(" and ".join(places))
+        await _ended(ending, sources if serving.watch else None)
+        EVENTS.info("stopping")
+        for app in apps:
+            app.ready = False
     if serving.bind.uds is not None:
         serving.bind.uds.unlink(missing_ok=True)
     return await sources.close()
 
 
-def _server(app: App, serving: Serving) -> Any:
-    """Uvicorn's server, without its own signals and logs; its connections have deadlines."""
-    uvicorn = require("uvicorn", "serve")
-    protocol = require("uvicorn.protocols.http.httptools_impl", "serve").HttpToolsProtocol
-    config = uvicorn.Config(
-        app,
-        http=lambda **options: Guarded(protocol(**options), serving.patience),
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=math.ceil(serving.drain_s),
+async def _ended(ending: asyncio.Event, watching: Sources | None) -> None:
+    """Wait for the end, and until then for new bundles."""
+    watch = asyncio.ensure_future(watched(watching)) if watching is not None else None
+    try:
+        await ending.wait()
+    finally:
+        if watch is not None:
+            watch.cancel()
+
+
+def _apps(
+    repository: Repository, sources: Sources, serving: Serving, regions: Regions | None
+) -> tuple[App, ...]:
+    """One application for all; or one for clients, and one that may change what is served."""
+    front = serving.front
+    if serving.admin is None:
+        return (App(repository, front, sources, regions),)
+    return (
+        App(repository, replace(front, control=False, metrics=False), sources, regions),
+        App(repository, replace(front, control=True), sources),
     )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    return server
+
+
+@asynccontextmanager
+async def _up(
+    apps: tuple[App, ...],
+    sources: Sources,
+    serving: Serving,
+    sockets: Sockets,
+    regions: Regions | None,
+) -> AsyncIterator[list[str]]:
+    """All transports, which stop together; where they are."""
+    front, drain_s = serving.front, serving.drain_s
+    http = partial(over_http, patience=serving.patience, drain_s=drain_s)
+    up: list[Transport] = []
+    try:
+        up.append(await http(apps[0], sockets.clients, tls=serving.tls))
+        if serving.grpc is not None:
+            service = Service(
+                apps[0].repository,
+                sources,
+                gate=Gate(front.keys),
+                name=front.name,
+                limits=front.limits,
+                control=front.control and serving.admin is None,
+                ready=lambda: apps[0].ready,
+                regions=regions,
+            )
+            grpc = await over_grpc(
+                service, serving.grpc, limits=front.limits, tls=serving.tls, drain_s=drain_s
+            )
+            up.append(grpc)
+        if sockets.admin is not None:
+            admin = await http(apps[-1], sockets.admin, tls=None)
+            up.append(replace(admin, where=f"{admin.where} (admin)"))
+        yield [each.where for each in up]
+    finally:
+        await asyncio.gather(*(each.stop() for each in up))

@@ -20,71 +20,14 @@ import numpy as np
 import psutil
 import pytest
 import tritonclient.http as triton
+from running_server import INPUTS, NET, Running, small_bundle
 
-from whet.bundle.draft import BundleDraft, GoldenDraft, VariantDraft
-from whet.bundle.manifest import Tolerance
-from whet.bundle.write import write_bundle
-from whet.core.evidence import Ceilings, Machine
-from whet.core.recipe import Recipe
-from whet.core.settings import Settings
-from whet.testing.small_net import SmallNet
-
-NET = SmallNet()
-INPUTS = NET.inputs(4)
 DATATYPES = {"uint8": "UINT8", "int64": "INT64"}
-MACHINE = Machine("Imaginary CPU", "x86_64", "Linux", 1, 8 << 30, (), Ceilings(), {})
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("served")
-    variant = VariantDraft(
-        name="exact",
-        runtime="onnxruntime",
-        settings=Settings(),
-        artifact=NET.onnx(place),
-        recipe=Recipe((), "onnxruntime", Settings()),
-        trial="exact",
-        goldens=NET.answer(INPUTS),
-        tolerance=Tolerance(1e-3, 1e-3),
-    )
-    draft = BundleDraft(
-        variants=(variant,),
-        name="small",
-        created="2026-01-01T00:00:00Z",
-        whet="0.1.0",
-        machine=MACHINE,
-        signature=NET.signature,
-        default="exact",
-        goldens=GoldenDraft(INPUTS, 2),
-    )
-    return write_bundle(place / "small.whet", draft).folder
-
-
-class Running:
-    """A server, and where it listens."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "whet", "serve", *arguments], stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self._said = self.process.stdout
-        line = self._said.readline()
-        assert line.startswith("Ready at "), line
-        self.where = line.removeprefix("Ready at ").strip()
-
-    @property
-    def address(self) -> str:
-        return self.where.removeprefix("http://")
-
-    def stopped(self, sent: int = signal.SIGTERM) -> int:
-        self.process.send_signal(sent)
-        return self.ended()
-
-    def ended(self) -> int:
-        with self._said:
-            return self.process.wait(20)
+    return small_bundle(tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,20 @@ from fake_api import FakeApi
 
 from whet.cli.console import Console
 from whet.cli.main import main
+
+DEFAULTS = {
+    "host": "127.0.0.1", "port": 8000, "uds": None, "grpc_port": None, "admin_port": None,
+    "tls_cert": None, "tls_key": None, "deadline_ms": None, "variants": None, "most_rows": 32,
+    "workers": 1, "isolated": False, "keys": None, "server_name": "whet", "model_control": False, "watch": False, "shared_memory": False,
+    "drain_s": 25.0, "access_log": False, "log_format": "text", "trust_code": False,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("WHET_SERVE_"):
+            monkeypatch.delenv(name)
 
 
 def run(*arguments: str, api: FakeApi | None = None) -> tuple[int, FakeApi, str, str]:
@@ -26,11 +41,7 @@ def test_folders_by_their_own_names() -> None:
     assert out == "Ready at http://127.0.0.1:8000\n"
     ((verb, (bundles,), options),) = api.calls
     assert (verb, bundles) == ("serve", ["a.whet", "b.whet"])
-    assert options == {
-        "host": "127.0.0.1", "port": 8000, "uds": None, "deadline_ms": None, "variants": None,
-        "most_rows": 32, "workers": 1, "keys": None, "server_name": "whet", "drain_s": 25.0,
-        "trust_code": False, "model_control": False,
-    }  # fmt: skip
+    assert options == DEFAULTS
 
 
 def test_all_options(tmp_path: Path) -> None:
@@ -72,3 +83,48 @@ def test_requests_that_were_left_unanswered_are_told() -> None:
     code, _, out, _ = run("a.whet", api=FakeApi(clean=False))
     assert code == 1
     assert "not answered" in out
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "serve.toml"
+    config.write_text(
+        'host = "::"\nport = 1\nmax-batch = 4\nwatch = true\ndeadline = "9ms"\n'
+        '[bundles]\ncats = "cats.whet"\n'
+    )
+    monkeypatch.setenv("WHET_SERVE_PORT", "2")
+    monkeypatch.setenv("WHET_SERVE_MAX_BATCH", "8")
+    monkeypatch.setenv("WHET_SERVE_WATCH", "false")
+    code, api, _, err = run("--config", str(config), "--port", "3")
+    assert code == 0, err
+    ((_, (bundles,), options),) = api.calls
+    assert bundles == {"cats": str(tmp_path / "cats.whet")}
+    assert options == DEFAULTS | {"host": "::", "port": 3, "most_rows": 8, "deadline_ms": 9.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("prot = 1", "prot"),
+        ("port = true", "port"),
+        ('port = "http"', "port"),
+        ('watch = "perhaps"', "watch"),
+        ('log-format = "xml"', "log-format"),
+        ("port = ", "TOML"),
+        ("bundles = 3", "bundles"),
+    ],
+)
+def test_a_file_that_sets_what_isnt_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    config = tmp_path / "serve.toml"
+    config.write_text(text)
+    code, api, _, err = run("--config", str(config), *([] if "bundles" in text else ["a.whet"]))
+    assert (code, api.calls) == (3, [])
+    assert said in err
+
+
+def test_an_environment_that_sets_what_isnt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHET_SERVE_PROT", "1")
+    code, _, _, err = run("a.whet")
+    assert code == 3
+    assert "prot" in err

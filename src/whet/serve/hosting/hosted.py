@@ -17,16 +17,21 @@ from whet.bundle.read import Bundle, read_bundle
 from whet.core.spec import Arrays
 from whet.data.transform import ImageTransform, TextTransform
 from whet.errors import OptionError, RequestError
+from whet.measure.cgroup import allowed_cores, cores_for
 from whet.serve.dataplane import Rawly
 from whet.serve.engine import Engine
 from whet.serve.hosting.family import family_of, times_of
 from whet.serve.hosting.independence import rows_stand_alone
-from whet.serve.loaded import Loaded, load_from
+from whet.serve.loaded import Loaded, load_from, transform_of
 from whet.serve.scheduler.rules import Choice
 from whet.serve.scheduler.scheduler import Policy, Scheduler
 from whet.serve.scheduler.times import Times
+from whet.serve.workers.pool import Pool, WorkerSession, cores_of_each
+from whet.serve.workers.worker import Spec
 
 __all__ = ["Hosted", "Hosting", "host", "need_name"]
+
+_SILENT_S = 10.0  # an engine that works at something for so long counts as hung
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Hosting:
         deadline_s: of requests that name none.
         most_rows: of a batch.
         workers: batches that run at once.
+        isolated: each worker is a process of its own: one that dies or hangs is replaced, and takes
+            nothing else with it. Else they are threads, which answer a little faster.
         trust_code: allow variants whose files run native code.
         policy: of the scheduler.
     """
@@ -46,6 +53,7 @@ class Hosting:
     deadline_s: float = math.inf
     most_rows: int = 32
     workers: int = 1
+    isolated: bool = False
     trust_code: bool = False
     policy: Policy = field(default_factory=Policy)
 
@@ -60,7 +68,8 @@ class Hosted:
         manifest: of its bundle.
         engine: that answers.
         rawly: how it takes raw samples; ``None`` where it takes arrays only.
-        batches: whether requests share batches.
+        batches: the most rows that requests share a batch of; 1 where they share none.
+        pool: of its worker processes; ``None`` where there are none.
     """
 
     def __init__(
@@ -73,6 +82,7 @@ class Hosted:
         *,
         batches: int,
         opened: ExitStack,
+        pool: Pool | None = None,
     ) -> None:
         self.name = name
         self.version = version
@@ -80,10 +90,18 @@ class Hosted:
         self.engine = engine
         self.rawly = rawly
         self.batches = batches
+        self.pool = pool
         self._opened = opened
         self._holders = 0
         self._free = asyncio.Event()
         self._free.set()
+
+    @property
+    def answers(self) -> bool:
+        """Whether an engine answered lately, or has nothing to answer."""
+        if self.pool is not None and self.pool.heard_s > _SILENT_S:
+            return False
+        return self.engine.longest_s < _SILENT_S
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -136,9 +154,10 @@ def host(
         trusted=hosting.trust_code,
     )
     with ExitStack() as opened:
+        pool = _pool(bundle, names, hosting, opened) if hosting.isolated else None
         variants = [
-            opened.enter_context(load_from(bundle, each, trust_code=hosting.trust_code))
-            for each in names
+            opened.enter_context(_variant(bundle, each, place, hosting, pool))
+            for place, each in enumerate(names)
         ]
         choices = [_choice(bundle, each, hosting) for each in variants]
         engine = Engine(
@@ -155,7 +174,26 @@ def host(
             _rawly(variants[0]),
             batches=max(choice.most_rows for choice in choices),
             opened=opened.pop_all(),
+            pool=pool,
         )
+
+
+def _pool(bundle: Bundle, names: tuple[str, ...], hosting: Hosting, opened: ExitStack) -> Pool:
+    """Worker processes that have all variants open."""
+    spec = Spec(bundle.folder, names, trust_code=hosting.trust_code)
+    cores = cores_for(allowed_cores())
+    pool = Pool(spec, cores_of_each(cores, hosting.workers))
+    opened.callback(pool.close)
+    return pool
+
+
+def _variant(bundle: Bundle, name: str, place: int, hosting: Hosting, pool: Pool | None) -> Loaded:
+    """A variant that is open here, or in worker processes, which have replayed it themselves."""
+    if pool is None:
+        return load_from(bundle, name, trust_code=hosting.trust_code)
+    chosen = bundle.manifest.cascade(name) or bundle.variant(name)
+    session = WorkerSession(pool, place, bundle.manifest.signature)
+    return Loaded(bundle, chosen, session, transform_of(bundle))
 
 
 def _choice(bundle: Bundle, loaded: Loaded, hosting: Hosting) -> Choice:

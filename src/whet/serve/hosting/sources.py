@@ -14,6 +14,7 @@ from typing import final
 from whet.errors import ServeError, UnknownModelError, WhetError
 from whet.serve.hosting.hosted import Hosted, Hosting, host
 from whet.serve.hosting.repository import Repository
+from whet.serve.logs import EVENTS
 
 __all__ = ["Sources"]
 
@@ -27,6 +28,9 @@ class Sources:
         hosting: how each is served.
         repository: that answers.
         drain_s: for what an old one has begun.
+
+    Attributes:
+        folders: as they were given.
     """
 
     def __init__(
@@ -37,7 +41,7 @@ class Sources:
         *,
         drain_s: float,
     ) -> None:
-        self._folders = dict(folders)
+        self.folders: Mapping[str, Path] = dict(folders)
         self._hosting = hosting
         self._repository = repository
         self._drain_s = drain_s
@@ -48,7 +52,7 @@ class Sources:
     def index(self) -> list[dict[str, str]]:
         """All models, with those that don't answer, as the protocol lists them."""
         found = []
-        for name in self._folders:
+        for name in self.folders:
             versions = self._repository.versions(name)
             state = "READY" if versions else "UNAVAILABLE"
             reason = "" if versions else self._reasons.get(name, "unloaded")
@@ -71,9 +75,11 @@ class Sources:
                 hosted = await asyncio.to_thread(host, folder, self._hosting, name=name)
             except WhetError as error:
                 self._reasons[name] = "failed to load"
+                EVENTS.error("a model failed to load", extra={"model": name, "reason": str(error)})
                 raise ServeError(f"failed to load '{name}', which goes on as it was.") from error
             self._reasons.pop(name, None)
             before = self._repository.put(hosted)
+            EVENTS.info("a model was loaded", extra={"model": name})
         if before is not None:
             self._end([before])
 
@@ -86,6 +92,7 @@ class Sources:
         self._known(name)
         if self._repository.versions(name):
             self._end(self._repository.drop(name))
+            EVENTS.info("a model was unloaded", extra={"model": name})
 
     async def close(self) -> bool:
         """End all models; whether all that was there by then got its answer."""
@@ -95,7 +102,7 @@ class Sources:
         return all(ended) and all(others)
 
     def _known(self, name: str) -> Path:
-        folder = self._folders.get(name)
+        folder = self.folders.get(name)
         if folder is None:
             raise UnknownModelError(
                 f"Request for unknown model: '{name}' is not found.", "See the repository's index."

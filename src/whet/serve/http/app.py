@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,11 +11,12 @@ from typing import final
 
 import msgspec
 
-from whet.errors import BusyError, RequestError, ServeError, UnknownModelError
-from whet.serve.hosting.counts import statistics_of
+from whet.errors import BusyError, ServeError, UnknownModelError
+from whet.serve.gate import Gate
 from whet.serve.hosting.repository import Repository
 from whet.serve.hosting.sources import Sources
 from whet.serve.http.exchange import (
+    JSON,
     ClientLeft,
     Receive,
     Reply,
@@ -27,19 +26,31 @@ from whet.serve.http.exchange import (
     headers_of,
     send_reply,
 )
-from whet.serve.http.inference import infer
-from whet.serve.http.metadata import config_of, model_metadata, server_metadata
+from whet.serve.http.inference import (
+    Allowed,
+    infer_over_http,
+    predict_as_tensorflow,
+    predict_as_torchserve,
+)
 from whet.serve.http.routes import Route, match
+from whet.serve.http.told import Told
+from whet.serve.logs import EVENTS, REQUESTS
 from whet.serve.wire.compression import chosen_coding
+from whet.serve.wire.json_text import parsed
 from whet.serve.wire.limits import Limits
+from whet.serve.wire.regions import Region, Regions
 from whet.serve.wire.response import error_body
 
 __all__ = ["App", "Front"]
 
-_LOG = logging.getLogger("whet.serve")
 _LEAVING_S = 0.05  # a request that waits longer is asked whether its client is still there
 _SMALL_BODY = Limits(body_bytes=1 << 16)
-_OPEN = frozenset({"live", "ready"})  # what probes ask without a key
+_OPEN = frozenset({"live", "ready", "ping"})  # what probes ask without a key
+_ASKS = {
+    "infer": infer_over_http,
+    "predict": predict_as_tensorflow,
+    "prediction": predict_as_torchserve,
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,8 @@ class Front:
         limits: on requests.
         receive_s: within which a body has to be there.
         control: whether clients may have models loaded again and unloaded.
+        metrics: whether they may see metrics.
+        access_log: whether a line is written for each request.
     """
 
     name: str = "whet"
@@ -59,6 +72,8 @@ class Front:
     limits: Limits = field(default_factory=Limits)
     receive_s: float = 30.0
     control: bool = False
+    metrics: bool = True
+    access_log: bool = False
 
 
 @final
@@ -69,36 +84,44 @@ class App:
         repository: the models.
         front: how clients are met.
         sources: from which models can be loaded again; ``None`` where they stay as they are.
+        regions: of shared memory that clients may use; ``None`` where they may not.
 
     Attributes:
         repository: the models.
-        ready: whether requests are to be sent here.
     """
 
     def __init__(
-        self, repository: Repository, front: Front, sources: Sources | None = None
+        self,
+        repository: Repository,
+        front: Front,
+        sources: Sources | None = None,
+        regions: Regions | None = None,
     ) -> None:
         self.repository = repository
-        self.ready = False
         self._front = front
-        self._keys = [key.encode() for key in front.keys]
-        self._answers: dict[str, Callable[[Route], Reply]] = {
-            "live": lambda _: Reply(200, (b'{"live":true}',)),
-            "ready": self._is_ready,
-            "server": lambda _: _json(server_metadata(front.name)),
-            "model": self._model,
-            "model_ready": self._model_ready,
-            "config": lambda r: _json(config_of(repository.find(r.model, r.version).hosted)),
-            "model_stats": self._stats,
-            "all_stats": self._stats,
-            "index": lambda _: _json(sources.index() if sources is not None else self._answering()),
-        }
-        self._changes: dict[str, Callable[[Route], Awaitable[Reply]]] = {}
+        self._gate = Gate(front.keys)
+        self._told = Told(repository, sources, front.name, regions)
+        self._allowed = Allowed(front.limits, regions)
+        self._changes: dict[str, Callable[[Route, bytes], Awaitable[Reply]]] = {}
         if sources is not None and front.control:
-            self._changes = {
-                "load": lambda r: _done(sources.load(r.model)),
-                "unload": lambda r: _done(sources.unload(r.model)),
+            self._changes |= {
+                "load": lambda r, _: _done(sources.load(r.model)),
+                "unload": lambda r, _: _done(sources.unload(r.model)),
             }
+        if regions is not None:
+            self._changes |= {
+                "shm_register": lambda r, body: _registered(regions, r.model, body),
+                "shm_unregister": lambda r, _: _unregistered(regions, r.model),
+            }
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are to be sent here."""
+        return self._told.ready
+
+    @ready.setter
+    def ready(self, ready: bool) -> None:
+        self._told.ready = ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -115,78 +138,62 @@ class App:
         except ClientLeft:
             return
         except Exception:  # noqa: BLE001 (a fault of ours must not end the connection unanswered)
-            _LOG.exception("a request failed")
+            EVENTS.exception("a request failed")
             reply = Reply(500, (error_body("Something went wrong here."),))
         await send_reply(send, reply, coding)
+        if self._front.access_log:
+            _log_request(scope, reply.status, arrived_s)
 
     async def _answered(
         self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], arrived_s: float
     ) -> Reply:
         route = match(scope["raw_path"].partition(b"?")[0])
-        self._need_key(route, headers)
+        if route.name not in _OPEN:
+            self._gate.check(headers.get(b"authorization", b""), headers.get(b"x-api-key", b""))
         if not route.name:
             raise UnknownModelError("There is nothing here.", "See the protocol for its paths.")
         if scope["method"] != route.method:
-            raise RequestError(f"Only {route.method} is taken here.", status=405)
-        if route.name in self._changes:
-            await body_of(receive, headers, _SMALL_BODY, self._front.receive_s)
-            return await self._changes[route.name](route)
-        if route.name != "infer":
-            answer = self._answers.get(route.name)
-            if answer is None:
-                raise UnknownModelError("There is nothing here.", "See the server's extensions.")
-            return answer(route)
+            said = error_body(f"Only {route.method} is taken here.")
+            return Reply(405, (said,), (JSON, (b"allow", route.method.encode())))
+        if route.name in _ASKS:
+            return await self._asked(route, receive, headers, arrived_s)
+        hidden = route.name == "metrics" and not self._front.metrics
+        if route.name in self._told and not hidden:
+            return self._told.answer(route, headers)
+        change = self._changes.get(route.name)
+        if change is None:
+            raise UnknownModelError("There is nothing here.", "See the server's extensions.")
+        body = await body_of(receive, headers, _SMALL_BODY, self._front.receive_s)
+        return await change(route, body)
+
+    async def _asked(
+        self, route: Route, receive: Receive, headers: Mapping[bytes, bytes], arrived_s: float
+    ) -> Reply:
         self.repository.find(route.model, route.version)  # before a body is waited for
         body = await body_of(receive, headers, self._front.limits, self._front.receive_s)
         entry = self.repository.find(route.model, route.version)  # it may be another one by now
         try:
             return await _unless_left(
-                infer(entry, body, headers, self._front.limits, arrived_s), receive
+                _ASKS[route.name](entry, body, headers, self._allowed, arrived_s), receive
             )
-        except ServeError:
-            entry.counts.failed(time.monotonic() - arrived_s)
+        except ServeError as error:
+            entry.counts.failed(error, time.monotonic() - arrived_s)
+            raise
+        except ClientLeft:
+            entry.counts.left()
             raise
 
-    def _need_key(self, route: Route, headers: Mapping[bytes, bytes]) -> None:
-        if not self._keys or route.name in _OPEN:
-            return
-        given = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
-        given = given or headers.get(b"x-api-key", b"")
-        # Each is compared, so that the time says nothing of which one was near.
-        if not sum(hmac.compare_digest(given, key) for key in self._keys):
-            raise RequestError("A key is needed.", "Send 'Authorization: Bearer KEY'.", status=401)
 
-    def _answering(self) -> list[dict[str, str]]:
-        return [
-            {"name": e.hosted.name, "version": e.hosted.version, "state": "READY", "reason": ""}
-            for e in self.repository
-        ]
-
-    def _is_ready(self, _: Route) -> Reply:
-        text = msgspec.json.encode({"ready": self.ready})
-        return Reply(200 if self.ready else 503, (text,))
-
-    def _model(self, route: Route) -> Reply:
-        hosted = self.repository.find(route.model, route.version).hosted
-        return _json(model_metadata(hosted, self.repository.versions(route.model)))
-
-    def _model_ready(self, route: Route) -> Reply:
-        hosted = self.repository.find(route.model, route.version).hosted
-        return _json({"name": hosted.name, "ready": True})
-
-    def _stats(self, route: Route) -> Reply:
-        found = (
-            [self.repository.find(route.model, route.version)]
-            if route.model
-            else list(self.repository)
-        )
-        return _json(
-            {
-                "model_stats": [
-                    statistics_of(e.hosted.name, e.hosted.version, e.counts) for e in found
-                ]
-            }
-        )
+def _log_request(scope: Scope, status: int, arrived_s: float) -> None:
+    REQUESTS.info(
+        "request",
+        extra={
+            "method": scope["method"],
+            "path": scope["raw_path"].decode("latin-1"),
+            "status": status,
+            "ms": round((time.monotonic() - arrived_s) * 1e3, 3),
+        },
+    )
 
 
 async def _unless_left(answering: Awaitable[Reply], receive: Receive) -> Reply:
@@ -211,13 +218,26 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-async def _done(change: Awaitable[None]) -> Reply:
-    await change
+class _Registration(msgspec.Struct, frozen=True):
+    key: str
+    byte_size: int
+    offset: int = 0
+
+
+async def _registered(regions: Regions, name: str, body: bytes) -> Reply:
+    asked = parsed(body, _Registration, "request")
+    regions.register(Region(name, asked.key, asked.offset, asked.byte_size))
     return Reply(200)
 
 
-def _json(value: object) -> Reply:
-    return Reply(200, (msgspec.json.encode(value),))
+async def _unregistered(regions: Regions, name: str) -> Reply:
+    regions.unregister(name)
+    return Reply(200)
+
+
+async def _done(change: Awaitable[None]) -> Reply:
+    await change
+    return Reply(200)
 
 
 def _refusal(error: ServeError) -> Reply:

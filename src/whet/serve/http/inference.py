@@ -1,29 +1,42 @@
-"""An inference request over HTTP: read, checked, answered, written."""
+"""An inference request over HTTP: read, answered, written."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from whet.core.spec import Arrays
 from whet.errors import RequestError
-from whet.serve.dataplane import accepted, answered, decoded, terms_of
 from whet.serve.hosting.repository import Entry
+from whet.serve.http.compat import tensorflow, torchserve
 from whet.serve.http.exchange import Reply
+from whet.serve.inference import infer
 from whet.serve.wire.limits import Limits
 from whet.serve.wire.raw import raw_row
+from whet.serve.wire.regions import Regions
 from whet.serve.wire.request import Given, Request, read_request
-from whet.serve.wire.response import Answer, write_answer
+from whet.serve.wire.response import write_answer
 
-__all__ = ["infer"]
+__all__ = ["Allowed", "infer_over_http", "predict_as_tensorflow", "predict_as_torchserve"]
 
 _LENGTH = b"inference-header-content-length"
 _OCTETS = (b"content-type", b"application/octet-stream")
 
 
-async def infer(
-    entry: Entry, body: bytes, headers: Mapping[bytes, bytes], limits: Limits, arrived_s: float
+@dataclass(frozen=True)
+class Allowed:
+    """What requests may do.
+
+    Attributes:
+        limits: on each.
+        regions: of shared memory that tensors may lie in; ``None`` where they may not.
+    """
+
+    limits: Limits
+    regions: Regions | None = None
+
+
+async def infer_over_http(
+    entry: Entry, body: bytes, headers: Mapping[bytes, bytes], allowed: Allowed, arrived_s: float
 ) -> Reply:
     """Answer a request.
 
@@ -31,56 +44,52 @@ async def infer(
         entry: the model that is asked.
         body: decompressed.
         headers: of the request.
-        limits: that it has to keep.
+        allowed: limits that it has to keep, and shared memory that it may use.
         arrived_s: when it came.
 
     Raises:
         ServeError: it can't be used, comes too late, or the engine failed.
     """
-    with entry.hosted.held():
-        return await _infer(entry, body, headers, limits, arrived_s)
-
-
-async def _infer(
-    entry: Entry, body: bytes, headers: Mapping[bytes, bytes], limits: Limits, arrived_s: float
-) -> Reply:
-    hosted = entry.hosted
-    request = _read(body, headers, entry, limits)
-    work = accepted(request, hosted.manifest.signature, hosted.rawly)
-    terms = terms_of(request.parameters)
-    arrays: Arrays | None = work.arrays
-    decode_s = 0.0
-    if arrays is None:
-        if hosted.rawly is None or work.raw is None:
-            raise RequestError("This model takes arrays.", "Ask for its metadata.")
-        began_s = time.monotonic()
-        arrays = await asyncio.to_thread(decoded, work.raw, hosted.rawly)
-        decode_s = time.monotonic() - began_s
-    found = await hosted.engine.infer(arrays, work.rows, terms, arrived_s=arrived_s)
-    answer = Answer(
-        hosted.name,
-        hosted.version,
-        answered(found.outputs, work.outputs),
-        request.id,
-        {"variant": found.variant},
-    )
-    parts, header = write_answer(answer)
-    whole_s = time.monotonic() - arrived_s
-    entry.counts.answered(found, work.rows, whole_s=whole_s, decode_s=decode_s)
+    request = _read(body, headers, entry, allowed)
+    answer = await infer(entry, request, arrived_s=arrived_s)
+    parts, header = write_answer(answer, allowed.regions)
     if header is None:
         return Reply(200, parts)
     return Reply(200, parts, (_OCTETS, (_LENGTH, str(header).encode())))
 
 
-def _read(body: bytes, headers: Mapping[bytes, bytes], entry: Entry, limits: Limits) -> Request:
+async def predict_as_tensorflow(
+    entry: Entry, body: bytes, headers: Mapping[bytes, bytes], allowed: Allowed, arrived_s: float
+) -> Reply:
+    """Answer as TensorFlow Serving does; arguments and errors as of `infer_over_http`."""
+    del headers
+    hosted = entry.hosted
+    asked = tensorflow.read_predict(body, hosted.manifest.signature, hosted.rawly, allowed.limits)
+    answer = await infer(entry, asked.request, arrived_s=arrived_s)
+    return Reply(200, (tensorflow.predicted(answer, rows=asked.rows),))
+
+
+async def predict_as_torchserve(
+    entry: Entry, body: bytes, headers: Mapping[bytes, bytes], allowed: Allowed, arrived_s: float
+) -> Reply:
+    """Answer as TorchServe does; arguments and errors as of `infer_over_http`."""
+    hosted = entry.hosted
+    kind = headers.get(b"content-type", b"").decode("latin-1")
+    request = torchserve.read_prediction(
+        body, kind, hosted.manifest.signature, hosted.rawly, allowed.limits
+    )
+    return Reply(200, (torchserve.foretold(await infer(entry, request, arrived_s=arrived_s)),))
+
+
+def _read(body: bytes, headers: Mapping[bytes, bytes], entry: Entry, allowed: Allowed) -> Request:
     said = headers.get(_LENGTH)
     if said is None:
-        return read_request(body, None, limits)
+        return read_request(body, None, allowed.limits, allowed.regions)
     if not said.isdigit() or len(said) > 12:
         raise RequestError("Inference-Header-Content-Length is no length.", "Mend the header.")
     if int(said) == 0:
         return _raw_request(body, entry)
-    return read_request(body, int(said), limits)
+    return read_request(body, int(said), allowed.limits, allowed.regions)
 
 
 def _raw_request(body: bytes, entry: Entry) -> Request:

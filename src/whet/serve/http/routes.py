@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 __all__ = ["Route", "match"]
 
-_MODEL = (
-    r"/v2/models/(?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,127})(?:/versions/(?P<version>[0-9]{1,9}))?"
-)
-_NAMED = (
-    r"/v2/repository(?:/[A-Za-z0-9._-]{1,128})?/models/(?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,127})"
-)
+_NAME = r"(?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,127})"
+_MODEL = rf"/v2/models/{_NAME}(?:/versions/(?P<version>[0-9]{{1,9}}))?"
+_NAMED = rf"/v2/repository(?:/[A-Za-z0-9._-]{{1,128}})?/models/{_NAME}"
+_SHM = r"/v2/systemsharedmemory"
+_V1 = rf"/v1/models/{_NAME}(?:/versions/(?P<version>[0-9]{{1,9}}))?"  # of TensorFlow Serving
 _PATHS = (
     ("all_stats", "GET", r"/v2/models/stats"),  # before a model of that name
     ("infer", "POST", rf"{_MODEL}/infer"),
@@ -29,6 +28,16 @@ _PATHS = (
     ("index", "POST", r"/v2/repository(?:/[A-Za-z0-9._-]{1,128})?/index"),
     ("load", "POST", rf"{_NAMED}/load"),
     ("unload", "POST", rf"{_NAMED}/unload"),
+    ("shm_status", "GET", rf"{_SHM}(?:/region/{_NAME})?/status"),
+    ("shm_register", "POST", rf"{_SHM}/region/{_NAME}/register"),
+    ("shm_unregister", "POST", rf"{_SHM}(?:/region/{_NAME})?/unregister"),
+    ("metrics", "GET", r"/metrics"),
+    ("openapi", "GET", r"/openapi.json"),
+    ("predict", "POST", rf"{_V1}:predict"),
+    ("v1_status", "GET", _V1),
+    ("v1_metadata", "GET", rf"{_V1}/metadata"),
+    ("prediction", "POST", rf"/predictions/{_NAME}(?:/(?P<version>[0-9]{{1,9}}))?"),
+    ("ping", "GET", r"/ping"),
 )
 _COMPILED = tuple((name, method, re.compile(path.encode())) for name, method, path in _PATHS)
 

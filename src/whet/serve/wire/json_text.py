@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from whet.errors import RequestError
 
-__all__ = ["flattened", "numbers_json", "parsed"]
+__all__ = ["flattened", "nested_json", "numbers_json", "parsed"]
 
 T = TypeVar("T")
 _WORDS = (b"NaN", b"Infinity")
@@ -88,3 +88,18 @@ def flattened(data: Any) -> Iterable[Any]:
             yield value
         else:
             stack.pop()
+
+
+def nested_json(values: NDArray[np.generic]) -> bytes:
+    """JSON lists in the array's shape; texts where it holds bytes."""
+    if values.dtype == object or values.dtype.kind in "SU":
+        return msgspec.json.encode(_texts(values.tolist()))
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return json.dumps(values.tolist(), separators=(",", ":")).encode()
+    return msgspec.json.encode(values.tolist())
+
+
+def _texts(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_texts(each) for each in value]
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 
 from whet.serve.wire.datatypes import BYTES, datatype_of, pack_bytes
 from whet.serve.wire.json_text import numbers_json
+from whet.serve.wire.regions import Part, Regions, need_regions
 from whet.serve.wire.request import Parameters
 
-__all__ = ["Answer", "Output", "error_body", "write_answer"]
+__all__ = ["Answer", "Output", "error_body", "put_into", "raw_of", "write_answer"]
 
 
 @dataclass(frozen=True)
 class Output:
-    """One output, and whether it is sent as binary tensor."""
+    """One output, whether it is sent as binary tensor, and where it is put instead."""
 
     name: str
     values: NDArray[np.generic]
     binary: bool
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,21 @@ class Answer:
     parameters: Parameters | None = None
 
 
-def write_answer(answer: Answer) -> tuple[list[bytes | memoryview], int | None]:
+def write_answer(
+    answer: Answer, regions: Regions | None = None
+) -> tuple[list[bytes | memoryview], int | None]:
     """An answer as the parts of a body.
+
+    Args:
+        answer: to be told.
+        regions: of shared memory that outputs may be put into.
 
     Returns:
         The parts in their order, and the length of the first, the JSON, where binary tensors
         follow it; ``None`` where all is JSON.
     """
     raw: list[bytes | memoryview] = []
-    described = [_described(output, raw) for output in answer.outputs]
+    described = [_described(output, raw, regions) for output in answer.outputs]
     head: dict[str, object] = {"model_name": answer.model, "model_version": answer.version}
     if answer.id:
         head["id"] = answer.id
@@ -61,18 +69,24 @@ def write_answer(answer: Answer) -> tuple[list[bytes | memoryview], int | None]:
         head["parameters"] = answer.parameters
     head["outputs"] = described
     text = msgspec.json.encode(head)
-    return [text, *raw], len(text) if any(o.binary for o in answer.outputs) else None
+    return [text, *raw], len(text) if any(
+        o.binary and o.part is None for o in answer.outputs
+    ) else None
 
 
-def _described(output: Output, raw: list[bytes | memoryview]) -> dict[str, object]:
+def _described(
+    output: Output, raw: list[bytes | memoryview], regions: Regions | None
+) -> dict[str, object]:
     """One output of the JSON; its bytes go behind, where it is binary."""
     values = output.values
     datatype = datatype_of(values.dtype.name)
     found: dict[str, object] = {
         "name": output.name, "datatype": datatype, "shape": list(values.shape),
     }  # fmt: skip
-    if output.binary:
-        part = _raw(values, datatype)
+    if output.part is not None:
+        found["parameters"] = put_into(output, need_regions(regions))
+    elif output.binary:
+        _, part = raw_of(values)
         found["parameters"] = {"binary_data_size": len(part)}
         raw.append(part)
     elif datatype == BYTES:
@@ -82,11 +96,31 @@ def _described(output: Output, raw: list[bytes | memoryview]) -> dict[str, objec
     return found
 
 
-def _raw(values: NDArray[np.generic], datatype: str) -> bytes | memoryview:
+def put_into(output: Output, regions: Regions) -> dict[str, int | str]:
+    """Put an output into shared memory; the parameters that say where it lies.
+
+    Raises:
+        RequestError: it doesn't fit there.
+    """
+    part = output.part
+    if part is None:
+        return {}
+    _, raw = raw_of(output.values)
+    regions.write(part, raw)
+    return {
+        "shared_memory_region": part.region,
+        "shared_memory_offset": part.offset,
+        "shared_memory_byte_size": len(raw),
+    }
+
+
+def raw_of(values: NDArray[np.generic]) -> tuple[str, bytes | memoryview]:
+    """The protocol's datatype of an array, and its bytes, little-endian and row by row."""
+    datatype = datatype_of(values.dtype.name)
     if datatype == BYTES:
-        return pack_bytes(values.astype(object))
+        return datatype, pack_bytes(values.astype(object))
     little = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False)
-    return little.data.cast("B") if little.size else b""
+    return datatype, little.data.cast("B") if little.size else b""
 
 
 def _text(value: object) -> str:

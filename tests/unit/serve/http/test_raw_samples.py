@@ -3,90 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from asgi_client import Client, application
-from onnx import TensorProto, helper
+from colour_bundle import colour_bundle, picture
 
-from whet.bundle.draft import BundleDraft, GoldenDraft, VariantDraft
-from whet.bundle.manifest import Tolerance
-from whet.bundle.write import write_bundle
-from whet.core.artifact import Artifact, Format
-from whet.core.evidence import Ceilings, Machine
-from whet.core.recipe import Recipe
-from whet.core.settings import Settings
-from whet.core.spec import Signature, TensorSpec
-from whet.data.image import ImageTransform
 from whet.serve.hosting.hosted import Hosting, host
 
-Image = pytest.importorskip("PIL.Image")
-SIZE = 8
-TRANSFORM = ImageTransform(size=(SIZE, SIZE), mean=(0.0,) * 3, std=(1.0,) * 3, input="x")
-SIGNATURE = Signature(
-    (TensorSpec("x", "uint8", ("batch", SIZE, SIZE, 3)),),
-    (TensorSpec("y", "float32", ("batch", 3)),),
-)
-
-
-def mean_colour(place: Path) -> Artifact:
-    """A network that gives the mean colour of each picture."""
-    nodes = [
-        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["f", "axes"], ["y"], keepdims=0),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "mean",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, ["batch", SIZE, SIZE, 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
-        [helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    file = place / "model.onnx"
-    onnx.save(model, file)
-    return Artifact(str(file), Format.ONNX, SIGNATURE)
-
-
-def picture(colour: tuple[int, int, int], kind: str = "PNG") -> bytes:
-    data = io.BytesIO()
-    Image.new("RGB", (SIZE, SIZE), colour).save(data, kind)
-    return data.getvalue()
+pytest.importorskip("PIL.Image")
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    place = tmp_path_factory.mktemp("pictures")
-    inputs = {"x": np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)}
-    variant = VariantDraft(
-        name="exact",
-        runtime="onnxruntime",
-        settings=Settings(),
-        artifact=mean_colour(place),
-        recipe=Recipe((), "onnxruntime", Settings()),
-        trial="exact",
-        goldens={"y": inputs["x"].mean((1, 2), dtype=np.float32)},
-        tolerance=Tolerance(1e-2, 1e-3),
-    )
-    draft = BundleDraft(
-        variants=(variant,),
-        name="mean",
-        created="2026-01-01T00:00:00Z",
-        whet="0.1.0",
-        machine=Machine("Imaginary CPU", "x86_64", "Linux", 1, 8 << 30, (), Ceilings(), {}),
-        signature=SIGNATURE,
-        default="exact",
-        transform=TRANSFORM,
-        goldens=GoldenDraft(inputs, 1),
-    )
-    hosted = host(write_bundle(place / "mean.whet", draft).folder, Hosting())
+    hosted = host(colour_bundle(tmp_path_factory.mktemp("pictures")), Hosting())
     yield Client(application(hosted))
     asyncio.run(hosted.close(1))
 

@@ -1,0 +1,1 @@
+"""Asking a server that speaks the Open Inference Protocol: ours, or another one."""

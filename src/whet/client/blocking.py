@@ -1,0 +1,293 @@
+"""A client for programs with threads: each call waits for its answer."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+from whet.client import calls
+from whet.client.calls import Call, Inputs
+from whet.client.http1 import Broken, Ended, Reading, head_of
+from whet.client.messages import Inference, answer_of, failure_of, plain_of
+from whet.client.place import Place, place_of
+from whet.client.retries import Allowance, Retries
+from whet.errors import BusyError, LateError, UnknownModelError, UnreachableError, WhetError
+
+__all__ = ["Client"]
+
+_READ_BYTES = 1 << 18
+
+
+@final
+class Client:
+    """Asks a server over connections that are kept open; several threads may use it.
+
+    Args:
+        url: ``http://host:port``, ``https://...`` or ``unix:/path``.
+        key: that the server asks for.
+        timeout_s: of a call, with all its retries.
+        retries: how a call is tried again that the server refused or never answered.
+        ca_file: certificates that the server's own is signed by; those of this machine if left out.
+
+    Raises:
+        OptionError: the URL is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout_s: float = 30.0,
+        retries: Retries | None = None,
+        ca_file: str | Path | None = None,
+    ) -> None:
+        self._place = place_of(url, ca_file)
+        self._headers = {"authorization": f"Bearer {key}"} if key is not None else {}
+        self._timeout_s = timeout_s
+        self._retries = retries if retries is not None else Retries()
+        self._allowance = Allowance(self._retries)
+        self._lock = threading.Lock()
+        self._idle: list[_Connection] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def infer(
+        self,
+        model: str,
+        inputs: Inputs,
+        *,
+        version: str = "",
+        outputs: Sequence[str] = (),
+        timeout_ms: float | None = None,
+        priority: int | None = None,
+        id: str = "",  # noqa: A002 (the protocol's word)
+    ) -> Inference:
+        """Ask a model.
+
+        Args:
+            model: by name.
+            inputs: arrays, a row for each sample; or pictures as bytes or texts, in a list.
+            version: of the model; the one that answers if left out.
+            outputs: that are wanted; none for all.
+            timeout_ms: within which the server shall answer; it refuses what would come later.
+            priority: 1 is the highest.
+            id: that the answer shall have.
+
+        Raises:
+            RequestError: the server can't use it.
+            UnknownModelError: there is no such model.
+            BusyError: there is no room for it, now and after all retries.
+            LateError: it took too long.
+            UnreachableError: there is no server, or it broke off.
+        """
+        call = calls.infer(
+            model,
+            inputs,
+            version=version,
+            outputs=outputs,
+            timeout_ms=timeout_ms,
+            priority=priority,
+            id=id,
+        )
+        return answer_of(self._asked(call))
+
+    def metadata(self, model: str = "") -> Any:
+        """What a model takes and gives; without a name, what the server is."""
+        return plain_of(self._asked(calls.metadata(model)))
+
+    def statistics(self, model: str = "") -> Any:
+        """What a model did, or all."""
+        return plain_of(self._asked(calls.statistics(model)))["model_stats"]
+
+    def ready(self, model: str = "") -> bool:
+        """Whether a model, or the server, answers."""
+        try:
+            self._asked(calls.ready(model), retry=False)
+        except (BusyError, UnknownModelError, UnreachableError):
+            return False
+        return True
+
+    def models(self) -> Any:
+        """All models that the server knows, and their states."""
+        return plain_of(self._asked(calls.repository("", "")))
+
+    def load(self, model: str) -> None:
+        """Have a model loaded again; what answered goes on until then."""
+        self._asked(calls.repository(model, "load"), retry=False)
+
+    def unload(self, model: str) -> None:
+        """Have a model answer no more."""
+        self._asked(calls.repository(model, "unload"), retry=False)
+
+    def _asked(self, call: Call, *, retry: bool = True) -> Ended:
+        end_s = time.monotonic() + self._timeout_s
+        self._allowance.earn()
+        tried = 0
+        while True:
+            tried += 1
+            try:
+                ended = self._once(call, end_s)
+                error = failure_of(ended)
+            except UnreachableError as unreachable:
+                error = unreachable
+            if error is None:
+                return ended
+            wait_s = self._wait_s(error, call, tried, end_s) if retry else None
+            if wait_s is None:
+                raise error
+            time.sleep(wait_s)
+
+    def _wait_s(self, error: WhetError, call: Call, tried: int, end_s: float) -> float | None:
+        """How long to wait before asking again; ``None`` for not at all."""
+        if isinstance(error, BusyError):
+            asked_s = error.retry_after_s
+        elif isinstance(error, UnreachableError) and call.again:
+            asked_s = 0.0
+        else:
+            return None
+        wait_s = self._retries.waits_s(tried, asked_s, random.random())  # noqa: S311 (no secret)
+        if time.monotonic() + wait_s > end_s:
+            return None
+        with self._lock:
+            return wait_s if self._allowance.spend(tried) else None
+
+    def _once(self, call: Call, end_s: float) -> Ended:
+        with self._connection(end_s) as connection:
+            head = head_of(
+                call.method,
+                self._place.prefix + call.path,
+                self._place.authority,
+                {**self._headers, **call.headers},
+                call.parts,
+            )
+            return connection.ask([head, *call.parts], end_s)
+
+    @contextlib.contextmanager
+    def _connection(self, end_s: float) -> Iterator[_Connection]:
+        """An idle connection, or a new one; kept afterwards if it can be asked again."""
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is not None and connection.is_stale():
+            connection.close()
+            connection = None
+        if connection is None:
+            connection = _Connection(self._place, end_s)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if connection.lasts:
+            with self._lock:
+                self._idle.append(connection)
+        else:
+            connection.close()
+
+
+class _Connection:
+    """A socket to the server."""
+
+    def __init__(self, place: Place, end_s: float) -> None:
+        self.lasts = True
+        self._place = place
+        left_s = _left_s(end_s)
+        try:
+            if place.uds is not None:
+                plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                plain.settimeout(left_s)
+                plain.connect(place.uds)
+            else:
+                plain = socket.create_connection((place.host, place.port), timeout=left_s)
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            tls = place.tls
+            self._socket = tls.wrap_socket(plain, server_hostname=place.host) if tls else plain
+        except OSError as error:
+            raise _unreachable(place, error) from error
+        self._buffer = bytearray(_READ_BYTES)
+
+    def is_stale(self) -> bool:
+        """Whether the server closed it while it was idle."""
+        self._socket.setblocking(False)
+        try:
+            self._socket.recv(1)  # nothing was asked: it is the end, or nothing that we understand
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            return True
+        return True
+
+    def ask(self, parts: Sequence[bytes | memoryview], end_s: float) -> Ended:
+        """Send a request and wait for its answer."""
+        reading = Reading()
+        try:
+            self._socket.settimeout(_left_s(end_s))
+            self._send(parts)
+            view = memoryview(self._buffer)
+            while reading.ended is None:
+                self._socket.settimeout(_left_s(end_s))
+                size = self._socket.recv_into(view)
+                if not size:
+                    raise _broke_off(self._place)
+                reading.feed(view[:size])
+        except TimeoutError as error:
+            raise LateError("The server didn't answer in time.", "Allow more time.") from error
+        except Broken as error:
+            raise UnreachableError(f"{self._place} can't be understood: {error}") from error
+        except OSError as error:
+            raise _unreachable(self._place, error) from error
+        self.lasts = reading.ended.lasts
+        return reading.ended
+
+    def _send(self, parts: Sequence[bytes | memoryview]) -> None:
+        """All parts; small ones together."""
+        if sum(len(part) for part in parts) <= _READ_BYTES:
+            self._socket.sendall(b"".join(parts))
+            return
+        for part in parts:
+            self._socket.sendall(part)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+
+def _left_s(end_s: float) -> float:
+    left_s = end_s - time.monotonic()
+    if left_s <= 0:
+        raise LateError("The server didn't answer in time.", "Allow more time.")
+    return left_s
+
+
+def _unreachable(place: Place, error: OSError) -> UnreachableError:
+    if isinstance(error, TimeoutError):
+        return UnreachableError(f"{place} doesn't answer.", "Is a server there?")
+    return UnreachableError(f"{place} can't be reached: {error}.", "Is a server there?")
+
+
+def _broke_off(place: Place) -> UnreachableError:
+    return UnreachableError(f"{place} broke the connection off.", "Ask again.")

@@ -1,0 +1,1 @@
+"""Load on a service: when requests are due, asking, and what came of it."""

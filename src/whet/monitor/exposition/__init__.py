@@ -1,0 +1,1 @@
+"""Metrics in the formats that Prometheus reads. Its Python client writes no native histograms."""

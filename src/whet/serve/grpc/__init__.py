@@ -1,0 +1,1 @@
+"""gRPC: messages translated into calls, and their results into messages. No decisions."""

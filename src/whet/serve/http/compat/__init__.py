@@ -1,0 +1,1 @@
+"""Paths and bodies of other servers, for clients that come from there; they all become one request."""

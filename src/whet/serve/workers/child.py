@@ -1,0 +1,117 @@
+"""A worker process: ``python -m whet.serve.workers.child PARENT_PID SOCKET MEMORY``.
+
+It opens variants of a bundle, answers what it is asked, and never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from contextlib import ExitStack
+from typing import final
+
+import msgspec
+
+from whet.bundle.golden import load_goldens
+from whet.bundle.read import read_bundle
+from whet.core.spec import Arrays
+from whet.errors import EngineError, WhetError
+from whet.serve.loaded import Loaded, load_from
+from whet.serve.workers.area import Area
+from whet.serve.workers.messages import Answered, Ask, Command, Failed, Open, Opened, Pong, Reply
+
+__all__ = ["MOST_BYTES", "main"]
+
+MOST_BYTES = 1 << 18
+"""Of a message."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+@final
+class _Engines:
+    """The variants that are open, and the memory that questions lie in."""
+
+    def __init__(self, area: Area) -> None:
+        self._area = area
+        self._loaded: list[Loaded] = []
+        self._opened = ExitStack()
+
+    def do(self, command: Command) -> Reply:
+        if isinstance(command, Open):
+            return self._open(command)
+        if isinstance(command, Ask):
+            return self._answer(command)
+        return Pong()
+
+    def _open(self, command: Open) -> Opened:
+        os.sched_setaffinity(0, command.cores)
+        bundle = read_bundle(command.bundle)
+        self._loaded = [
+            self._opened.enter_context(
+                load_from(
+                    bundle, name, trust_code=command.trust_code, most_threads=len(command.cores)
+                )
+            )
+            for name in command.variants
+        ]
+        goldens = load_goldens(bundle, bundle.manifest.variants[0].name)
+        slowest_s = (
+            max(_seconds(loaded, goldens.inputs) for loaded in self._loaded) if goldens else 0.0
+        )
+        gc.collect()
+        gc.freeze()
+        return Opened(slowest_s)
+
+    def _answer(self, command: Ask) -> Answered:
+        if not 0 <= command.variant < len(self._loaded):
+            raise EngineError("There is no such variant.")
+        inputs = self._area.read(command.tensors)
+        outputs = self._loaded[command.variant].run(inputs)
+        tensors, _ = self._area.write(outputs, command.free)
+        return Answered(tensors)
+
+
+def _seconds(loaded: Loaded, inputs: Arrays) -> float:
+    began_s = time.monotonic()
+    loaded.run(inputs)
+    return time.monotonic() - began_s
+
+
+def _failed(error: Exception) -> Failed:
+    if isinstance(error, WhetError):
+        return Failed(type(error).__name__, error.message, error.remedy)
+    traceback.print_exception(error)
+    return Failed("EngineError", f"{type(error).__name__}: {error}", "")
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked
+        os._exit(1)
+
+
+def main() -> None:
+    """Answer until the socket closes."""
+    parent, control, memory = (int(word) for word in sys.argv[1:4])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
+    _die_with(parent)
+    engines = _Engines(Area(memory))
+    with socket.socket(fileno=control) as link:
+        while raw := link.recv(MOST_BYTES):
+            try:
+                reply = engines.do(msgspec.json.decode(raw, type=Command))
+            except Exception as error:  # noqa: BLE001 (whatever happens is told to the parent)
+                reply = _failed(error)
+            link.send(msgspec.json.encode(reply))
+
+
+if __name__ == "__main__":
+    main()
