@@ -29,7 +29,7 @@ from support.contest import (
     setup_of,
     value_text,
 )
-from support.harness import Goal, arguments, data_dir, finish
+from support.harness import Goal, arguments, data_dir, finish, joined_with
 from support.main_goals import OWN, UNPROVEN, Judged, fastest_unproven, floor_ms, goals_of
 
 from whet.bundle.read import read_bundle
@@ -56,6 +56,8 @@ def main() -> None:
         rows += found.rows
         goals += found.goals
         machine = msgspec.to_builtins(found.evidence.machine)
+    if args.only:
+        rows, goals = joined_with(args.json, rows, goals, machine=machine)
     finish(rows, goals, machine=machine, seed=SEED, file=args.json)
 
 

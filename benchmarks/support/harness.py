@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Goal", "arguments", "data_dir", "finish"]
+__all__ = ["Goal", "arguments", "data_dir", "finish", "joined_with"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _VERSIONS = ("whet", "torch", "onnx", "onnxruntime", "openvino", "nncf", "numpy")
@@ -47,6 +47,35 @@ def data_dir() -> Path:
     return found
 
 
+def joined_with(
+    file: Path | None, rows: list[dict[str, Any]], goals: list[Goal], *, machine: Any
+) -> tuple[list[dict[str, Any]], list[Goal]]:
+    """Rows and goals of the networks that were measured now, and of the others from an earlier run.
+
+    Networks are measured one by one and compared within themselves, so each may have its own run; but
+    only on one machine, with the same versions.
+
+    Args:
+        file: of the earlier run, if there is one.
+        rows: measured now, each with its ``network``.
+        goals: each named ``NETWORK: ...``.
+        machine: on which.
+    """
+    if file is None or not file.is_file():
+        return rows, goals
+    before = json.loads(file.read_text())
+    same = before["machine"]["cpu"] == machine["cpu"] and before["versions"] == _versions()
+    if not same:
+        sys.exit(f"{file} is of another machine or other versions; write to another file.")
+    names = {row["network"] for row in rows}
+    kept_rows = [row for row in before["rows"] if row["network"] not in names]
+    kept = [Goal(**goal) for goal in before["goals"]]
+    kept = [goal for goal in kept if goal.name.partition(":")[0] not in names]
+    order = list(dict.fromkeys(row["network"] for row in [*before["rows"], *rows]))
+    every = sorted(kept_rows + rows, key=lambda row: order.index(row["network"]))
+    return every, sorted(kept + goals, key=lambda goal: order.index(goal.name.partition(":")[0]))
+
+
 def finish(
     rows: list[dict[str, Any]], goals: list[Goal], *, machine: Any, seed: int, file: Path | None
 ) -> None:
@@ -61,7 +90,7 @@ def finish(
         return
     document = {
         "machine": machine,
-        "versions": {"python": platform.python_version(), **_installed()},
+        "versions": _versions(),
         "seed": seed,
         "rows": rows,
         "goals": [asdict(goal) for goal in goals],
@@ -69,6 +98,10 @@ def finish(
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=1) + "\n")
     print(f"\nWritten to {file}")
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **_installed()}
 
 
 def _installed() -> dict[str, str]:

@@ -15,6 +15,7 @@ __all__ = ["affordable_steps", "batch_for", "learning_pace_s"]
 
 _MOST_STEPS = 1 << 16
 _BATCHES, _STEP_MACS = (8, 64), 6.5e10  # rows of a step at least and at most, and its arithmetic
+_UNHURRIED_S = 1200.0  # that a network learns where nobody said how long
 _PACE_S = 45.0  # that it takes to ask for the pace
 
 
@@ -23,7 +24,7 @@ def affordable_steps(seconds: float, step_s: float, *, least: int) -> int:
 
     A search that goes on from where another stopped finds the same number, if it has about as long.
     """
-    fit = min(_MOST_STEPS, int(seconds / step_s))
+    fit = int(min(_MOST_STEPS, min(seconds, _UNHURRIED_S) / step_s))
     if fit < least:
         return 0
     power = 1 << (fit.bit_length() - 1)

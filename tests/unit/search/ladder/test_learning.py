@@ -12,7 +12,12 @@ def test_steps_fit_and_use_most_of_the_time(seconds: float, step_s: float) -> No
     assert steps * step_s <= seconds
     if steps:
         assert 96 <= steps <= 1 << 16
-        assert steps * step_s > 0.65 * seconds or steps == 1 << 16
+        assert steps * step_s > 0.65 * min(seconds, 1200.0) or steps == 1 << 16
+
+
+def test_without_a_limit_it_ends_all_the_same() -> None:
+    assert affordable_steps(float("inf"), 1.0, least=96) == 1024
+    assert affordable_steps(float("inf"), 1e-4, least=96) == 1 << 16
 
 
 def test_too_few_steps_are_none() -> None:
