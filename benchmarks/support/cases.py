@@ -17,7 +17,7 @@ from PIL import Image
 from whet.core.contract import Contract, Drop
 from whet.data.transform import ImageTransform, Transform
 
-__all__ = ["CASES", "NETWORKS", "Case", "cifar"]
+__all__ = ["CASES", "NETWORKS", "Case", "cifar", "cifar_pictures"]
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -93,8 +93,8 @@ def cifar(data: Path, depth: int, *, train: int, test: int) -> Case:
         train: pictures to learn from, 50,000 at most.
         test: labelled pictures that judge, 8,000 at most.
     """
-    pictures, labels = _cifar_pictures(data, "test", test)
-    learnt, classes = _cifar_pictures(data, "train", train)
+    pictures, labels = cifar_pictures(data, "test", test)
+    learnt, classes = cifar_pictures(data, "train", train)
     return Case(
         name=f"CIFAR-10 ResNet-{depth}",
         network=f"{NETWORKS / 'resnet.py'}:cifar_resnet{depth}",
@@ -106,7 +106,7 @@ def cifar(data: Path, depth: int, *, train: int, test: int) -> Case:
     )
 
 
-def _cifar_pictures(data: Path, part: str, most: int) -> tuple[np.ndarray, np.ndarray]:
+def cifar_pictures(data: Path, part: str, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Decoded and normalised (n, 3, 32, 32), and their classes."""
     with np.load(data / "cifar10_jpeg.npz") as file:
         ends, whole = file[f"{part}_offsets"], file[f"{part}_jpeg"]

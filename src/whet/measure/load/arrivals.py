@@ -61,8 +61,8 @@ def bursts(
     """
     _check(rate_per_s, seconds)
     if peak <= 1 or period_s <= 0:
-        every = seconds_words(period_s)
-        raise OptionError(f"A peak of {peak} every {every} is no burst.", "Give more than 1.")
+        period = seconds_words(period_s)
+        raise OptionError(f"A peak of {peak} every {period} is no burst.", "Give more than 1.")
     low = 0.1
     lasts = (1 - low) / (peak - low)  # share of a period
     rng = np.random.default_rng(seed)
