@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from running_server import Running
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-# `load_and_run.py` needs a bundle: it runs on the one that another example wrote.
+# `load_and_run.py` and `ask_a_server.py` need a bundle: they run on the one that another example wrote.
 ARGUMENTS: dict[str, list[str]] = {
     "by_hand.py": [],
     "digits.py": [],
@@ -36,7 +37,8 @@ def run(name: str, *arguments: str, cwd: Path) -> str:
 
 
 def test_every_example_is_run_here() -> None:
-    assert {f.name for f in EXAMPLES.glob("*.py")} == {*ARGUMENTS, "load_and_run.py"}
+    on_a_bundle = {"load_and_run.py", "ask_a_server.py"}
+    assert {f.name for f in EXAMPLES.glob("*.py")} == {*ARGUMENTS, *on_a_bundle}
 
 
 def test_digits_from_python_and_the_bundle_again(tmp_path: Path) -> None:
@@ -44,6 +46,8 @@ def test_digits_from_python_and_the_bundle_again(tmp_path: Path) -> None:
     assert "read:" in printed
     # The bundle takes what the module took, in a process without torch.
     assert "takes input: float32" in run("load_and_run.py", "digits.whet", cwd=tmp_path)
+    with Running(f"digits={tmp_path / 'digits.whet'}", "--port", "0") as server:
+        assert " from " in run("ask_a_server.py", server.where, cwd=tmp_path)
 
 
 def test_passes_by_hand_and_the_same_bytes_again(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -32,6 +31,7 @@ from whet.serve.http.inference import (
     predict_as_tensorflow,
     predict_as_torchserve,
 )
+from whet.serve.http.leaving import unless_left
 from whet.serve.http.routes import Route, match
 from whet.serve.http.told import Told
 from whet.serve.logs import EVENTS, REQUESTS
@@ -43,7 +43,6 @@ from whet.serve.wire.response import error_body
 
 __all__ = ["App", "Front"]
 
-_LEAVING_S = 0.05  # a request that waits longer is asked whether its client is still there
 _SMALL_BODY = Limits(body_bytes=1 << 16)
 _OPEN = frozenset({"live", "ready", "ping"})  # what probes ask without a key
 _ASKS = {
@@ -173,7 +172,7 @@ class App:
         body = await body_of(receive, headers, self._front.limits, self._front.receive_s)
         entry = self.repository.find(route.model, route.version)  # it may be another one by now
         try:
-            return await _unless_left(
+            return await unless_left(
                 _ASKS[route.name](entry, body, headers, self._allowed, arrived_s), receive
             )
         except ServeError as error:
@@ -194,28 +193,6 @@ def _log_request(scope: Scope, status: int, arrived_s: float) -> None:
             "ms": round((time.monotonic() - arrived_s) * 1e3, 3),
         },
     )
-
-
-async def _unless_left(answering: Awaitable[Reply], receive: Receive) -> Reply:
-    """An answer, given up when the client leaves; quick ones aren't watched."""
-    task = asyncio.ensure_future(answering)
-    done, _ = await asyncio.wait({task}, timeout=_LEAVING_S)
-    if done:
-        return task.result()
-    leaving = asyncio.ensure_future(_left(receive))
-    try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientLeft
-        return task.result()
-    finally:
-        leaving.cancel()
-        task.cancel()
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 class _Registration(msgspec.Struct, frozen=True):
