@@ -113,6 +113,24 @@ def test_of_equally_fast_trials_the_simplest_is_chosen() -> None:
     assert choose([BASE, faster, plain], FASTEST, BASE)[0].name == "tuned"
 
 
+def test_settings_that_the_race_cant_tell_apart_are_left_out() -> None:
+    """Else a search that is started again chooses another one of them, by luck."""
+    plain = trial("engine", 3.0, certify=quality(0.0))
+    recipe = msgspec.structs.replace(plain.recipe, settings=Settings(streams=2))
+
+    def chosen(value: float, low: float, high: float, *, tuned: float = 3.2) -> str:
+        others = msgspec.structs.replace(
+            plain, id=recipe.digest(), name="tuned", recipe=recipe,
+            speedup=Ratio("anchor", tuned, tuned - 0.1, tuned + 0.1, noisy=False),
+        )  # fmt: skip
+        own = msgspec.structs.replace(plain, speedup=Ratio("anchor", value, low, high, noisy=False))
+        return choose([BASE, others, own], FASTEST, BASE)[0].name
+
+    assert chosen(3.0, 2.4, 3.5) == "engine"
+    assert chosen(3.0, 2.9, 3.1) == "tuned", "the interval tells them apart"
+    assert chosen(2.8, 2.0, 3.5) == "tuned", "noise doesn't make so much"
+
+
 def test_of_equally_fast_and_simple_trials_the_one_that_loses_less_is_chosen() -> None:
     """Whichever of them was luckier this time."""
     for first, second in ((3.0, 3.03), (3.03, 3.0)):
