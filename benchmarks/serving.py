@@ -30,6 +30,7 @@ SEED = 0
 SMALL, PICTURE = (16,), (3, 224, 224)
 LIMIT_MS = 50.0
 _WRK_SECONDS = 5
+_NONE = whet.Retries(most=0)
 
 Found = tuple[list[dict[str, Any]], list[Goal]]
 
@@ -88,7 +89,7 @@ def _compared(
     """Milliseconds of session and service, in turns."""
     bare: list[float] = []
     rest: list[float] = []
-    with whet.load(bundle) as loaded, whet.Client(running.http) as client:
+    with whet.load(bundle) as loaded, whet.Client(running.http, retries=_NONE) as client:
         asks: list[tuple[list[float], Callable[[], object]]] = [
             (bare, lambda: loaded.session.run(values)),
             (rest, lambda: client.infer("echo", values)),
@@ -111,7 +112,9 @@ def rate(place: Path, quick: bool) -> Found:
     if shutil.which("wrk") is None:
         return [], [Goal("requests per second, REST", ">= 6000", "no wrk here", "/s", None)]
     with served(str(bundle), "--port", "0") as running:
-        found = max(_wrk(running, place, 1 if quick else _WRK_SECONDS) for _ in range(3))
+        found = float(
+            np.median([_wrk(running, place, 1 if quick else _WRK_SECONDS) for _ in range(3)])
+        )
     print(f"   {found:.0f} requests/s over REST")
     return [{"part": "rate", "rest_per_s": found}], [
         _at_least("requests per second, echo, one front process, REST", 6000, found, "/s")
@@ -164,7 +167,7 @@ def batching(place: Path, quick: bool) -> Found:
     calm_ratio = found["unbatched_calm_ms"] / found["batched_calm_ms"]
     return [{"part": "batching", **found}], [
         _at_least("batching: goodput at the same p99 limit", 3.0, gain, "x"),
-        _at_least("batching: not worse than unbatched at low load", 0.95, calm_ratio, "x"),
+        _at_least("batching: not worse than unbatched at low load, p50", 1.0, calm_ratio, "x"),
     ]
 
 
@@ -187,11 +190,12 @@ def overload(place: Path, quick: bool) -> Found:
                 find_highest=True,
                 deadline_ms=LIMIT_MS,
             )
-            peaks[family] = highest.highest_per_s or 0.0
+            peaks[family] = max(load.goodput_per_s for load in highest.loads)
             for arrivals in ("poisson", "bursts"):
                 asked = 2 * peaks["exact"]
                 load = _open_loop(up, asked, seconds, arrivals, deadline_ms=LIMIT_MS)
-                in_time = load.goodput_per_s / max(load.answered_per_s, 1e-9)
+                accepted = load.requests - load.endings.get("refused", 0)
+                in_time = load.goodput_per_s * load.seconds / max(accepted, 1)
                 rows.append(
                     {
                         "part": "overload",

@@ -66,7 +66,7 @@ def main() -> int:
     finally:
         server.terminate()
         server.wait(30)
-    return max(codes)
+    return int(any(codes))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ __all__ = ["bench_service"]
 
 _PATTERNS = ("poisson", "bursts", "even")
 _TIMEOUT_S = 60.0  # an answer that comes later is none
+_MOST_CONNECTIONS = 900  # `select` takes a thousand files
 
 
 def bench_service(
@@ -85,7 +86,7 @@ def bench_service(
     test = LoadTest(
         model=text_of("model", model),
         rate_per_s=rate,
-        clients=_at_least_one("clients", clients),
+        clients=_clients(clients),
         arrivals=_arrivals(arrivals),
         seconds=seconds_of("seconds", seconds),
         limit_ms=limit,
@@ -101,7 +102,12 @@ def bench_service(
 
     def client() -> AsyncClient:
         return AsyncClient(
-            place, key=secret, timeout_s=_TIMEOUT_S, retries=NO_RETRIES, ca_file=certificates
+            place,
+            key=secret,
+            timeout_s=_TIMEOUT_S,
+            retries=NO_RETRIES,
+            ca_file=certificates,
+            most=_MOST_CONNECTIONS,
         )
 
     tell = function_of("on_load", on_load) if on_load is not None else to_nobody
@@ -127,6 +133,16 @@ def _percentile(value: object) -> float:
     if not 0 < percentile < 100:
         raise OptionError(f"percentile={percentile} is none.", "Give one such as 99.")
     return percentile
+
+
+def _clients(value: object) -> int:
+    clients = _at_least_one("clients", value)
+    if clients > _MOST_CONNECTIONS:
+        raise OptionError(
+            f"clients={clients} are more than one process has connections for.",
+            f"Take {_MOST_CONNECTIONS} at most, or give a rate.",
+        )
+    return clients
 
 
 def _at_least_one(name: str, value: object) -> int:

@@ -62,20 +62,26 @@ def add_service(parser: argparse.ArgumentParser) -> None:
 def run_service(args: argparse.Namespace, console: Console, api: GetApi) -> int:
     """Carry it out."""
     _refuse(args, _OF_BUNDLES, "is of bundles, not of services")
+    if args.rate is None:
+        _refuse(args, ("arrivals",), "needs --rate")
+    else:
+        _refuse(args, ("clients",), "is for a load without --rate")
+    if args.limit is None:
+        _refuse(args, ("percentile",), "is of --limit")
     say: Callable[[ServiceLoad], None] = _silent if console.json else _sayer(console)
     found = api().bench_service(
         args.bundle,
         model=args.model or "",
         rate_per_s=args.rate,
-        clients=args.clients or 1,
-        arrivals=args.arrivals or "poisson",
+        clients=1 if args.clients is None else args.clients,
+        arrivals="poisson" if args.arrivals is None else args.arrivals,
         seconds=options.parse_seconds("--seconds", args.seconds),
         limit_ms=parse_ms(args.limit) if args.limit is not None else None,
         percentile=args.percentile if args.percentile is not None else 99.0,
         find_highest=args.find_highest,
         deadline_ms=parse_ms(args.deadline) if args.deadline is not None else None,
         inputs=args.inputs,
-        rows=args.rows or 1,
+        rows=1 if args.rows is None else args.rows,
         key=_key(args.key) if args.key is not None else None,
         ca_file=args.ca,
         on_load=say,
@@ -111,7 +117,8 @@ def refuse_service_options(args: argparse.Namespace) -> None:
 
 def _refuse(args: argparse.Namespace, names: tuple[str, ...], why: str) -> None:
     for name in names:
-        if getattr(args, name):
+        value = getattr(args, name)
+        if value is not None and value is not False:
             flag = name.replace("_", "-")
             raise OptionError(f"--{flag} {why}.", f"Leave out --{flag}.")
 
@@ -125,9 +132,12 @@ def _code(found: ServiceBench, *, looked: bool) -> Exit:
 
 def _key(file: str) -> str:
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
+        lines = Path(file).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"The key in {file} can't be read: {error}.", "Mend --key.") from error
+    if len(lines) != 1:
+        raise OptionError(f"{file} holds {len(lines)} keys.", "Write the one to use there.")
+    return lines[0]
 
 
 def _silent(_: ServiceLoad) -> None:
@@ -167,7 +177,7 @@ def _lines(load: ServiceLoad) -> list[str]:
         )
     if load.behind_ms > 1:
         lines.append(
-            f"  Requests were sent up to {fmt.ms(load.behind_ms)} late: this machine is too busy to"
-            " tell shorter latencies apart."
+            f"  One request in a hundred was sent {fmt.ms(load.behind_ms)} late or more: this machine is"
+            " too busy to tell shorter latencies apart."
         )
     return lines

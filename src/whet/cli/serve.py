@@ -114,6 +114,10 @@ def run(args: argparse.Namespace, console: Console, api: GetApi) -> int:
     given = dict(vars(args))
     config = from_file(args.config) if args.config is not None else {}
     named = config.pop("bundles", None)
+    if named is not None and args.bundles:
+        raise OptionError(
+            f"Bundles are named here and in {args.config}.", "Name them in one of the two."
+        )
     bundles = _bundles(args.bundles) if args.bundles else _of_config(named, args.config)
     layers = [
         (str(args.config), config),

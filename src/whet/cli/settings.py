@@ -107,6 +107,9 @@ def settled(
     known = {setting.key: setting for setting in settings}
     found = {setting.key: setting.default for setting in settings}
     for where, given in layers:
+        keys = [name.replace("-", "_") for name in given]
+        if len(set(keys)) < len(keys):
+            raise OptionError(f"{where} sets a setting twice.", "Write it once, with dashes.")
         for name, value in given.items():
             setting = known.get(name.replace("-", "_"))
             if setting is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import socket
 import ssl
 import threading
@@ -15,11 +14,18 @@ from typing import Any, Self, final
 
 from whet.client import calls
 from whet.client.calls import Call, Inputs
+from whet.client.ends import (
+    again_after_s,
+    may_be_asked_again,
+    not_understood,
+    says_not_ready,
+    unreachable,
+)
 from whet.client.http1 import Broken, Ended, Reading, head_of
-from whet.client.messages import Inference, answer_of, failure_of, plain_of
+from whet.client.messages import Inference, answer_of, need_answer, plain_of
 from whet.client.place import Place, place_of
 from whet.client.retries import Allowance, Retries
-from whet.errors import BusyError, LateError, UnknownModelError, UnreachableError, WhetError
+from whet.errors import BusyError, LateError, ServeError, UnreachableError
 
 __all__ = ["Client"]
 
@@ -56,6 +62,7 @@ class Client:
         self._retries = retries if retries is not None else Retries()
         self._allowance = Allowance(self._retries)
         self._lock = threading.Lock()
+        self._closed = False
         self._idle: list[_Connection] = []
 
     def __enter__(self) -> Self:
@@ -72,6 +79,7 @@ class Client:
     def close(self) -> None:
         """Let go of all connections."""
         with self._lock:
+            self._closed = True
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
@@ -128,8 +136,8 @@ class Client:
         """Whether a model, or the server, answers."""
         try:
             self._asked(calls.ready(model), retry=False)
-        except (BusyError, UnknownModelError, UnreachableError):
-            return False
+        except ServeError as error:
+            return says_not_ready(error)
         return True
 
     def models(self) -> Any:
@@ -146,35 +154,27 @@ class Client:
 
     def _asked(self, call: Call, *, retry: bool = True) -> Ended:
         end_s = time.monotonic() + self._timeout_s
-        self._allowance.earn()
+        last_s = min(end_s, time.monotonic() + call.within_s)
+        with self._lock:
+            self._allowance.earn()
         tried = 0
         while True:
             tried += 1
             try:
-                ended = self._once(call, end_s)
-                error = failure_of(ended)
-            except UnreachableError as unreachable:
-                error = unreachable
-            if error is None:
-                return ended
-            wait_s = self._wait_s(error, call, tried, end_s) if retry else None
-            if wait_s is None:
-                raise error
+                return self._once(call, end_s)
+            except (BusyError, UnreachableError) as error:
+                with self._lock:
+                    wait_s = again_after_s(
+                        error,
+                        call,
+                        tried,
+                        left_s=last_s - time.monotonic() if retry else 0.0,
+                        retries=self._retries,
+                        allowance=self._allowance,
+                    )
+                if wait_s is None:
+                    raise
             time.sleep(wait_s)
-
-    def _wait_s(self, error: WhetError, call: Call, tried: int, end_s: float) -> float | None:
-        """How long to wait before asking again; ``None`` for not at all."""
-        if isinstance(error, BusyError):
-            asked_s = error.retry_after_s
-        elif isinstance(error, UnreachableError) and call.again:
-            asked_s = 0.0
-        else:
-            return None
-        wait_s = self._retries.waits_s(tried, asked_s, random.random())  # noqa: S311 (no secret)
-        if time.monotonic() + wait_s > end_s:
-            return None
-        with self._lock:
-            return wait_s if self._allowance.spend(tried) else None
 
     def _once(self, call: Call, end_s: float) -> Ended:
         with self._connection(end_s) as connection:
@@ -185,7 +185,9 @@ class Client:
                 {**self._headers, **call.headers},
                 call.parts,
             )
-            return connection.ask([head, *call.parts], end_s)
+            ended = connection.ask([head, *call.parts], end_s)
+        need_answer(ended)
+        return ended
 
     @contextlib.contextmanager
     def _connection(self, end_s: float) -> Iterator[_Connection]:
@@ -202,10 +204,11 @@ class Client:
         except BaseException:
             connection.close()
             raise
-        if connection.lasts:
-            with self._lock:
+        with self._lock:
+            kept = connection.lasts and not self._closed
+            if kept:
                 self._idle.append(connection)
-        else:
+        if not kept:
             connection.close()
 
 
@@ -217,15 +220,7 @@ class _Connection:
         self._place = place
         left_s = _left_s(end_s)
         try:
-            if place.uds is not None:
-                plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                plain.settimeout(left_s)
-                plain.connect(place.uds)
-            else:
-                plain = socket.create_connection((place.host, place.port), timeout=left_s)
-                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            tls = place.tls
-            self._socket = tls.wrap_socket(plain, server_hostname=place.host) if tls else plain
+            self._socket = _connected(place, left_s)
         except OSError as error:
             raise _unreachable(place, error) from error
         self._buffer = bytearray(_READ_BYTES)
@@ -245,35 +240,58 @@ class _Connection:
         """Send a request and wait for its answer."""
         reading = Reading()
         try:
-            self._socket.settimeout(_left_s(end_s))
-            self._send(parts)
-            view = memoryview(self._buffer)
+            self._send(parts, end_s, reading)
             while reading.ended is None:
-                self._socket.settimeout(_left_s(end_s))
-                size = self._socket.recv_into(view)
-                if not size:
-                    raise _broke_off(self._place)
-                reading.feed(view[:size])
+                self._read(end_s, reading)
         except TimeoutError as error:
             raise LateError("The server didn't answer in time.", "Allow more time.") from error
         except Broken as error:
-            raise UnreachableError(f"{self._place} can't be understood: {error}") from error
+            raise not_understood(self._place, error) from error
         except OSError as error:
             raise _unreachable(self._place, error) from error
-        self.lasts = reading.ended.lasts
+        self.lasts = may_be_asked_again(reading.ended, parts)
         return reading.ended
 
-    def _send(self, parts: Sequence[bytes | memoryview]) -> None:
-        """All parts; small ones together."""
-        if sum(len(part) for part in parts) <= _READ_BYTES:
-            self._socket.sendall(b"".join(parts))
-            return
-        for part in parts:
-            self._socket.sendall(part)
+    def _send(self, parts: Sequence[bytes | memoryview], end_s: float, reading: Reading) -> None:
+        """All parts, small ones together; an end to it before they were all sent may be an answer."""
+        together = sum(len(part) for part in parts) <= _READ_BYTES
+        try:
+            for part in [b"".join(parts)] if together else parts:
+                self._socket.settimeout(_left_s(end_s))
+                self._socket.sendall(part)
+        except (BrokenPipeError, ConnectionResetError):
+            self._read(end_s, reading)
+
+    def _read(self, end_s: float, reading: Reading) -> None:
+        self._socket.settimeout(_left_s(end_s))
+        view = memoryview(self._buffer)
+        size = self._socket.recv_into(view)
+        if size:
+            reading.feed(view[:size])
+        else:
+            reading.closed()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.close()
+
+
+def _connected(place: Place, left_s: float) -> socket.socket:
+    if place.uds is not None:
+        plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    else:
+        plain = socket.create_connection((place.host, place.port), timeout=left_s)
+    try:
+        if place.uds is not None:
+            plain.settimeout(left_s)
+            plain.connect(place.uds)
+            return plain
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tls = place.tls
+        return plain if tls is None else tls.wrap_socket(plain, server_hostname=place.host)
+    except BaseException:
+        plain.close()
+        raise
 
 
 def _left_s(end_s: float) -> float:
@@ -286,8 +304,4 @@ def _left_s(end_s: float) -> float:
 def _unreachable(place: Place, error: OSError) -> UnreachableError:
     if isinstance(error, TimeoutError):
         return UnreachableError(f"{place} doesn't answer.", "Is a server there?")
-    return UnreachableError(f"{place} can't be reached: {error}.", "Is a server there?")
-
-
-def _broke_off(place: Place) -> UnreachableError:
-    return UnreachableError(f"{place} broke the connection off.", "Ask again.")
+    return unreachable(place, error)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,8 @@ class Call:
         path: behind the server's own prefix.
         parts: of the body.
         headers: beside those of the connection.
-        again: whether it may be asked again when nothing of an answer came.
+        again: whether it may be made again where its end isn't known.
+        within_s: after which an answer is of no use any more.
     """
 
     method: str
@@ -32,6 +35,7 @@ class Call:
     parts: Sequence[bytes | memoryview] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     again: bool = True
+    within_s: float = math.inf
 
 
 def infer(
@@ -46,7 +50,9 @@ def infer(
 ) -> Call:
     """Ask a model; arguments as of `whet.client.messages.question_of`."""
     question = question_of(inputs, outputs=outputs, timeout_ms=timeout_ms, priority=priority, id=id)
-    return Call("POST", f"{_model(model, version)}/infer", question.parts, question.headers)
+    within_s = math.inf if timeout_ms is None else timeout_ms / 1e3
+    path = f"{_model(model, version)}/infer"
+    return Call("POST", path, question.parts, question.headers, within_s=within_s)
 
 
 def metadata(model: str, version: str = "") -> Call:
@@ -68,8 +74,15 @@ def repository(model: str, change: str) -> Call:
     """Have a model loaded again or unloaded; without a name, all that there are."""
     if not model:
         return Call("POST", "/v2/repository/index", (b"{}",))
-    return Call("POST", f"/v2/repository/models/{model}/{change}", (b"{}",), again=False)
+    path = f"/v2/repository/models/{_named(model)}/{change}"
+    return Call("POST", path, (b"{}",), again=False)
 
 
 def _model(name: str, version: str) -> str:
-    return f"/v2/models/{name}/versions/{version}" if version else f"/v2/models/{name}"
+    path = f"/v2/models/{_named(name)}"
+    return f"{path}/versions/{_named(version)}" if version else path
+
+
+def _named(name: str) -> str:
+    """As a path may hold it: what isn't a name's is another path, and none that means something."""
+    return quote(name, safe="")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 from whet._optional import require
+from whet.errors import OptionError
 
 __all__ = ["Broken", "Ended", "Reading", "head_of"]
 
@@ -45,48 +46,99 @@ class Broken(Exception):  # noqa: N818 (it becomes an error where it is known wh
 def head_of(
     method: str, path: str, authority: str, headers: Mapping[str, str], body: Sequence[Part]
 ) -> bytes:
-    """The lines before a body."""
+    """The lines before a body.
+
+    Raises:
+        OptionError: something would break a line, or can't stand in one.
+    """
     size = sum(len(part) for part in body)
     lines = [f"{method} {path} HTTP/1.1", f"host: {authority}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if size or method != "GET":
         lines.append(f"content-length: {size}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    if not all(line.isascii() and line.isprintable() for line in lines):
+        raise OptionError(
+            "A key, a path or a header holds what no line of a request may hold.",
+            "Give printable ASCII, in one line.",
+        )
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
 @final
 class Reading:
-    """One answer, as its bytes come."""
+    """One answer, as its bytes come.
+
+    Attributes:
+        ended: the answer, once it is whole.
+        begun: whether something of it has come.
+    """
 
     def __init__(self) -> None:
         self.ended: Ended | None = None
         self.begun = False
         self._headers: dict[bytes, bytes] = {}
         self._chunks: list[bytes] = []
+        self._heads = False
         self._parser: Any = require("httptools", "ask a server").HttpResponseParser(self)
 
     def feed(self, data: Part) -> None:
-        """More bytes.
+        """More bytes; what comes behind the answer belongs to nobody, so it is the connection's last.
 
         Raises:
             Broken: they are no HTTP.
         """
         self.begun = True
+        httptools = require("httptools", "ask a server")
         try:
             self._parser.feed_data(data)
-        except require("httptools", "ask a server").HttpParserError as error:
-            raise Broken("It doesn't answer in HTTP.", begun=True) from error
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if self.ended is not None:
+                self.ended = replace(self.ended, lasts=False)
+                return
+            raise Broken("it doesn't answer in HTTP", begun=True) from error
+
+    def closed(self) -> Ended:
+        """No more bytes come; an answer of no said length ends so.
+
+        Raises:
+            Broken: it broke off.
+        """
+        said = {b"content-length", b"transfer-encoding"} & self._headers.keys()
+        if self._heads and not said and self.ended is None:
+            self.ended = self._answer(lasts=False)
+        if self.ended is None:
+            raise Broken("it broke the connection off", begun=self.begun)
+        return self.ended
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        if self.ended is not None:
+            self.ended = replace(self.ended, lasts=False)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser."""
-        self._headers[name.lower()] = value
+        if self.ended is None:
+            self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser."""
+        self._heads = self._parser.get_status_code() >= 200
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
-        self._chunks.append(body)
+        if self.ended is None:
+            self._chunks.append(body)
 
     def on_message_complete(self) -> None:
-        """Called by the parser."""
+        """Called by the parser; the first answer is ours, and 1xx are none."""
+        if self.ended is not None:
+            return
+        if self._parser.get_status_code() < 200:
+            self._headers.clear()
+            self._chunks.clear()
+            return
+        self.ended = self._answer(lasts=self._parser.should_keep_alive())
+
+    def _answer(self, *, lasts: bool) -> Ended:
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        status = self._parser.get_status_code()
-        self.ended = Ended(status, self._headers, body, self._parser.should_keep_alive())
+        return Ended(self._parser.get_status_code(), self._headers, body, lasts)

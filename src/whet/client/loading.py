@@ -49,7 +49,8 @@ class Arrivals:
         if self.pattern == "trace":
             span_s = max(self.times_s) - min(self.times_s) if self.times_s else 0.0
             own = (len(self.times_s) - 1) / span_s if span_s > 0 else 1.0
-            return traced(self.times_s, faster=rate_per_s / own)
+            due = traced(self.times_s, faster=rate_per_s / own)
+            return due[due < seconds]
         if self.pattern == "even":
             return evenly(rate_per_s, seconds)
         if self.pattern == "bursts":
@@ -130,6 +131,7 @@ async def _loaded(
         model = test.model or await _only_model(client)
         asks = await _questions(client, model, test)
         ask = partial(_ask, client, model, asks, test.deadline_ms)
+        await ask(0)  # if it can't be asked at all, that is said, and not measured
         await in_turns(ask, 1, _WARM_S)
         if test.rate_per_s is None:
             load = await _turns(ask, test)
@@ -157,7 +159,9 @@ async def _rates(
     while rate is not None:
         due = test.arrivals.due(rate, test.seconds, test.seed)
         asked = await by_schedule(ask, due)
-        spread_s = max(test.seconds, float(due[-1]) if len(due) else 0.0)
+        spread_s = test.seconds
+        if test.arrivals.pattern == "trace":  # which may be over sooner
+            spread_s = min(spread_s, float(due[-1]) + 1 / rate)
         load = load_of(asked, spread_s, limit_ms=test.limit_ms, percentile=test.percentile)
         on_load(load)
         loads.append(load)
@@ -178,6 +182,8 @@ async def _ask(
 async def _only_model(client: AsyncClient) -> str:
     names = sorted({entry["name"] for entry in await client.models()})
     if len(names) != 1:
+        if not names:
+            raise OptionError("The server has no model.", "Serve a bundle first.")
         raise OptionError("The server has several models.", f"Name one of {', '.join(names)}.")
     return str(names[0])
 

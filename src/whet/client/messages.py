@@ -20,13 +20,12 @@ from whet.errors import (
     RequestError,
     ServeError,
     UnknownModelError,
-    WhetError,
 )
 from whet.serve.wire.datatypes import BYTES, NUMPY, unpack_bytes
 from whet.serve.wire.json_text import flattened, parsed
 from whet.serve.wire.response import raw_of
 
-__all__ = ["Inference", "Question", "answer_of", "failure_of", "plain_of", "question_of"]
+__all__ = ["Inference", "Question", "answer_of", "need_answer", "plain_of", "question_of"]
 
 _LENGTH = b"inference-header-content-length"
 
@@ -104,7 +103,7 @@ def question_of(
     described: list[dict[str, object]] = []
     tail: list[bytes | memoryview] = []
     for name, values in inputs.items():
-        array = _array(values)
+        array = _array(name, values)
         try:
             datatype, raw = raw_of(array)
         except KeyError as error:
@@ -134,9 +133,18 @@ def question_of(
     return Question((text, *tail), headers)
 
 
-def _array(values: NDArray[np.generic] | Sequence[bytes | str]) -> NDArray[np.generic]:
+def _array(name: str, values: object) -> NDArray[np.generic]:
     if isinstance(values, np.ndarray):
         return values.astype(object) if values.dtype.kind in "SU" else values
+    if (
+        not isinstance(values, Sequence)
+        or isinstance(values, (str, bytes))
+        or not all(isinstance(each, (str, bytes)) for each in values)
+    ):
+        raise OptionError(
+            f"Input '{name}' is a {type(values).__name__}, which isn't sent.",
+            "Give a numpy array, or a list of texts or of files' bytes.",
+        )
     samples = np.empty(len(values), object)
     samples[:] = list(values)
     return samples
@@ -148,6 +156,16 @@ def answer_of(ended: Ended) -> Inference:
     Raises:
         ServeError: it isn't what the protocol says.
     """
+    try:
+        return _answer_of(ended)
+    except (RequestError, KeyError, ValueError) as error:
+        raise ServeError(
+            f"The server's answer isn't what the protocol says: {error}",
+            "Report it to who runs it.",
+        ) from error
+
+
+def _answer_of(ended: Ended) -> Inference:
     said = ended.headers.get(_LENGTH)
     body = memoryview(ended.body)
     length = int(said) if said is not None and said.isdigit() else len(body)
@@ -159,8 +177,8 @@ def answer_of(ended: Ended) -> Inference:
         if size is None:
             outputs[output.name] = _listed(output)
             continue
-        if not isinstance(size, int) or at + size > len(body):
-            raise ServeError("The answer is shorter than it says.")
+        if not isinstance(size, int) or size < 0 or at + size > len(body):
+            raise ValueError("it is shorter than it says")
         outputs[output.name] = _binary(output, body[at : at + size])
         at += size
     variant = str(whole.parameters.get("variant", ""))
@@ -168,15 +186,12 @@ def answer_of(ended: Ended) -> Inference:
 
 
 def _binary(output: _Output, raw: memoryview) -> NDArray[np.generic]:
-    count = math.prod(output.shape)
     if output.datatype == BYTES:
-        found = np.empty(count, object)
-        found[:] = unpack_bytes(raw, count, output.name)
+        elements = unpack_bytes(raw, math.prod(output.shape), output.name)
+        found = np.empty(len(elements), object)
+        found[:] = elements
         return found.reshape(output.shape)
-    dtype = NUMPY.get(output.datatype)
-    if dtype is None or len(raw) != count * dtype.itemsize:
-        raise ServeError(f"Output '{output.name}' isn't what it is said to be.")
-    return np.frombuffer(raw, dtype).reshape(output.shape)
+    return np.frombuffer(raw, NUMPY[output.datatype]).reshape(output.shape)
 
 
 def _listed(output: _Output) -> NDArray[np.generic]:
@@ -191,22 +206,30 @@ def plain_of(ended: Ended) -> Any:
     return parsed(ended.body, object, "answer") if ended.body else None
 
 
-def failure_of(ended: Ended) -> WhetError | None:
-    """The error that an answer is; ``None`` where it is none."""
+def need_answer(ended: Ended) -> None:
+    """See to it that an answer is one.
+
+    Raises:
+        RequestError, UnknownModelError, BusyError, LateError, ServeError: it says that it is none.
+    """
     if ended.status == 200:
-        return None
+        return
+    words = _words_of(ended)
+    if ended.status == 404:
+        raise UnknownModelError(words, "Ask for the models that are there.")
+    if ended.status == 503:
+        said = ended.headers.get(b"retry-after", b"")
+        raise BusyError(words, retry_after_s=float(said) if said.isdigit() else 0.0)
+    if ended.status == 504:
+        raise LateError(words)
+    if 400 <= ended.status < 500:
+        raise RequestError(words, status=ended.status)
+    raise ServeError(words, "Is it a server of the Open Inference Protocol?")
+
+
+def _words_of(ended: Ended) -> str:
     try:
         words = msgspec.json.decode(ended.body, type=_Failure).error
     except (msgspec.DecodeError, msgspec.ValidationError):
         words = ""
-    words = words or f"The server answered with status {ended.status}."
-    if ended.status == 404:
-        return UnknownModelError(words)
-    if ended.status == 503:
-        said = ended.headers.get(b"retry-after", b"")
-        return BusyError(words, retry_after_s=float(said) if said.isdigit() else 0.0)
-    if ended.status == 504:
-        return LateError(words)
-    if 400 <= ended.status < 500:
-        return RequestError(words, status=ended.status)
-    return ServeError(words)
+    return words or f"The server answered with status {ended.status}."

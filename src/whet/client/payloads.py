@@ -66,7 +66,16 @@ def samples_in(where: Path, metadata: Mapping[str, Any], rows: int) -> list[Inpu
         SamplesError: there are none, or the model doesn't take such.
     """
     if where.suffix == ".npz":
-        return _rows_of(_arrays(where), rows)
+        arrays = _arrays(where)
+        wanted = sorted(spec["name"] for spec in metadata["inputs"])
+        if sorted(arrays) != wanted:
+            raise SamplesError(
+                f"{where} holds {', '.join(sorted(arrays))}; the model takes {', '.join(wanted)}.",
+                "Give the model's inputs, each by its name, and nothing else.",
+            )
+        return _rows_of(arrays, rows)
+    if where.suffix in {".jsonl", ".csv"}:
+        raise SamplesError(f"{where} isn't read here.", "Give one text a line, or an .npz file.")
     raw = (metadata.get("properties") or {}).get("raw_input")
     if raw is None:
         raise SamplesError("The model takes arrays only.", "Give an .npz file with its inputs.")
@@ -86,7 +95,7 @@ def _arrays(where: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def _rows_of(arrays: Mapping[str, NDArray[np.generic]], rows: int) -> list[Inputs]:
-    counts = {len(array) for array in arrays.values() if array.ndim}
+    counts = {len(array) if array.ndim else 0 for array in arrays.values()}
     if len(counts) != 1 or not counts - {0}:
         raise SamplesError("The arrays have different numbers of rows.", "Give as many of each.")
     (count,) = counts

@@ -55,14 +55,19 @@ def place_of(url: str, ca_file: str | Path | None = None) -> Place:
         OptionError: it is none.
     """
     if url.startswith("unix:"):
+        if ca_file is not None:
+            raise OptionError(f"{url} shows no certificate to check.", "Leave ca_file out.")
         return Place(uds=url.removeprefix("unix:").removeprefix("//"))
-    parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port
     except ValueError as error:
         raise _wrong(url) from error
-    if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
+    odd = parts.query or parts.fragment or parts.username or parts.password
+    if parts.scheme not in _PORTS or not parts.hostname or odd:
         raise _wrong(url)
+    if ca_file is not None and parts.scheme != "https":
+        raise OptionError(f"{url} shows no certificate to check.", "Leave the certificates out.")
     tls = None
     if parts.scheme == "https":
         try:

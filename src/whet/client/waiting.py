@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -11,11 +10,18 @@ from typing import Any, Self, final
 
 from whet.client import calls
 from whet.client.calls import Call, Inputs
+from whet.client.ends import (
+    again_after_s,
+    may_be_asked_again,
+    not_understood,
+    says_not_ready,
+    unreachable,
+)
 from whet.client.http1 import Broken, Ended, Reading, head_of
-from whet.client.messages import Inference, answer_of, failure_of, plain_of
+from whet.client.messages import Inference, answer_of, need_answer, plain_of
 from whet.client.place import Place, place_of
 from whet.client.retries import Allowance, Retries
-from whet.errors import BusyError, LateError, UnknownModelError, UnreachableError, WhetError
+from whet.errors import BusyError, LateError, ServeError, UnreachableError
 
 __all__ = ["AsyncClient"]
 
@@ -56,6 +62,7 @@ class AsyncClient:
         self._retries = retries if retries is not None else Retries()
         self._allowance = Allowance(self._retries)
         self._room = asyncio.Semaphore(most)
+        self._closed = False
         self._idle: list[_Connection] = []
 
     async def __aenter__(self) -> Self:
@@ -71,9 +78,10 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Let go of all connections."""
+        self._closed = True
         idle, self._idle = self._idle, []
         for connection in idle:
-            connection.close()
+            connection.abort()
         await asyncio.sleep(0)  # in which they are closed
 
     async def infer(
@@ -111,8 +119,8 @@ class AsyncClient:
         """Whether a model, or the server, answers."""
         try:
             await self._asked(calls.ready(model), retry=False)
-        except (BusyError, UnknownModelError, UnreachableError):
-            return False
+        except ServeError as error:
+            return says_not_ready(error)
         return True
 
     async def models(self) -> Any:
@@ -135,33 +143,26 @@ class AsyncClient:
             raise LateError("The server didn't answer in time.", "Allow more time.") from error
 
     async def _until_answered(self, call: Call, *, retry: bool) -> Ended:
+        now = asyncio.get_running_loop().time
+        last_s = now() + min(self._timeout_s, call.within_s)
         self._allowance.earn()
         tried = 0
         while True:
             tried += 1
             try:
-                ended = await self._once(call)
-                error = failure_of(ended)
-            except UnreachableError as unreachable:
-                error = unreachable
-            if error is None:
-                return ended
-            wait_s = self._wait_s(error, call, tried) if retry else None
-            if wait_s is None:
-                raise error
+                return await self._once(call)
+            except (BusyError, UnreachableError) as error:
+                wait_s = again_after_s(
+                    error,
+                    call,
+                    tried,
+                    left_s=last_s - now() if retry else 0.0,
+                    retries=self._retries,
+                    allowance=self._allowance,
+                )
+                if wait_s is None:
+                    raise
             await asyncio.sleep(wait_s)
-
-    def _wait_s(self, error: WhetError, call: Call, tried: int) -> float | None:
-        """How long to wait before asking again; ``None`` for not at all."""
-        if isinstance(error, BusyError):
-            asked_s = error.retry_after_s
-        elif isinstance(error, UnreachableError) and call.again:
-            asked_s = 0.0
-        else:
-            return None
-        if not self._allowance.spend(tried):
-            return None
-        return self._retries.waits_s(tried, asked_s, random.random())  # noqa: S311 (no secret)
 
     async def _once(self, call: Call) -> Ended:
         head = head_of(
@@ -176,13 +177,14 @@ class AsyncClient:
             try:
                 ended = await connection.ask([head, *call.parts])
             except BaseException:
-                connection.close()
+                connection.abort()
                 raise
-            if ended.lasts:
+            if may_be_asked_again(ended, call.parts) and not self._closed:
                 self._idle.append(connection)
             else:
-                connection.close()
-            return ended
+                connection.abort()
+        need_answer(ended)
+        return ended
 
     async def _connection(self) -> _Connection:
         while self._idle:
@@ -202,9 +204,7 @@ async def _connected(place: Place) -> _Connection:
                 lambda: _Connection(place), place.host, place.port, ssl=place.tls
             )
     except OSError as error:
-        raise UnreachableError(
-            f"{place} can't be reached: {error}.", "Is a server there?"
-        ) from error
+        raise unreachable(place, error) from error
     return connection
 
 
@@ -221,7 +221,7 @@ class _Connection(asyncio.Protocol):
     async def ask(self, parts: Sequence[bytes | memoryview]) -> Ended:
         """Send a request and wait for its answer."""
         if self._transport is None or self.lost:
-            raise _broke_off(self._place)
+            raise not_understood(self._place, Broken("it broke the connection off", begun=False))
         self._reading = Reading()
         self._end = asyncio.get_running_loop().create_future()
         if sum(len(part) for part in parts) <= _TOGETHER:
@@ -230,11 +230,11 @@ class _Connection(asyncio.Protocol):
             self._transport.writelines(parts)
         return await self._end
 
-    def close(self) -> None:
-        """Let it go."""
+    def abort(self) -> None:
+        """Let it go, with what isn't sent yet: a server that hangs would never take it."""
         self.lost = True
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
@@ -243,13 +243,13 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
         if self._reading is None or self._end is None or self._end.done():
-            self.close()  # an answer to nothing
+            self.abort()  # an answer to nothing
             return
         try:
             self._reading.feed(data)
         except Broken as error:
-            self._end.set_exception(UnreachableError(f"{self._place} can't be understood: {error}"))
-            self.close()
+            self._end.set_exception(not_understood(self._place, error))
+            self.abort()
             return
         if self._reading.ended is not None:
             self._end.set_result(self._reading.ended)
@@ -257,9 +257,9 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """Called by the event loop."""
         self.lost = True
-        if self._end is not None and not self._end.done():
-            self._end.set_exception(_broke_off(self._place))
-
-
-def _broke_off(place: Place) -> UnreachableError:
-    return UnreachableError(f"{place} broke the connection off.", "Ask again.")
+        if self._reading is None or self._end is None or self._end.done():
+            return
+        try:
+            self._end.set_result(self._reading.closed())
+        except Broken as error:
+            self._end.set_exception(not_understood(self._place, error))

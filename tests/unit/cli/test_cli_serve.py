@@ -113,6 +113,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(
         ('log-format = "xml"', "log-format"),
         ("port = ", "TOML"),
         ("bundles = 3", "bundles"),
+        ("max-batch = 3\nmax_batch = 4", "twice"),
     ],
 )
 def test_a_file_that_sets_what_isnt_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -128,3 +129,11 @@ def test_an_environment_that_sets_what_isnt_is_refused(monkeypatch: pytest.Monke
     code, _, _, err = run("a.whet")
     assert code == 3
     assert "prot" in err
+
+
+def test_bundles_named_in_two_places_are_refused(tmp_path: Path) -> None:
+    config = tmp_path / "serve.toml"
+    config.write_text('[bundles]\ncats = "cats.whet"\n')
+    code, _, _, err = run("--config", str(config), "dogs.whet")
+    assert code == 3
+    assert "one of the two" in err

@@ -18,6 +18,7 @@ ARRAYS = {
         {"name": "raw", "datatype": "UINT8", "shape": [2, 2]},
     ]
 }
+TWO = {"inputs": [{"name": "x"}, {"name": "y"}]}
 PICTURES = {"inputs": [], "properties": {"raw_input": "image"}}
 
 
@@ -46,10 +47,10 @@ def test_texts_cant_be_made_up() -> None:
 
 def test_rows_of_a_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.arange(10), y=np.arange(20).reshape(10, 2))
-    asks = samples_in(tmp_path / "a.npz", ARRAYS, 4)
+    asks = samples_in(tmp_path / "a.npz", TWO, 4)
     assert [array(ask, "x").tolist() for ask in asks] == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert array(asks[1], "y").shape == (4, 2)
-    (whole,) = samples_in(tmp_path / "a.npz", ARRAYS, 15)
+    (whole,) = samples_in(tmp_path / "a.npz", TWO, 15)
     assert array(whole, "x").shape == (15,), "few rows come again"
 
 
@@ -63,13 +64,22 @@ def test_pictures_and_texts(tmp_path: Path) -> None:
     assert samples_in(texts, PICTURES, 2) == [{"image": [b"one", b"two"]}]
 
 
-@pytest.mark.parametrize("name", ["gone.npz", "gone.txt", "odd.npz", "bad.npz", "empty"])
+@pytest.mark.parametrize("name", ["gone.npz", "gone.txt", "odd.npz", "bad.npz", "empty", "t.csv"])
 def test_files_that_are_none(tmp_path: Path, name: str) -> None:
     np.savez(tmp_path / "odd.npz", x=np.arange(3), y=np.arange(4))
     (tmp_path / "bad.npz").write_bytes(b"no zip")
     (tmp_path / "empty").mkdir()
     with pytest.raises(SamplesError):
-        samples_in(tmp_path / name, PICTURES, 1)
+        samples_in(tmp_path / name, PICTURES if name != "odd.npz" else TWO, 1)
+
+
+def test_arrays_that_the_model_doesnt_take_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.arange(3), label=np.arange(3))
+    with pytest.raises(SamplesError, match=r"holds label, x; the model takes x, y"):
+        samples_in(tmp_path / "a.npz", TWO, 1)
+    np.savez(tmp_path / "b.npz", x=np.arange(3), y=np.array(3))
+    with pytest.raises(SamplesError, match="rows"):
+        samples_in(tmp_path / "b.npz", TWO, 1)
 
 
 def test_a_model_that_takes_arrays_only_gets_no_pictures(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import selectors
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from whet.errors import BusyError, LateError, RequestError, ServeError, UnreachableError
@@ -50,9 +51,14 @@ async def by_schedule(ask: Ask, due: Seconds) -> list[Asked]:
     """
     found: list[Asked] = []
     tasks: set[asyncio.Task[None]] = set()
-    gc.collect()
-    gc.disable()  # a collection would delay all that is due meanwhile
-    try:
+    faults: list[BaseException] = []
+
+    def ended(task: asyncio.Task[None]) -> None:
+        tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            faults.append(fault)
+
+    with _no_collections():  # one would delay all that is due meanwhile
         began_s = time.perf_counter()
         for number, due_s in enumerate(due.tolist()):
             wait_s = began_s + due_s - time.perf_counter()
@@ -60,11 +66,11 @@ async def by_schedule(ask: Ask, due: Seconds) -> list[Asked]:
                 await asyncio.sleep(max(0.0, wait_s))
             task = asyncio.ensure_future(_one(ask, number, due_s, began_s, found))
             tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            task.add_done_callback(ended)
         while tasks:
             await asyncio.wait(tasks)
-    finally:
-        gc.enable()
+    if faults:
+        raise faults[0]
     return found
 
 
@@ -76,27 +82,37 @@ async def in_turns(ask: Ask, clients: int, seconds: float) -> tuple[list[Asked],
     """
     found: list[Asked] = []
     numbers = iter(range(1 << 62))
+    with _no_collections():
+        began_s = time.perf_counter()
+
+        async def client() -> None:
+            while (now_s := time.perf_counter() - began_s) < seconds:
+                await _one(ask, next(numbers), now_s, began_s, found)
+
+        await asyncio.gather(*(client() for _ in range(clients)))
+        return found, time.perf_counter() - began_s
+
+
+@contextlib.contextmanager
+def _no_collections() -> Iterator[None]:
+    enabled = gc.isenabled()
     gc.collect()
     gc.disable()
-    began_s = time.perf_counter()
-
-    async def client() -> None:
-        while (now_s := time.perf_counter() - began_s) < seconds:
-            await _one(ask, next(numbers), now_s, began_s, found)
-
     try:
-        await asyncio.gather(*(client() for _ in range(clients)))
+        yield
     finally:
-        gc.enable()
-    return found, time.perf_counter() - began_s
+        if enabled:
+            gc.enable()
 
 
 async def _one(ask: Ask, number: int, due_s: float, began_s: float, found: list[Asked]) -> None:
     sent_s = time.perf_counter() - began_s
     variant = ""
+    ending = "failed"  # also where something else is raised, which the load ends with
     try:
         variant = await ask(number)
         ending = ANSWERED
     except ServeError as error:
-        ending = _ENDINGS.get(type(error), "failed")
-    found.append(Asked(due_s, sent_s, time.perf_counter() - began_s, ending, variant))
+        ending = _ENDINGS.get(type(error), ending)
+    finally:
+        found.append(Asked(due_s, sent_s, time.perf_counter() - began_s, ending, variant))

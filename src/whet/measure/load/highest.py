@@ -1,8 +1,8 @@
 """The highest rate that a service keeps its limit at: where to look next; pure.
 
-The rate is doubled until the limit breaks, then the gap is halved. A rate counts as kept where the
-limit was kept by so many requests that it can't be chance, and the server answered as many as were
-offered.
+The rate is doubled until the limit breaks, then the gap is halved. A rate counts as kept where as
+large a share as the percentile says was answered within the limit, and hardly anything was lost. That
+is a search, and no proof: the verdict of the load at the rate that was found says how sure it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from whet.measure.load.outcome import Load
 
 __all__ = ["Tried", "highest_kept", "keeps", "next_rate"]
 
-_KEPT_SHARE = 0.98  # of what is offered has to be answered in time
+_KEPT_SHARE = 0.98  # of what is offered has to be answered
 _EXACT = 1.05  # the gap between the highest kept and the lowest broken that is small enough
 _MOST = 12
 
@@ -32,8 +32,9 @@ def keeps(load: Load) -> bool:
     """Whether a load was carried: its percentile within the limit, and hardly anything lost."""
     if load.limit_ms is None or not load.requests:
         return False
+    answered = load.answered_per_s / load.offered_per_s
     good = load.goodput_per_s / load.offered_per_s
-    return good >= max(load.percentile / 100, _KEPT_SHARE)
+    return answered >= _KEPT_SHARE and good >= load.percentile / 100
 
 
 def next_rate(tried: Sequence[Tried], first_per_s: float) -> float | None:

@@ -61,7 +61,8 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         behind_ms: 99th percentile of how late requests were sent by ourselves, which is in the
             latencies: above it they can't be told apart from our own slowness.
         variants: answers by the variant that gave them.
-        verdict: whether ``percentile`` of all requests provably kept the limit.
+        verdict: whether ``percentile`` of all requests kept the limit, by so many that it isn't
+            chance, if they were independent; behind a queue misses come in clumps.
         percentile: that the limit is of.
     """
 

@@ -64,7 +64,10 @@ class Guarded(asyncio.Protocol):
         self._inner.data_received(data)
         if len(self._inner.pipeline) > self._patience.pipeline:
             self._abort()
-        if not self._between_requests():
+        if self._answered_early():
+            if self._head is None:
+                self._await_head()
+        elif not self._between_requests():
             self._head_bytes = 0
             self._forget_head()
         elif self._head_bytes > self._patience.head_bytes:
@@ -94,7 +97,12 @@ class Guarded(asyncio.Protocol):
 
     def _between_requests(self) -> bool:
         cycle = self._inner.cycle
-        return cycle is None or bool(cycle.response_complete)
+        return cycle is None or bool(cycle.response_complete and not cycle.more_body)
+
+    def _answered_early(self) -> bool:
+        """Whether a request was answered before all of its body came; the rest is read for nothing."""
+        cycle = self._inner.cycle
+        return cycle is not None and bool(cycle.response_complete and cycle.more_body)
 
     def _await_head(self) -> None:
         loop = asyncio.get_running_loop()
@@ -112,7 +120,9 @@ class Guarded(asyncio.Protocol):
 
     def _late(self) -> None:
         self._head = None
-        if self._between_requests():
+        if self._answered_early():
+            self._abort()
+        elif self._between_requests():
             self._refuse(b"408 Request Timeout")
 
     def _refuse(self, status: bytes) -> None:

@@ -124,7 +124,7 @@ def test_it_says_after_each_step_how_far_it_is_and_what_it_gained(tmp_path: Path
 
 def test_more_samples_are_learnt_from_where_there_are_some(tmp_path: Path) -> None:
     net = residual_net()
-    few, many = pictures(batches=2), pictures(batches=24, seed=3)
+    few, many = pictures(batches=1), pictures(batches=24, seed=3)
     ctx = context(net, few, tmp_path)
     train = context(net, many).repair
     before = run(Narrow(0.5), net, ctx).model

@@ -79,7 +79,7 @@ def test_what_is_separable_is_found(kind: str, multiplier: int) -> None:
         own = mixing.unflatten(0, (layer.groups, -1))[..., None] * kernels
         layer.weight.copy_(own.sum(3).reshape(layer.weight.shape))
         first, second = pair(layer, x, multiplier)
-        torch.testing.assert_close(second(first(x)), layer(x), atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(second(first(x)), layer(x), atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", LAYERS)

@@ -33,6 +33,7 @@ def test_what_is_no_place(url: str) -> None:
         place_of(url)
 
 
-def test_certificates_that_arent_there() -> None:
+@pytest.mark.parametrize("url", ["https://a", "http://a", "unix:/a"])
+def test_certificates_that_arent_there_or_arent_asked_for(url: str) -> None:
     with pytest.raises(OptionError):
-        place_of("https://a", "gone.pem")
+        place_of(url, "gone.pem")
