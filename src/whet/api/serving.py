@@ -30,6 +30,8 @@ from whet.serve.transports import Bind
 
 __all__ = ["serve"]
 
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
+
 
 def serve(
     bundles: str | Path | Sequence[str | Path] | Mapping[str, str | Path],
@@ -105,7 +107,7 @@ def serve(
         tls=_tls(maybe(path_of, "tls_cert", tls_cert), maybe(path_of, "tls_key", tls_key)),
         front=Front(
             name=text_of("server_name", server_name),
-            keys=maybe(names_of, "keys", keys) or (),
+            keys=_keys(maybe(names_of, "keys", keys) or ()),
             control=flag_of("model_control", model_control),
             access_log=flag_of("access_log", access_log),
         ),
@@ -122,6 +124,11 @@ def serve(
         shared_memory=flag_of("shared_memory", shared_memory),
         log_format=one_of("log_format", log_format, ("text", "json")),
     )
+    if serving.shared_memory and uds is None and address not in _THIS_MACHINE:
+        raise OptionError(
+            f"Shared memory is for clients of this machine; {address} is heard by others too.",
+            f"Listen at {' or '.join(_THIS_MACHINE)}, or at a Unix socket.",
+        )
     say = function_of("on_ready", on_ready) if on_ready is not None else to_nobody
     return _serve(_named(bundles), serving, on_ready=say)
 
@@ -142,6 +149,12 @@ def _port(name: str, value: object) -> int:
     if not 0 <= port < 1 << 16:
         raise OptionError(f"{name}={port} is no port.", "Give one from 0 to 65535.")
     return port
+
+
+def _keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(key.strip() for key in keys):
+        raise OptionError("A key is empty, so everybody would have it.", "Leave it out.")
+    return keys
 
 
 def _tls(certificate: Path | None, key: Path | None) -> Tls | None:

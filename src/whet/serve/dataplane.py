@@ -17,6 +17,7 @@ from whet.serve.wire.response import Output
 __all__ = ["Rawly", "Terms", "Work", "accepted", "answered", "decoded", "terms_of", "wire_spec"]
 
 _MICRO = 1e-6
+_LONGEST_US = 10**15  # thirty years: beyond it numbers have no meaning
 _LEVELS = 64  # of priority that are told from each other
 
 
@@ -27,10 +28,12 @@ class Rawly:
     Attributes:
         name: of the input that may be BYTES.
         arrays: from elements to what the engine takes; it may take milliseconds.
+        most_rows: of one request; what they come to is not bounded by what is sent.
     """
 
     name: str
     arrays: Callable[[list[bytes]], Arrays]
+    most_rows: int = 1024
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def terms_of(parameters: Parameters, default_level: int = 1) -> Terms:
     priority = _whole(parameters, "priority")
     timeout = _whole(parameters, "timeout")
     level = default_level if not priority else min(priority - 1, _LEVELS)
-    return Terms(level, timeout * _MICRO if timeout else None)
+    return Terms(level, min(timeout, _LONGEST_US) * _MICRO if timeout else None)
 
 
 def _whole(parameters: Parameters, name: str) -> int:
@@ -94,6 +97,8 @@ def accepted(request: Request, signature: Signature, rawly: Rawly | None) -> Wor
         RequestError: names, datatypes or shapes aren't the model's.
     """
     outputs = _outputs(request, signature)
+    if not request.inputs:
+        raise RequestError("There are no inputs.", "Give the model's inputs.")
     only = request.inputs[0]
     if rawly is not None and only.datatype == BYTES and len(request.inputs) == 1:
         return _raw_work(only, rawly, outputs)
@@ -128,6 +133,12 @@ def _raw_work(given: Given, rawly: Rawly, outputs: tuple[Asked, ...]) -> Work:
         raise RequestError(f"Input '{given.name}' has a shape of more than rows.", "Give [rows].")
     if not samples:
         raise RequestError("There are no rows to answer.", "Give at least one.")
+    if len(samples) > rawly.most_rows:
+        raise RequestError(
+            f"{len(samples)} samples are too many; {rawly.most_rows} are taken.",
+            "Send fewer at once.",
+            status=413,
+        )
     return Work(len(samples), None, samples, outputs)
 
 

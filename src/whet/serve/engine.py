@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whet.core.spec import Arrays
-from whet.errors import BusyError, LateError, ServeError, WhetError
+from whet.errors import BusyError, LateError, ServeError, WhetError, WorkerLostError
 from whet.serve.batches import joined, parted
 from whet.serve.dataplane import Terms
+from whet.serve.logs import EVENTS
 from whet.serve.scheduler.scheduler import Batch, Scheduler
 from whet.serve.scheduler.waiting import Waiting
 
@@ -199,10 +200,15 @@ class Engine:
         self._go_on()
 
     def _failed(self, batch: Batch, error: BaseException) -> None:
-        """Each member of a batch that failed runs once more by itself, so that only the bad one fails."""
+        """Each member of a batch that failed runs once more by itself, so that only the bad one fails.
+
+        One that was alone in it runs once more where what worked at it was lost.
+        """
+        EVENTS.error("a batch failed", exc_info=error, extra={"rows": batch.rows})
+        once_more = len(batch.requests) > 1 or isinstance(error, WorkerLostError)
         for request in batch.requests:
             own = self._open[request.number]
-            if len(batch.requests) > 1 and not own.alone and not own.end.done():
+            if once_more and not own.alone and not own.end.done():
                 own.alone = True
                 self._scheduler.again(request)
             else:

@@ -36,5 +36,5 @@ class Gate:
             return
         given = authorization.removeprefix(b"Bearer ") or api_key
         # Each is compared, so that the time says nothing of which one was near.
-        if not sum(hmac.compare_digest(given, key) for key in self._keys):
+        if not given or not sum(hmac.compare_digest(given, key) for key in self._keys):
             raise RequestError("A key is needed.", "Send 'Authorization: Bearer KEY'.", status=401)

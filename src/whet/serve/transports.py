@@ -53,6 +53,25 @@ class Transport:
     stop: Callable[[], Awaitable[None]]
 
 
+def _free(path: Path) -> None:
+    """Take away the socket of a server that is gone; nothing else.
+
+    Raises:
+        OSError: something else stands there, or a server listens at it.
+    """
+    if not path.exists():
+        return
+    if not path.is_socket():
+        raise FileExistsError(f"'{path}' is a file")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        try:
+            asking.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise FileExistsError("a server listens there already")
+
+
 def listening_at(bind: Bind) -> socket.socket:
     """A socket that listens, taken before anything is promised.
 
@@ -61,9 +80,10 @@ def listening_at(bind: Bind) -> socket.socket:
     """
     try:
         if bind.uds is not None:
-            bind.uds.unlink(missing_ok=True)
+            _free(bind.uds)
             listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             listening.bind(str(bind.uds))
+            listening.listen(_BACKLOG)  # from now on another one is refused here
         else:
             listening = socket.create_server(
                 (bind.host, bind.port), backlog=_BACKLOG, reuse_port=False

@@ -242,6 +242,9 @@ def test_keys_are_asked_for_at_every_call(bundle: Path, tmp_path: Path) -> None:
             lambda h: client.get_model_config("net", headers=h),
             lambda h: client.get_model_repository_index(headers=h),
             lambda h: client.load_model("net", headers=h),
+            lambda h: client.unload_model("net", headers=h),
+            lambda h: client.get_system_shared_memory_status(headers=h),
+            lambda h: streamed(client, h),
             lambda h: client.is_model_ready("net", headers=h),
         ]
         for ask in refused:
@@ -250,6 +253,18 @@ def test_keys_are_asked_for_at_every_call(bundle: Path, tmp_path: Path) -> None:
                     ask(headers)
                 assert "UNAUTHENTICATED" in str(found.value.status())
         client.infer("net", asked(INPUTS), headers={"authorization": "Bearer sesame"})
+
+
+def streamed(client: Any, headers: Any) -> None:
+    got: queue.Queue[Any] = queue.Queue()
+    client.start_stream(callback=lambda result, error: got.put(error), headers=headers)
+    try:
+        client.async_stream_infer("net", asked(INPUTS))
+        error = got.get(timeout=20)
+    finally:
+        client.stop_stream()
+    if error is not None:
+        raise error
 
 
 def test_probes_that_know_nothing_of_models(server: Running) -> None:

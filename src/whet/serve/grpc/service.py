@@ -25,7 +25,13 @@ from whet.serve.wire.regions import Region, Regions, need_regions
 __all__ = ["Service"]
 
 _AT_ONCE = 64  # requests of one stream that are under way
-_OPEN = frozenset({"ServerLive", "ServerReady", "Check"})  # what probes ask without a key
+_OPEN = frozenset(  # what probes ask without a key
+    {
+        "/inference.GRPCInferenceService/ServerLive",
+        "/inference.GRPCInferenceService/ServerReady",
+        "/grpc.health.v1.Health/Check",
+    }
+)
 _CODES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -106,12 +112,9 @@ class Service:
 
     def _unary(self, name: str, call: Callable[[Any, Any], Awaitable[Any]]) -> Any:
         """A call behind the gate, whose errors have a code."""
-        short = name.rpartition(".")[2].removeprefix("Health")
 
         async def guarded(request: Any, context: Any) -> Any:
             try:
-                if short not in _OPEN:
-                    self._need_key(context)
                 return await call(request, context)
             except ServeError as error:
                 return await _refused(context, error)
@@ -122,9 +125,31 @@ class Service:
             response_serializer=message(f"{name}Response").SerializeToString,
         )
 
-    def _need_key(self, context: Any) -> None:
-        given = dict(context.invocation_metadata() or ())
-        self._gate.check(*(_bytes(given.get(name, "")) for name in ("authorization", "x-api-key")))
+    def refusal(self, method: str, metadata: Any) -> ServeError | None:
+        """Why a call isn't let in; ``None`` where it is.
+
+        Args:
+            method: its path.
+            metadata: that it brings.
+        """
+        if method in _OPEN:
+            return None
+        given = dict(metadata or ())
+        try:
+            self._gate.check(
+                *(_bytes(given.get(name, "")) for name in ("authorization", "x-api-key"))
+            )
+        except ServeError as error:
+            return error
+        return None
+
+    def refusing(self, error: ServeError) -> Any:
+        """What takes a call that isn't let in: it reads nothing of it."""
+
+        async def refuse(_: Any, context: Any) -> Any:
+            return await _refused(context, error)
+
+        return require("grpc", "speak gRPC").unary_unary_rpc_method_handler(refuse)
 
     async def _live(self, _: Any, __: Any) -> Any:
         return message("inference.ServerLiveResponse")(live=True)
@@ -228,10 +253,6 @@ class Service:
 
     async def _stream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         """Requests of a stream run side by side and are answered in their order."""
-        try:
-            self._need_key(context)
-        except ServeError as error:
-            await _refused(context, error)
         ends: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue()
         room = asyncio.Semaphore(_AT_ONCE)
 

@@ -8,7 +8,7 @@ from whet.errors import RequestError
 from whet.serve.grpc.messages import message
 from whet.serve.wire.datatypes import BYTES
 from whet.serve.wire.limits import Limits
-from whet.serve.wire.regions import Regions, need_regions, part_of
+from whet.serve.wire.regions import Part, Regions, need_regions, part_of
 from whet.serve.wire.request import (
     Asked,
     Given,
@@ -22,6 +22,7 @@ from whet.serve.wire.tensors import (
     Values,
     check_names,
     elements_of,
+    most_bytes_of,
     numbers_of,
     short,
     values_of_bytes,
@@ -72,11 +73,7 @@ def request_of(asked: Any, limits: Limits, regions: Regions | None = None) -> Re
         )
     contents = iter(raw)
     given = tuple(
-        _given(
-            tensor,
-            need_regions(regions).read(part) if part is not None else next(contents, None),
-            limits,
-        )
+        _given(tensor, part, None if part is not None else next(contents, None), limits, regions)
         for tensor, part in zip(asked.inputs, parts, strict=True)
     )
     chosen = tuple(
@@ -88,9 +85,17 @@ def request_of(asked: Any, limits: Limits, regions: Regions | None = None) -> Re
     )
 
 
-def _given(tensor: Any, raw: memoryview | None, limits: Limits) -> Given:
+def _given(
+    tensor: Any,
+    part: Part | None,
+    raw: memoryview | None,
+    limits: Limits,
+    regions: Regions | None,
+) -> Given:
     shape = tuple(tensor.shape)
     count = elements_of(tensor.name, tensor.datatype, shape, limits)
+    if part is not None:
+        raw = need_regions(regions).read(part, most_bytes_of(tensor.datatype, count, limits))
     if raw is None:
         values = _typed(tensor, shape, count)
     elif tensor.HasField("contents"):
@@ -146,6 +151,7 @@ def response_of(answer: Answer, regions: Regions | None = None) -> Any:
         if output.part is None:
             response.raw_output_contents.append(bytes(raw))
             continue
+        response.raw_output_contents.append(b"")  # clients count on one for each output
         for name, value in put_into(output, need_regions(regions)).items():
             _set(told.parameters[name], value)
     return response

@@ -126,7 +126,7 @@ class Hosted:
                 await self._free.wait()
         done = await self.engine.close(max(0.0, end_s - asyncio.get_running_loop().time()))
         if done:  # what hangs keeps its session: freeing it under a running engine would crash
-            self._opened.close()
+            await asyncio.to_thread(self._opened.close)  # processes take a moment to end
         return done
 
 
@@ -180,7 +180,7 @@ def host(
 
 def _pool(bundle: Bundle, names: tuple[str, ...], hosting: Hosting, opened: ExitStack) -> Pool:
     """Worker processes that have all variants open."""
-    spec = Spec(bundle.folder, names, trust_code=hosting.trust_code)
+    spec = Spec(bundle.folder, bundle.digest, names, trust_code=hosting.trust_code)
     cores = cores_for(allowed_cores())
     pool = Pool(spec, cores_of_each(cores, hosting.workers))
     opened.callback(pool.close)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
-from whet.errors import ServeError, UnknownModelError, WhetError
+from whet.errors import ServeError, UnknownModelError
 from whet.serve.hosting.hosted import Hosted, Hosting, host
 from whet.serve.hosting.repository import Repository
 from whet.serve.logs import EVENTS
@@ -62,6 +62,10 @@ class Sources:
             ]
         return found
 
+    def serves(self, name: str) -> bool:
+        """Whether a model of that name answers."""
+        return bool(self._repository.versions(name))
+
     async def load(self, name: str) -> None:
         """Open a model anew and let it answer in the place of the old one.
 
@@ -73,7 +77,7 @@ class Sources:
         async with self._loading:
             try:
                 hosted = await asyncio.to_thread(host, folder, self._hosting, name=name)
-            except WhetError as error:
+            except Exception as error:
                 self._reasons[name] = "failed to load"
                 EVENTS.error("a model failed to load", extra={"model": name, "reason": str(error)})
                 raise ServeError(f"failed to load '{name}', which goes on as it was.") from error
@@ -90,9 +94,10 @@ class Sources:
             UnknownModelError: there is none of that name.
         """
         self._known(name)
-        if self._repository.versions(name):
-            self._end(self._repository.drop(name))
-            EVENTS.info("a model was unloaded", extra={"model": name})
+        async with self._loading:  # what is being loaded is unloaded too
+            if self._repository.versions(name):
+                self._end(self._repository.drop(name))
+                EVENTS.info("a model was unloaded", extra={"model": name})
 
     async def close(self) -> bool:
         """End all models; whether all that was there by then got its answer."""

@@ -34,6 +34,8 @@ async def watched(sources: Sources) -> None:
             if now is None or now == seen[name]:
                 continue
             seen[name] = now
+            if not sources.serves(name):  # it was unloaded, and stays so
+                continue
             try:
                 await sources.load(name)
             except ServeError:

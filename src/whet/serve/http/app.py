@@ -168,10 +168,10 @@ class App:
     async def _asked(
         self, route: Route, receive: Receive, headers: Mapping[bytes, bytes], arrived_s: float
     ) -> Reply:
-        self.repository.find(route.model, route.version)  # before a body is waited for
-        body = await body_of(receive, headers, self._front.limits, self._front.receive_s)
-        entry = self.repository.find(route.model, route.version)  # it may be another one by now
+        entry = self.repository.find(route.model, route.version)  # before a body is waited for
         try:
+            body = await body_of(receive, headers, self._front.limits, self._front.receive_s)
+            entry = self.repository.find(route.model, route.version)  # it may be another one by now
             return await unless_left(
                 _ASKS[route.name](entry, body, headers, self._allowed, arrived_s), receive
             )

@@ -48,7 +48,10 @@ def parsed(raw: bytes | memoryview, kind: type[T], what: str) -> T:
 
 def _by_the_standard_library(raw: bytes, kind: type[T], what: str) -> T:
     try:
-        return msgspec.convert(json.loads(raw), kind)
+        text = raw.decode()
+        if "\\ud" in text.lower():  # halves of characters, which no answer could repeat
+            raise RequestError(f"The {what} holds half a character.", "Write texts as UTF-8.")
+        return msgspec.convert(json.loads(text), kind)
     except msgspec.ValidationError as error:
         raise RequestError(f"The {what} can't be used: {error}.", "See the protocol.") from error
     except RecursionError as error:

@@ -102,6 +102,8 @@ class Regions:
         Raises:
             RequestError: it is none, another has its name, or there are too many.
         """
+        if not _KEY.fullmatch(region.name):
+            raise RequestError("That is no name for a region.", "Take letters, digits, . _ and -.")
         if region.name in self._files:
             raise RequestError(f"A region '{region.name[:64]}' is registered already.")
         if len(self._files) >= _MOST:
@@ -143,13 +145,19 @@ class Regions:
             raise RequestError(f"There is no region '{name[:64]}'.", status=404)
         return [region for region, _ in self._files.values() if not name or region.name == name]
 
-    def read(self, part: Part) -> memoryview:
+    def read(self, part: Part, most_bytes: int) -> memoryview:
         """The bytes of a part, as they are now.
 
+        Args:
+            part: to be read.
+            most_bytes: that its tensor may take.
+
         Raises:
-            RequestError: there is no such part.
+            RequestError: there is no such part, or it is more than that.
         """
         region, file = self._found(part)
+        if part.byte_size > most_bytes:
+            raise RequestError(f"{part.byte_size} bytes are more than the tensor takes.")
         raw = os.pread(file, part.byte_size, region.offset + part.offset)
         if len(raw) != part.byte_size:
             raise RequestError(f"Region '{region.name[:64]}' has become shorter.")
@@ -169,7 +177,12 @@ class Regions:
             )
         if os.fstat(file).st_size < region.offset + region.byte_size:
             raise RequestError(f"Region '{region.name[:64]}' has become shorter.")
-        os.pwrite(file, raw, region.offset + part.offset)
+        try:
+            written = os.pwrite(file, raw, region.offset + part.offset)
+        except OSError:
+            written = -1
+        if written != len(raw):
+            raise RequestError(f"Region '{region.name[:64]}' can't be written: is there room?")
 
     def _found(self, part: Part) -> tuple[Region, int]:
         found = self._files.get(part.region)

@@ -20,6 +20,7 @@ from whet.serve.wire.tensors import (
     Values,
     check_names,
     elements_of,
+    most_bytes_of,
     numbers_of,
     short,
     values_of_bytes,
@@ -195,7 +196,7 @@ def _given(
     count = elements_of(name, datatype, shape, limits)
     part = part_of(tensor.parameters)
     if part is not None:
-        raw = need_regions(regions).read(part)
+        raw = need_regions(regions).read(part, most_bytes_of(datatype, count, limits))
         return Given(
             name, shape, datatype, values_of_bytes(name, datatype, shape, raw, count)
         ), rest

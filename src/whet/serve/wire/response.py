@@ -83,8 +83,8 @@ def _described(
     found: dict[str, object] = {
         "name": output.name, "datatype": datatype, "shape": list(values.shape),
     }  # fmt: skip
-    if output.part is not None:
-        found["parameters"] = put_into(output, need_regions(regions))
+    if output.part is not None:  # without parameters, see above: who asked knows where it is
+        put_into(output, need_regions(regions))
     elif output.binary:
         _, part = raw_of(values)
         found["parameters"] = {"binary_data_size": len(part)}

@@ -14,9 +14,18 @@ from numpy.typing import NDArray
 
 from whet.errors import RequestError
 from whet.serve.wire.datatypes import BYTES, NUMPY, unpack_bytes
+from whet.serve.wire.json_text import flattened
 from whet.serve.wire.limits import Limits
 
-__all__ = ["Values", "check_names", "elements_of", "numbers_of", "short", "values_of_bytes"]
+__all__ = [
+    "Values",
+    "check_names",
+    "elements_of",
+    "most_bytes_of",
+    "numbers_of",
+    "short",
+    "values_of_bytes",
+]
 
 Values = NDArray[np.generic] | list[bytes]
 """An array of the shape; of a BYTES tensor its elements."""
@@ -56,7 +65,7 @@ def elements_of(name: str, datatype: str, shape: Sequence[int], limits: Limits) 
             f"Input '{short(name)}' has the datatype '{short(datatype)}', which isn't taken.",
             f"Take one of {', '.join([*NUMPY, BYTES])}.",
         )
-    if len(shape) > limits.axes or any(size < 0 for size in shape):
+    if len(shape) > limits.axes or any(not 0 <= size <= limits.elements for size in shape):
         raise RequestError(
             f"Input '{short(name)}' has a shape that no tensor has.", "Mend the shape."
         )
@@ -68,6 +77,11 @@ def elements_of(name: str, datatype: str, shape: Sequence[int], limits: Limits) 
             status=413,
         )
     return count
+
+
+def most_bytes_of(datatype: str, count: int, limits: Limits) -> int:
+    """Bytes that a tensor takes at the most."""
+    return limits.body_bytes if datatype == BYTES else count * NUMPY[datatype].itemsize
 
 
 def values_of_bytes(
@@ -100,6 +114,9 @@ def numbers_of(name: str, datatype: str, data: Sequence[Any]) -> NDArray[np.gene
         RequestError: it has not, or rows are of unequal length.
     """
     dtype = NUMPY[datatype]
+    if any(isinstance(each, str) for each in flattened(data)):
+        # As an array of texts, each would take as much as the longest.
+        raise RequestError(f"Input '{short(name)}' holds texts.", "Give numbers.")
     try:
         values = np.array(data) if len(data) else np.empty(0, dtype)
     except (ValueError, OverflowError, RecursionError) as error:

@@ -19,10 +19,15 @@ from whet.core.spec import Arrays
 from whet.errors import EngineError
 from whet.serve.workers.messages import Tensor
 
-__all__ = ["Area"]
+__all__ = ["Area", "rows_of"]
 
 _FIRST_BYTES = 1 << 20
 _ALIGN = 64  # bytes, as vector units like it
+
+
+def rows_of(arrays: Mapping[str, NDArray[np.generic]]) -> int:
+    """Rows of a question; at least 1."""
+    return max((len(array) for array in arrays.values() if array.ndim), default=1) or 1
 
 
 @final

@@ -23,7 +23,7 @@ from whet.bundle.read import read_bundle
 from whet.core.spec import Arrays
 from whet.errors import EngineError, WhetError
 from whet.serve.loaded import Loaded, load_from
-from whet.serve.workers.area import Area
+from whet.serve.workers.area import Area, rows_of
 from whet.serve.workers.messages import Answered, Ask, Command, Failed, Open, Opened, Pong, Reply
 
 __all__ = ["MOST_BYTES", "main"]
@@ -52,7 +52,7 @@ class _Engines:
 
     def _open(self, command: Open) -> Opened:
         os.sched_setaffinity(0, command.cores)
-        bundle = read_bundle(command.bundle)
+        bundle = read_bundle(command.bundle, expect_digest=command.digest)
         self._loaded = [
             self._opened.enter_context(
                 load_from(
@@ -62,12 +62,10 @@ class _Engines:
             for name in command.variants
         ]
         goldens = load_goldens(bundle, bundle.manifest.variants[0].name)
-        slowest_s = (
-            max(_seconds(loaded, goldens.inputs) for loaded in self._loaded) if goldens else 0.0
-        )
+        row_s = max(_row_s(loaded, goldens.inputs) for loaded in self._loaded) if goldens else 0.0
         gc.collect()
         gc.freeze()
-        return Opened(slowest_s)
+        return Opened(row_s)
 
     def _answer(self, command: Ask) -> Answered:
         if not 0 <= command.variant < len(self._loaded):
@@ -78,10 +76,10 @@ class _Engines:
         return Answered(tensors)
 
 
-def _seconds(loaded: Loaded, inputs: Arrays) -> float:
+def _row_s(loaded: Loaded, inputs: Arrays) -> float:
     began_s = time.monotonic()
     loaded.run(inputs)
-    return time.monotonic() - began_s
+    return (time.monotonic() - began_s) / rows_of(inputs)
 
 
 def _failed(error: Exception) -> Failed:

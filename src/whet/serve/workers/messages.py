@@ -36,18 +36,19 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True
 
 
 class Open(_Message, frozen=True):
-    """Open variants of a bundle, on some cores."""
+    """Open variants of a bundle, on some cores; only the bundle of that digest."""
 
     bundle: str
+    digest: str
     variants: tuple[str, ...]
     cores: tuple[int, ...]
     trust_code: bool
 
 
 class Opened(_Message, frozen=True):
-    """Open, warm and replayed; the slowest answer to recorded inputs took so long."""
+    """Open, warm and replayed; a row of the slowest answer to recorded inputs took so long."""
 
-    slowest_s: float
+    row_s: float
 
 
 class Ask(_Message, frozen=True):

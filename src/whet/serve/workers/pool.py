@@ -21,6 +21,7 @@ from whet.core.evidence import LayerTime
 from whet.core.spec import Arrays, Signature
 from whet.errors import WhetError, WorkerLostError
 from whet.serve.logs import EVENTS
+from whet.serve.workers.area import rows_of
 from whet.serve.workers.worker import Spec, Worker
 
 __all__ = ["Pool", "WorkerSession", "cores_of_each"]
@@ -28,7 +29,7 @@ __all__ = ["Pool", "WorkerSession", "cores_of_each"]
 _LOOK_S = 1.0
 _PONG_S = 2.0  # a process that was stopped gets no answer out
 _HANGS_LEAST_S = 2.0
-_HANGS_TIMES = 20  # what the slowest answer took so far, and a worker counts as hung
+_HANGS_TIMES = 20  # what the slowest row took so far, for each row, and a worker counts as hung
 _NEXT_S = 30.0  # to wait for a worker, when all are lost
 _AGAIN_S = 0.5  # before a worker is started again that couldn't be
 
@@ -83,7 +84,7 @@ class Pool:
     def __init__(self, spec: Spec, cores: list[tuple[int, ...]]) -> None:
         self._spec = spec
         self._places = [_Place(own) for own in cores]
-        self._idle: queue.SimpleQueue[_Place] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[tuple[_Place, Worker]] = queue.SimpleQueue()
         self._closed = False
         self._heard_s = time.monotonic()
         self.lost = 0
@@ -120,23 +121,22 @@ class Pool:
         """
         while True:
             try:
-                place = self._idle.get(timeout=_NEXT_S)
+                place, worker = self._idle.get(timeout=_NEXT_S)
             except queue.Empty:
                 raise WorkerLostError("Nothing works at it any more.", "Ask later.") from None
             with place.busy:
-                worker = place.worker
-                if worker is None:  # it comes back by itself
+                if worker is not place.worker:  # it was lost while it was idle
                     continue
-                within_s = max(_HANGS_LEAST_S, _HANGS_TIMES * worker.slowest_s)
+                within_s = max(_HANGS_LEAST_S, _HANGS_TIMES * worker.row_s * rows_of(inputs))
                 try:
                     found = worker.ask(variant, inputs, within_s)
                 except WorkerLostError:
                     self._gone(place, worker)
                     raise
                 except BaseException:
-                    self._back(place)
+                    self._back(place, worker)
                     raise
-                self._back(place)
+                self._back(place, worker)
                 return found
 
     def close(self) -> None:
@@ -150,9 +150,9 @@ class Pool:
         for thread in self._threads:
             thread.join(_PONG_S)
 
-    def _back(self, place: _Place) -> None:
+    def _back(self, place: _Place, worker: Worker) -> None:
         self._heard_s = time.monotonic()
-        self._idle.put(place)
+        self._idle.put((place, worker))
 
     def _gone(self, place: _Place, worker: Worker) -> None:
         place.worker = None
@@ -176,7 +176,7 @@ class Pool:
                 continue
             if place.up.is_set():
                 EVENTS.info("a worker took its place", extra={"pid": worker.pid})
-            self._back(place)
+            self._back(place, worker)
             place.up.set()
             while not place.lost.wait(_LOOK_S):
                 self._look(place)

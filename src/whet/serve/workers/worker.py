@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 import whet.errors
 from whet.core.spec import Arrays
 from whet.errors import EngineError, HostError, ServeError, WhetError, WorkerLostError
-from whet.serve.workers.area import Area
+from whet.serve.workers.area import Area, rows_of
 from whet.serve.workers.child import MOST_BYTES
 from whet.serve.workers.messages import (
     Answered,
@@ -48,12 +49,14 @@ class Spec:
 
     Attributes:
         bundle: its folder.
+        digest: of the bundle; another one that lies there by then is refused.
         variants: of it, in the order in which they are asked by their places.
         trust_code: allow variants whose files run native code.
         start_s: within which it has to be open.
     """
 
     bundle: Path
+    digest: str
     variants: tuple[str, ...]
     trust_code: bool = False
     start_s: float = 120.0
@@ -68,7 +71,7 @@ class Worker:
         cores: that it may use.
 
     Attributes:
-        slowest_s: what the slowest answer took so far.
+        row_s: what a row of the slowest answer took so far.
 
     Raises:
         HostError: this system has no such processes.
@@ -79,21 +82,27 @@ class Worker:
     def __init__(self, spec: Spec, cores: tuple[int, ...]) -> None:
         if not sys.platform.startswith("linux"):
             raise HostError("Worker processes need Linux.", "Serve without them.")
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._link = ours
-        self._area = Area.make()
         self._ending = threading.Lock()
-        with theirs:
-            self._process = _started(theirs, self._area, cores)
-        self.slowest_s = 0.0
+        self.row_s = 0.0
         try:
-            opened = self._told(
-                Open(str(spec.bundle), spec.variants, cores, spec.trust_code), spec.start_s
-            )
+            self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs, ExitStack() as unless_started:
+                unless_started.callback(self._link.close)
+                self._area = Area.make()
+                unless_started.callback(self._area.close)
+                self._process = _started(theirs, self._area, cores)
+                unless_started.pop_all()
+        except OSError as error:
+            raise HostError(
+                f"A worker process can't be started: {error}.", "Give the server more room."
+            ) from error
+        asked = Open(str(spec.bundle), spec.digest, spec.variants, cores, spec.trust_code)
+        try:
+            opened = self._told(asked, spec.start_s)
         except BaseException:
             self.kill()
             raise
-        self.slowest_s = opened.slowest_s if isinstance(opened, Opened) else 0.0
+        self.row_s = opened.row_s if isinstance(opened, Opened) else 0.0
 
     @property
     def pid(self) -> int:
@@ -119,7 +128,7 @@ class Worker:
         reply = self._told(Ask(variant, tensors, free), within_s)
         if not isinstance(reply, Answered):
             raise self._lost("said something else")
-        self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
+        self.row_s = max(self.row_s, (time.monotonic() - began_s) / rows_of(inputs))
         # Copies, for the memory holds the next answer soon.
         return {name: array.copy() for name, array in self._area.read(reply.tensors).items()}
 

@@ -33,7 +33,7 @@ def test_what_a_client_left_is_read_and_what_it_asked_for_is_written(
     regions: Regions, memory: SharedMemory
 ) -> None:
     memory.buf[15:19] = b"abcd"
-    assert bytes(regions.read(Part("r", 5, 4))) == b"abcd"
+    assert bytes(regions.read(Part("r", 5, 4), 4)) == b"abcd"
     regions.write(Part("r", 20, 4), b"wxyz")
     assert bytes(memory.buf[30:34]) == b"wxyz"
     assert [region.name for region in regions.status()] == ["r"]
@@ -42,9 +42,14 @@ def test_what_a_client_left_is_read_and_what_it_asked_for_is_written(
 @pytest.mark.parametrize("part", [Part("r", 78, 4), Part("other", 0, 1), Part("r", 0, 1 << 40)])
 def test_parts_beyond_a_region_arent_there(regions: Regions, part: Part) -> None:
     with pytest.raises(RequestError):
-        regions.read(part)
+        regions.read(part, 1 << 50)
     with pytest.raises(RequestError):
         regions.write(part, b"1")
+
+
+def test_no_more_is_read_than_the_tensor_takes(regions: Regions) -> None:
+    with pytest.raises(RequestError, match="more than"):
+        regions.read(Part("r", 0, 40), 39)
 
 
 def test_more_than_the_part_isnt_written(regions: Regions, memory: SharedMemory) -> None:
@@ -56,7 +61,7 @@ def test_more_than_the_part_isnt_written(regions: Regions, memory: SharedMemory)
 def test_one_that_was_made_shorter_ends_no_server(regions: Regions, memory: SharedMemory) -> None:
     os.truncate(f"/dev/shm/{memory.name}", 12)
     with pytest.raises(RequestError, match="shorter"):
-        regions.read(Part("r", 0, 40))
+        regions.read(Part("r", 0, 40), 40)
     with pytest.raises(RequestError, match="shorter"):
         regions.write(Part("r", 0, 40), b"1")
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from whet.bundle.draft import VariantDraft
+from whet.bundle.read import read_bundle
 from whet.errors import EngineError, WhetError, WorkerLostError
 from whet.serve.workers.area import Area
 from whet.serve.workers.messages import Tensor
@@ -91,7 +93,8 @@ def test_more_workers_than_cores_have_them_all() -> None:
 
 @pytest.fixture
 def spec(variant: Callable[..., VariantDraft], bundle_of: Callable[..., Path]) -> Spec:
-    return Spec(bundle_of(variant("exact"), variant("second")), ("exact", "second"))
+    place = bundle_of(variant("exact"), variant("second"))
+    return Spec(place, read_bundle(place).digest, ("exact", "second"))
 
 
 @pytest.fixture
@@ -108,7 +111,7 @@ def test_it_answers_as_the_network(worker: Worker) -> None:
         for name, expected in NET.answer(values).items():
             np.testing.assert_allclose(got[name], expected, rtol=1e-3, atol=1e-4)
     assert worker.answers(5.0)
-    assert worker.slowest_s > 0
+    assert worker.row_s > 0
 
 
 def test_an_engine_that_fails_costs_no_worker(worker: Worker) -> None:
@@ -138,10 +141,15 @@ def test_one_that_died_is_known_at_once(worker: Worker) -> None:
 
 def test_a_bundle_that_cant_be_opened_says_why(tmp_path: Path) -> None:
     with pytest.raises(WhetError) as found:
-        Worker(Spec(tmp_path, ("exact",)), CORES)
+        Worker(Spec(tmp_path, "0" * 64, ("exact",)), CORES)
     assert not isinstance(found.value, WorkerLostError)
     with pytest.raises(WhetError):
-        Pool(Spec(tmp_path, ("exact",)), [CORES])
+        Pool(Spec(tmp_path, "0" * 64, ("exact",)), [CORES])
+
+
+def test_another_bundle_in_the_place_isnt_opened(spec: Spec) -> None:
+    with pytest.raises(WhetError, match="digest"):
+        Worker(replace(spec, digest="0" * 64), CORES)
 
 
 def test_a_pool_replaces_what_it_loses(spec: Spec) -> None:

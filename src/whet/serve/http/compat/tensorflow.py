@@ -63,6 +63,8 @@ def read_predict(body: bytes, signature: Signature, rawly: Rawly | None, limits:
     columns = whole.inputs if whole.instances is None else _columns(whole.instances)
     if not isinstance(columns, dict) or set(columns) == {"b64"}:
         columns = {_only(signature, rawly, columns): columns}
+    if not columns:
+        raise RequestError("There are no inputs.", "Give the model's inputs.")
     check_names("inputs", list(columns), limits)
     known = {spec.name: spec for spec in signature.inputs}
     given = tuple(_given(name, data, known.get(name), limits) for name, data in columns.items())

@@ -67,7 +67,7 @@ def foretold(answer: Answer) -> bytes:
     """The answer: of one row without the axis of rows; an object where there are several outputs."""
     found = {
         output.name: msgspec.Raw(
-            nested_json(output.values[0] if len(output.values) == 1 else output.values)
+            nested_json(output.values[0] if output.values.shape[:1] == (1,) else output.values)
         )
         for output in answer.outputs
     }
