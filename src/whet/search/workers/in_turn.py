@@ -18,7 +18,7 @@ from whet.core.context import Context
 from whet.core.recipe import Step
 from whet.core.settings import Settings
 from whet.core.spec import Arrays
-from whet.errors import PassError
+from whet.errors import EngineError, PassError
 from whet.runtimes.base import Session
 from whet.search.workers.built import built_graph
 
@@ -27,6 +27,7 @@ __all__ = ["in_turn_ms", "with_passes"]
 _ROUNDS = (10, 60)  # at least and at most
 _SECONDS = 12.0  # after which no further round is begun
 _FEWEST = 3  # rounds where time is short
+_CANT_RUN_MS = 1e9
 _OPENING = 0.5  # of the time, in which graphs are made and opened
 
 
@@ -50,8 +51,11 @@ def in_turn_ms(
         seconds: that it may take: for half of it graphs are opened, as far as the longest so far
             tells, but for the first in any case.
 
+    Returns:
+        A time for each; one that no plan takes for a graph that opens and can't run.
+
     Raises:
-        EngineError: one can't be compiled or run.
+        EngineError: one can't be compiled.
     """
     from whet.runtimes.cache import EngineCache
     from whet.runtimes.registry import get
@@ -61,15 +65,31 @@ def in_turn_ms(
     longest = 0.0
     with ExitStack() as opened:
         asked: list[tuple[Session, Arrays]] = []
+        failing: list[int] = []
         for graph, request in graphs:
             session, _ = kept.opened(engine, graph, settings)
             opened.enter_context(session)
-            asked.append((session, request))
+            if _runs(session, request):
+                asked.append((session, request))
+            else:
+                failing.append(len(asked) + len(failing))
             now = time.monotonic()
             longest, last = max(longest, now - last), now
             if now - began + longest > _OPENING * seconds:
                 break
-        return _in_turn(asked, seconds - (last - began))
+        found = _in_turn(asked, seconds - (last - began)) if asked else []
+        for place in failing:
+            found.insert(place, _CANT_RUN_MS)
+        return found
+
+
+def _runs(session: Session, request: Arrays) -> bool:
+    """Whether it answers: kernels may refuse an int8 graph when it runs, and not before."""
+    try:
+        session.run(request)
+    except EngineError:
+        return False
+    return True
 
 
 def with_passes(
