@@ -55,7 +55,7 @@ def port() -> Iterator[int]:
 
         threading.Thread(target=wait, daemon=True).start()
         sockets = Sockets(listening)
-        await lived(repository, sources, serving, sockets, lambda _: ready.set(), ending)
+        await lived(sources, serving, sockets, lambda _: ready.set(), ending)
 
     thread = threading.Thread(target=lambda: asyncio.run(live()))
     thread.start()

@@ -9,6 +9,7 @@ from whet.api.telling import to_nobody
 from whet.client.loading import NO_RETRIES, Arrivals, Loaded, LoadTest, loaded
 from whet.client.waiting import AsyncClient
 from whet.core.arguments import (
+    count_of,
     flag_of,
     function_of,
     maybe,
@@ -94,7 +95,7 @@ def bench_service(
         highest=highest,
         deadline_ms=maybe(seconds_of, "deadline_ms", deadline_ms),
         inputs=maybe(path_of, "inputs", inputs),
-        rows=_at_least_one("rows", rows),
+        rows=count_of("rows", rows),
         seed=whole_of("seed", seed),
     )
     place, secret = text_of("url", url), maybe(text_of, "key", key)
@@ -136,17 +137,10 @@ def _percentile(value: object) -> float:
 
 
 def _clients(value: object) -> int:
-    clients = _at_least_one("clients", value)
+    clients = count_of("clients", value)
     if clients > _MOST_CONNECTIONS:
         raise OptionError(
             f"clients={clients} are more than one process has connections for.",
             f"Take {_MOST_CONNECTIONS} at most, or give a rate.",
         )
     return clients
-
-
-def _at_least_one(name: str, value: object) -> int:
-    number = whole_of(name, value)
-    if number < 1:
-        raise OptionError(f"{name}={number} can't be.", "Give 1 or more.")
-    return number

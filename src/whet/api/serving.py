@@ -8,6 +8,7 @@ from pathlib import Path
 
 from whet.api.telling import to_nobody
 from whet.core.arguments import (
+    count_of,
     flag_of,
     function_of,
     maybe,
@@ -114,8 +115,8 @@ def serve(
         hosting=Hosting(
             variants=maybe(names_of, "variants", variants) or (),
             deadline_s=within_ms / 1e3 if within_ms is not None else math.inf,
-            most_rows=_at_least_one("most_rows", most_rows),
-            workers=_at_least_one("workers", workers),
+            most_rows=count_of("most_rows", most_rows),
+            workers=count_of("workers", workers),
             isolated=flag_of("isolated", isolated),
             trust_code=flag_of("trust_code", trust_code),
         ),
@@ -163,10 +164,3 @@ def _tls(certificate: Path | None, key: Path | None) -> Tls | None:
     if certificate is None or key is None:
         raise OptionError("A certificate takes its key.", "Give both, tls_cert and tls_key.")
     return Tls(certificate, key)
-
-
-def _at_least_one(name: str, value: object) -> int:
-    number = whole_of(name, value)
-    if number < 1:
-        raise OptionError(f"{name}={number} can't be.", "Give 1 or more.")
-    return number

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -131,13 +130,10 @@ def _code(found: ServiceBench, *, looked: bool) -> Exit:
 
 
 def _key(file: str) -> str:
-    try:
-        lines = Path(file).read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"The key in {file} can't be read: {error}.", "Mend --key.") from error
-    if len(lines) != 1:
-        raise OptionError(f"{file} holds {len(lines)} keys.", "Write the one to use there.")
-    return lines[0]
+    keys = options.keys_in("--key", file)
+    if len(keys) > 1:
+        raise OptionError(f"{file} holds {len(keys)} keys.", "Write the one to use there.")
+    return keys[0]
 
 
 def _silent(_: ServiceLoad) -> None:

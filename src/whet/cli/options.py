@@ -20,6 +20,7 @@ __all__ = [
     "add_transform",
     "add_trust",
     "default_out",
+    "keys_in",
     "names_of",
     "parse_seconds",
     "transform_of",
@@ -210,6 +211,21 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
         help="also open variants that run code which came with the bundle (torch, inductor);"
         " only for bundles that you made yourself",
     )
+
+
+def keys_in(flag: str, file: str) -> tuple[str, ...]:
+    """The keys in a file, one a line.
+
+    Raises:
+        OptionError: it can't be read, or holds none.
+    """
+    try:
+        lines = Path(file).read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"The keys in {file} can't be read: {error}.", f"Mend {flag}.") from error
+    if not lines:
+        raise OptionError(f"{file} holds no key.", "Write one a line.")
+    return tuple(lines)
 
 
 def names_of(flag: str, text: str | None) -> tuple[str, ...] | None:

@@ -142,7 +142,7 @@ def _arguments(settings: Mapping[str, Value]) -> ServeOptions:
         "most_rows": found.pop("max_batch"),
         "deadline_ms": parse_ms(deadline) if deadline is not None else None,
         "variants": options.names_of("--variants", found["variants"]),
-        "keys": _keys(keys) if keys is not None else None,
+        "keys": options.keys_in("--keys", keys) if keys is not None else None,
         "drain_s": options.parse_seconds("--drain", found.pop("drain")),
     }
     return cast("ServeOptions", found)
@@ -167,13 +167,3 @@ def _bundles(given: list[str]) -> list[str] | dict[str, str]:
     if len({name for name, _, _ in named}) < len(named):
         raise OptionError("Two bundles have one name.", "Write another NAME=FOLDER.")
     return {name: folder for name, _, folder in named}
-
-
-def _keys(file: str) -> tuple[str, ...]:
-    try:
-        lines = Path(file).read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"The keys in {file} can't be read: {error}.", "Mend --keys.") from error
-    if not lines:
-        raise OptionError(f"{file} holds no key.", "Write one a line.")
-    return tuple(lines)

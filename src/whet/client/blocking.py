@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
 from whet.client import calls
 from whet.client.calls import Call, Inputs
-from whet.client.ends import (
-    again_after_s,
-    may_be_asked_again,
-    not_understood,
-    says_not_ready,
-    unreachable,
-)
-from whet.client.http1 import Broken, Ended, Reading, head_of
+from whet.client.ends import may_be_asked_again, not_understood, says_not_ready, unreachable
+from whet.client.http1 import Broken, Ended, Part, Reading, Stale
+from whet.client.manner import Manner
 from whet.client.messages import Inference, answer_of, need_answer, plain_of
-from whet.client.place import Place, place_of
-from whet.client.retries import Allowance, Retries
-from whet.errors import BusyError, LateError, ServeError, UnreachableError
+from whet.client.place import Place
+from whet.client.retries import Retries
+from whet.errors import LateError, ServeError, UnreachableError
 
 __all__ = ["Client"]
 
@@ -56,11 +50,7 @@ class Client:
         retries: Retries | None = None,
         ca_file: str | Path | None = None,
     ) -> None:
-        self._place = place_of(url, ca_file)
-        self._headers = {"authorization": f"Bearer {key}"} if key is not None else {}
-        self._timeout_s = timeout_s
-        self._retries = retries if retries is not None else Retries()
-        self._allowance = Allowance(self._retries)
+        self._manner = Manner(url, key=key, timeout_s=timeout_s, retries=retries, ca_file=ca_file)
         self._lock = threading.Lock()
         self._closed = False
         self._idle: list[_Connection] = []
@@ -135,7 +125,7 @@ class Client:
     def ready(self, model: str = "") -> bool:
         """Whether a model, or the server, answers."""
         try:
-            self._asked(calls.ready(model), retry=False)
+            self._asked(calls.ready(model))
         except ServeError as error:
             return says_not_ready(error)
         return True
@@ -146,66 +136,58 @@ class Client:
 
     def load(self, model: str) -> None:
         """Have a model loaded again; what answered goes on until then."""
-        self._asked(calls.repository(model, "load"), retry=False)
+        self._asked(calls.repository(model, "load"))
 
     def unload(self, model: str) -> None:
         """Have a model answer no more."""
-        self._asked(calls.repository(model, "unload"), retry=False)
+        self._asked(calls.repository(model, "unload"))
 
-    def _asked(self, call: Call, *, retry: bool = True) -> Ended:
-        end_s = time.monotonic() + self._timeout_s
-        last_s = min(end_s, time.monotonic() + call.within_s)
+    def _asked(self, call: Call) -> Ended:
+        now_s = time.monotonic()
+        end_s = now_s + self._manner.timeout_s
         with self._lock:
-            self._allowance.earn()
+            last_s = self._manner.begin(call, now_s)
         tried = 0
         while True:
             tried += 1
             try:
-                return self._once(call, end_s)
-            except (BusyError, UnreachableError) as error:
+                ended = self._once(call, end_s)
+                need_answer(ended)
+            except ServeError as error:
                 with self._lock:
-                    wait_s = again_after_s(
-                        error,
-                        call,
-                        tried,
-                        left_s=last_s - time.monotonic() if retry else 0.0,
-                        retries=self._retries,
-                        allowance=self._allowance,
-                    )
+                    left_s = last_s - time.monotonic()
+                    wait_s = self._manner.again_after_s(error, call, tried, left_s)
                 if wait_s is None:
                     raise
+            else:
+                return ended
             time.sleep(wait_s)
 
     def _once(self, call: Call, end_s: float) -> Ended:
-        with self._connection(end_s) as connection:
-            head = head_of(
-                call.method,
-                self._place.prefix + call.path,
-                self._place.authority,
-                {**self._headers, **call.headers},
-                call.parts,
-            )
-            ended = connection.ask([head, *call.parts], end_s)
-        need_answer(ended)
-        return ended
+        """Ask over a connection that was kept, or a new one; keep it if it can be asked again."""
+        parts = self._manner.written(call)
+        while True:
+            connection = self._kept() if call.again else None
+            if connection is None:
+                connection = _Connection(self._manner.place, end_s)
+            try:
+                ended = connection.ask(parts, end_s)
+            except Stale:
+                connection.close()
+                continue
+            except BaseException:
+                connection.close()
+                raise
+            self._keep(connection, ended, parts)
+            return ended
 
-    @contextlib.contextmanager
-    def _connection(self, end_s: float) -> Iterator[_Connection]:
-        """An idle connection, or a new one; kept afterwards if it can be asked again."""
+    def _kept(self) -> _Connection | None:
         with self._lock:
-            connection = self._idle.pop() if self._idle else None
-        if connection is not None and connection.is_stale():
-            connection.close()
-            connection = None
-        if connection is None:
-            connection = _Connection(self._place, end_s)
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
-            raise
+            return self._idle.pop() if self._idle else None
+
+    def _keep(self, connection: _Connection, ended: Ended, parts: Sequence[Part]) -> None:
         with self._lock:
-            kept = connection.lasts and not self._closed
+            kept = may_be_asked_again(ended, parts) and not self._closed
             if kept:
                 self._idle.append(connection)
         if not kept:
@@ -216,28 +198,20 @@ class _Connection:
     """A socket to the server."""
 
     def __init__(self, place: Place, end_s: float) -> None:
-        self.lasts = True
         self._place = place
-        left_s = _left_s(end_s)
+        self._answered = False
         try:
-            self._socket = _connected(place, left_s)
+            self._socket = _connected(place, _left_s(end_s))
         except OSError as error:
             raise _unreachable(place, error) from error
         self._buffer = bytearray(_READ_BYTES)
 
-    def is_stale(self) -> bool:
-        """Whether the server closed it while it was idle."""
-        self._socket.setblocking(False)
-        try:
-            self._socket.recv(1)  # nothing was asked: it is the end, or nothing that we understand
-        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
-            return False
-        except OSError:
-            return True
-        return True
+    def ask(self, parts: Sequence[Part], end_s: float) -> Ended:
+        """Send a request and wait for its answer.
 
-    def ask(self, parts: Sequence[bytes | memoryview], end_s: float) -> Ended:
-        """Send a request and wait for its answer."""
+        Raises:
+            Stale: the server had closed it before.
+        """
         reading = Reading()
         try:
             self._send(parts, end_s, reading)
@@ -245,14 +219,16 @@ class _Connection:
                 self._read(end_s, reading)
         except TimeoutError as error:
             raise LateError("The server didn't answer in time.", "Allow more time.") from error
-        except Broken as error:
-            raise not_understood(self._place, error) from error
-        except OSError as error:
+        except (Broken, OSError) as error:
+            if self._answered and not reading.begun:
+                raise Stale from error
+            if isinstance(error, Broken):
+                raise not_understood(self._place, error) from error
             raise _unreachable(self._place, error) from error
-        self.lasts = may_be_asked_again(reading.ended, parts)
+        self._answered = True
         return reading.ended
 
-    def _send(self, parts: Sequence[bytes | memoryview], end_s: float, reading: Reading) -> None:
+    def _send(self, parts: Sequence[Part], end_s: float, reading: Reading) -> None:
         """All parts, small ones together; an end to it before they were all sent may be an answer."""
         together = sum(len(part) for part in parts) <= _READ_BYTES
         try:

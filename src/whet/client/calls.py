@@ -26,7 +26,7 @@ class Call:
         path: behind the server's own prefix.
         parts: of the body.
         headers: beside those of the connection.
-        again: whether it may be made again where its end isn't known.
+        again: whether it may be made again, though it isn't known whether it was carried out.
         within_s: after which an answer is of no use any more.
     """
 
@@ -66,8 +66,8 @@ def statistics(model: str) -> Call:
 
 
 def ready(model: str) -> Call:
-    """Whether a model answers; without a name, whether the server does."""
-    return Call("GET", f"{_model(model, '')}/ready" if model else "/v2/health/ready")
+    """Whether a model answers, now; without a name, whether the server does."""
+    return Call("GET", f"{_model(model, '')}/ready" if model else "/v2/health/ready", again=False)
 
 
 def repository(model: str, change: str) -> Call:

@@ -1,19 +1,15 @@
-"""How calls end: what is asked again, what connections are kept, and how a place failed; pure."""
+"""How calls end: which connections are kept, and how a place failed; pure."""
 
 from __future__ import annotations
 
-import random
 import ssl
 from collections.abc import Sequence
 
-from whet.client.calls import Call
 from whet.client.http1 import Broken, Ended
 from whet.client.place import Place
-from whet.client.retries import Allowance, Retries
-from whet.errors import BusyError, RequestError, ServeError, UnreachableError
+from whet.errors import RequestError, ServeError, UnreachableError
 
 __all__ = [
-    "again_after_s",
     "may_be_asked_again",
     "not_understood",
     "says_not_ready",
@@ -22,35 +18,6 @@ __all__ = [
 
 _READ_AT_ONCE = 1 << 16  # bytes of a request that a server has read when it answers
 _NOT_LET_IN = frozenset({401, 403})
-
-
-def again_after_s(
-    error: ServeError,
-    call: Call,
-    tried: int,
-    *,
-    left_s: float,
-    retries: Retries,
-    allowance: Allowance,
-) -> float | None:
-    """Seconds to wait before a call is made again; ``None`` for not at all.
-
-    Args:
-        error: as it ended.
-        call: that was made.
-        tried: times so far.
-        left_s: until its answer is of no use any more.
-        retries: how often and how soon.
-        allowance: that a retry is taken from.
-    """
-    if isinstance(error, BusyError):
-        asked_s = error.retry_after_s
-    elif isinstance(error, UnreachableError) and call.again:
-        asked_s = 0.0
-    else:
-        return None
-    wait_s = retries.waits_s(tried, asked_s, random.random())  # noqa: S311 (no secret)
-    return wait_s if wait_s < left_s and allowance.spend(tried) else None
 
 
 def may_be_asked_again(ended: Ended, parts: Sequence[bytes | memoryview]) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, final
 
 from whet._optional import require
 from whet.errors import OptionError
 
-__all__ = ["Broken", "Ended", "Reading", "head_of"]
+__all__ = ["Broken", "Ended", "Part", "Reading", "Stale", "head_of"]
 
 Part = bytes | memoryview
 
@@ -29,6 +30,10 @@ class Ended:
     headers: dict[bytes, bytes]
     body: bytes
     lasts: bool
+
+
+class Stale(Exception):  # noqa: N818 (nobody hears of it: another connection is taken)
+    """A connection that was kept had ended before anything of an answer came."""
 
 
 class Broken(Exception):  # noqa: N818 (it becomes an error where it is known what was asked)
@@ -64,6 +69,13 @@ def head_of(
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
+@cache
+def _httptools() -> tuple[tuple[type[Exception], ...], Any]:
+    """What its parser raises, and the parser."""
+    found = require("httptools", "ask a server")
+    return (found.HttpParserError, found.HttpParserUpgrade), found.HttpResponseParser
+
+
 @final
 class Reading:
     """One answer, as its bytes come.
@@ -79,7 +91,8 @@ class Reading:
         self._headers: dict[bytes, bytes] = {}
         self._chunks: list[bytes] = []
         self._heads = False
-        self._parser: Any = require("httptools", "ask a server").HttpResponseParser(self)
+        self._errors, parser = _httptools()
+        self._parser = parser(self)
 
     def feed(self, data: Part) -> None:
         """More bytes; what comes behind the answer belongs to nobody, so it is the connection's last.
@@ -88,10 +101,9 @@ class Reading:
             Broken: they are no HTTP.
         """
         self.begun = True
-        httptools = require("httptools", "ask a server")
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except self._errors as error:
             if self.ended is not None:
                 self.ended = replace(self.ended, lasts=False)
                 return

@@ -10,21 +10,17 @@ from typing import Any, Self, final
 
 from whet.client import calls
 from whet.client.calls import Call, Inputs
-from whet.client.ends import (
-    again_after_s,
-    may_be_asked_again,
-    not_understood,
-    says_not_ready,
-    unreachable,
-)
-from whet.client.http1 import Broken, Ended, Reading, head_of
+from whet.client.ends import may_be_asked_again, not_understood, says_not_ready, unreachable
+from whet.client.http1 import Broken, Ended, Part, Reading, Stale
+from whet.client.manner import Manner
 from whet.client.messages import Inference, answer_of, need_answer, plain_of
-from whet.client.place import Place, place_of
-from whet.client.retries import Allowance, Retries
-from whet.errors import BusyError, LateError, ServeError, UnreachableError
+from whet.client.place import Place
+from whet.client.retries import Retries
+from whet.errors import LateError, ServeError
 
 __all__ = ["AsyncClient"]
 
+_CLOSED = Broken("it broke the connection off", begun=False)
 _TOGETHER = 1 << 16  # parts of small requests are put together, which takes less than to send each
 
 
@@ -56,11 +52,7 @@ class AsyncClient:
         ca_file: str | Path | None = None,
         most: int = 256,
     ) -> None:
-        self._place = place_of(url, ca_file)
-        self._headers = {"authorization": f"Bearer {key}"} if key is not None else {}
-        self._timeout_s = timeout_s
-        self._retries = retries if retries is not None else Retries()
-        self._allowance = Allowance(self._retries)
+        self._manner = Manner(url, key=key, timeout_s=timeout_s, retries=retries, ca_file=ca_file)
         self._room = asyncio.Semaphore(most)
         self._closed = False
         self._idle: list[_Connection] = []
@@ -118,7 +110,7 @@ class AsyncClient:
     async def ready(self, model: str = "") -> bool:
         """Whether a model, or the server, answers."""
         try:
-            await self._asked(calls.ready(model), retry=False)
+            await self._asked(calls.ready(model))
         except ServeError as error:
             return says_not_ready(error)
         return True
@@ -129,69 +121,60 @@ class AsyncClient:
 
     async def load(self, model: str) -> None:
         """Have a model loaded again; what answered goes on until then."""
-        await self._asked(calls.repository(model, "load"), retry=False)
+        await self._asked(calls.repository(model, "load"))
 
     async def unload(self, model: str) -> None:
         """Have a model answer no more."""
-        await self._asked(calls.repository(model, "unload"), retry=False)
+        await self._asked(calls.repository(model, "unload"))
 
-    async def _asked(self, call: Call, *, retry: bool = True) -> Ended:
+    async def _asked(self, call: Call) -> Ended:
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._until_answered(call, retry=retry)
+            async with asyncio.timeout(self._manner.timeout_s):
+                return await self._until_answered(call)
         except TimeoutError as error:
             raise LateError("The server didn't answer in time.", "Allow more time.") from error
 
-    async def _until_answered(self, call: Call, *, retry: bool) -> Ended:
+    async def _until_answered(self, call: Call) -> Ended:
         now = asyncio.get_running_loop().time
-        last_s = now() + min(self._timeout_s, call.within_s)
-        self._allowance.earn()
+        last_s = self._manner.begin(call, now())
         tried = 0
         while True:
             tried += 1
             try:
-                return await self._once(call)
-            except (BusyError, UnreachableError) as error:
-                wait_s = again_after_s(
-                    error,
-                    call,
-                    tried,
-                    left_s=last_s - now() if retry else 0.0,
-                    retries=self._retries,
-                    allowance=self._allowance,
-                )
+                ended = await self._once(call)
+                need_answer(ended)
+            except ServeError as error:
+                wait_s = self._manner.again_after_s(error, call, tried, last_s - now())
                 if wait_s is None:
                     raise
+            else:
+                return ended
             await asyncio.sleep(wait_s)
 
     async def _once(self, call: Call) -> Ended:
-        head = head_of(
-            call.method,
-            self._place.prefix + call.path,
-            self._place.authority,
-            {**self._headers, **call.headers},
-            call.parts,
-        )
+        """Ask over a connection that was kept, or a new one; keep it if it can be asked again."""
+        parts = self._manner.written(call)
         async with self._room:
-            connection = await self._connection()
-            try:
-                ended = await connection.ask([head, *call.parts])
-            except BaseException:
-                connection.abort()
-                raise
-            if may_be_asked_again(ended, call.parts) and not self._closed:
-                self._idle.append(connection)
-            else:
-                connection.abort()
-        need_answer(ended)
-        return ended
+            while True:
+                connection = self._kept() if call.again else None
+                if connection is None:
+                    connection = await _connected(self._manner.place)
+                try:
+                    ended = await connection.ask(parts)
+                except Stale:
+                    connection.abort()
+                    continue
+                except BaseException:
+                    connection.abort()
+                    raise
+                if may_be_asked_again(ended, parts) and not self._closed:
+                    self._idle.append(connection)
+                else:
+                    connection.abort()
+                return ended
 
-    async def _connection(self) -> _Connection:
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.lost:
-                return connection
-        return await _connected(self._place)
+    def _kept(self) -> _Connection | None:
+        return self._idle.pop() if self._idle else None
 
 
 async def _connected(place: Place) -> _Connection:
@@ -212,16 +195,21 @@ class _Connection(asyncio.Protocol):
     """A connection, and the question that it is at."""
 
     def __init__(self, place: Place) -> None:
-        self.lost = False
         self._place = place
+        self._lost = False
+        self._answered = False
         self._transport: asyncio.Transport | None = None
         self._reading: Reading | None = None
         self._end: asyncio.Future[Ended] | None = None
 
-    async def ask(self, parts: Sequence[bytes | memoryview]) -> Ended:
-        """Send a request and wait for its answer."""
-        if self._transport is None or self.lost:
-            raise not_understood(self._place, Broken("it broke the connection off", begun=False))
+    async def ask(self, parts: Sequence[Part]) -> Ended:
+        """Send a request and wait for its answer.
+
+        Raises:
+            Stale: the server had closed it before.
+        """
+        if self._transport is None or self._lost:
+            raise Stale if self._answered else not_understood(self._place, _CLOSED)
         self._reading = Reading()
         self._end = asyncio.get_running_loop().create_future()
         if sum(len(part) for part in parts) <= _TOGETHER:
@@ -232,7 +220,7 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Let it go, with what isn't sent yet: a server that hangs would never take it."""
-        self.lost = True
+        self._lost = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -252,14 +240,16 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return
         if self._reading.ended is not None:
+            self._answered = True
             self._end.set_result(self._reading.ended)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Called by the event loop."""
-        self.lost = True
+        self._lost = True
         if self._reading is None or self._end is None or self._end.done():
             return
         try:
             self._end.set_result(self._reading.closed())
         except Broken as error:
-            self._end.set_exception(not_understood(self._place, error))
+            stale = self._answered and not error.begun
+            self._end.set_exception(Stale() if stale else not_understood(self._place, error))

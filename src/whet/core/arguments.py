@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from whet.errors import OptionError
 
 __all__ = [
+    "count_of",
     "event_of",
     "flag_of",
     "function_of",
@@ -148,6 +149,18 @@ def seconds_of(name: str, value: object) -> float:
     number = _real(value)
     if number is None or not number > 0:
         raise _wrong(name, value, "time", "Give seconds above 0, or None for no limit.")
+    return number
+
+
+def count_of(name: str, value: object) -> int:
+    """A whole number from 1 on.
+
+    Raises:
+        OptionError: it is something else.
+    """
+    number = whole_of(name, value)
+    if number < 1:
+        raise OptionError(f"{name}={number} can't be.", "Give 1 or more.")
     return number
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-import whet.errors
+from whet.core.children import import_path
 from whet.core.evidence import Ceilings, Machine
 from whet.errors import StorageError
 from whet.measure.noise import read_cpu_use, unrest
@@ -122,16 +122,13 @@ def _measure(cores: int, only: str | None, timeout_s: float) -> Ceilings:
     A machine where that fails has no ceilings; they bound nothing then, and the report shows
     none.
     """
-    package = str(Path(whet.errors.__file__).resolve().parent.parent)
-    inherited = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([package, inherited] if inherited else [package])
     command = [sys.executable, "-P", "-m", "whet.measure.ceilings", str(cores)]
     try:
         done = subprocess.run(
             command if only is None else [*command, only],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": import_path(), "OPENBLAS_NUM_THREADS": "1"},
             timeout=timeout_s,
             start_new_session=True,  # Ctrl-C at the terminal is for the search, not for its parts
             check=True,

@@ -11,16 +11,13 @@ even in the middle of a command.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import queue
 import resource
-import signal
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 from typing import final
 
@@ -28,17 +25,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from whet.core.room import full_disk, is_full
+from whet.core.children import die_with
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore, open_ref
-from whet.errors import EngineError, TrialMemoryError, WhetError
+from whet.errors import EngineError
 from whet.measure.answers import write_outputs
 from whet.measure.contender import Contender
+from whet.measure.mishaps import told_of
 from whet.measure.protocol import (
     Answer,
     Answered,
     Command,
-    Failed,
     InOrder,
     Layered,
     Leaving,
@@ -64,7 +61,6 @@ from whet.runtimes.registry import get
 
 __all__ = ["main"]
 
-_PR_SET_PDEATHSIG = 1
 _LEAD_IN_QUERIES = 3
 _LEAD_IN_SECONDS = 0.02
 
@@ -228,24 +224,6 @@ def memory() -> Memory:
     return Memory(peak, peak)
 
 
-def _failed(error: BaseException) -> Failed:
-    if isinstance(error, WhetError):
-        return Failed(type(error).__name__, error.message, error.remedy)
-    if isinstance(error, MemoryError):
-        return Failed(TrialMemoryError.__name__, "It ran out of memory.", "Raise its limit.")
-    if is_full(error):
-        return _failed(full_disk(error))
-    traceback.print_exception(error)
-    return Failed("", f"{type(error).__name__}: {error}", "")
-
-
-def _die_with(parent: int) -> None:
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked
-        os._exit(1)
-
-
 def _listen(commands: queue.SimpleQueue[bytes]) -> None:
     """Queue the lines of standard input; end the process at once when it closes."""
     rest = b""
@@ -266,7 +244,7 @@ def main() -> None:
     """Serve commands until standard input closes."""
     pipe = os.dup(1)
     os.dup2(2, 1)
-    _die_with(int(sys.argv[1]))
+    die_with(int(sys.argv[1]))
     commands: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(commands,), daemon=True).start()
     serving = _Serving()
@@ -276,7 +254,7 @@ def main() -> None:
         try:
             reply, arrays = serving.do(msgspec.json.decode(commands.get(), type=Command))
         except Exception as error:  # noqa: BLE001 - whatever happens is told to the parent
-            reply = _failed(error)
+            reply = told_of(error)
         _send(pipe, encode_reply(reply, arrays))
 
 

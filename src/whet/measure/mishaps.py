@@ -1,19 +1,33 @@
-"""What went wrong in a measuring process, as one of our errors. Pure."""
+"""What went wrong in a process of ours: as it tells it, and as one of our errors here."""
 
 from __future__ import annotations
 
 import re
 import signal
+import traceback
 from collections.abc import Sequence
 
 import whet.errors
+from whet.core.room import full_disk, is_full
 from whet.errors import ContractError, TrialCrashedError, TrialError, TrialMemoryError, WhetError
 from whet.measure.protocol import Failed
 
-__all__ = ["crash_error", "reported_error"]
+__all__ = ["crash_error", "reported_error", "told_of"]
 
 _ALLOCATION = re.compile(r"bad_?alloc|allocat(e|ion)|MemoryError|out of memory", re.IGNORECASE)
 _LEAVE_OUT = "Raise the limit, or leave this candidate out."
+
+
+def told_of(error: BaseException) -> Failed:
+    """In such a process: what its parent is told. What isn't ours goes to standard error as a whole."""
+    if isinstance(error, WhetError):
+        return Failed(type(error).__name__, error.message, error.remedy)
+    if isinstance(error, MemoryError):
+        return Failed(TrialMemoryError.__name__, "It ran out of memory.", "Raise its limit.")
+    if is_full(error):
+        return told_of(full_disk(error))
+    traceback.print_exception(error)
+    return Failed("", f"{type(error).__name__}: {error}", "")
 
 
 def crash_error(name: str, code: int, lines: Sequence[str]) -> TrialError:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from whet.core.evidence import Percentile, Verdict
 from whet.errors import OptionError, WhetError
+from whet.measure.load.arrivals import poisson_arrivals
 from whet.measure.statistics import limit_verdict, percentiles
 from whet.measure.workload import Q, closed_loop, warm_up
 
@@ -35,7 +36,6 @@ __all__ = [
     "Server",
     "SingleStream",
     "outcome_of",
-    "poisson_arrivals",
     "run_scenario",
 ]
 
@@ -120,19 +120,6 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verdict: Verdict | None
     first_error: str = ""
     wall_s: float = 0.0
-
-
-def poisson_arrivals(rate_per_s: float, queries: int, seed: int) -> NDArray[np.float64]:
-    """Scheduled arrivals in seconds from the start, with exponential gaps.
-
-    Raises:
-        OptionError: a rate that is not positive.
-    """
-    if not rate_per_s > 0:
-        raise OptionError(f"{rate_per_s} arrivals per second never come.", "Give a rate above 0.")
-    gaps = np.random.default_rng(seed).exponential(1 / rate_per_s, queries)
-    arrivals: NDArray[np.float64] = np.cumsum(gaps)
-    return arrivals
 
 
 def outcome_of(

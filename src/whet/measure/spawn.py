@@ -13,7 +13,7 @@ from typing import IO
 
 import psutil
 
-import whet.errors
+from whet.core.children import import_path
 from whet.core.places import inductor_home
 from whet.measure.contender import Contender
 
@@ -47,11 +47,9 @@ def start(contender: Contender, scratch: Path, stderr: IO[bytes]) -> subprocess.
 
 def _environment(contender: Contender, scratch: Path) -> dict[str, str]:
     """The parent's, with the thread pools that read it pinned down."""
-    package = str(Path(whet.errors.__file__).resolve().parent.parent)
-    inherited = os.environ.get("PYTHONPATH")
     env = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([package, inherited] if inherited else [package]),
+        "PYTHONPATH": import_path(),
         "OMP_NUM_THREADS": str(contender.settings.threads),
         # numpy only carries arrays here; its own pool would only take memory.
         "OPENBLAS_NUM_THREADS": "1",

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from whet.core.spec import Arrays
 from whet.data.store import SampleStore
 
-__all__ = ["Q", "build_ring", "closed_loop", "once_through", "order_of", "settled", "warm_up"]
+__all__ = [
+    "Q",
+    "build_ring",
+    "closed_loop",
+    "no_collections",
+    "once_through",
+    "order_of",
+    "settled",
+    "warm_up",
+]
 
 _RING_BYTES = 8 << 20
 _RING_LENGTH = 128
@@ -65,12 +74,13 @@ def closed_loop(
     Returns:
         Latency of each query in ms, by caller; and the wall time in seconds.
     """
-    with _no_collections():
+    with no_collections():
         return _closed_loop(run, ring, queries, concurrency, seed, seconds)
 
 
 @contextlib.contextmanager
-def _no_collections() -> Iterator[None]:
+def no_collections() -> Iterator[None]:
+    """No collection of garbage falls on what is timed meanwhile."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -104,7 +114,7 @@ def once_through(
     run: Callable[[Q], object], queries: Sequence[Q]
 ) -> tuple[NDArray[np.float64], float]:
     """Time each query once, in the order given; as `closed_loop` with one caller."""
-    with _no_collections():
+    with no_collections():
         spent, wall = _caller(run, queries, range(len(queries)), len(queries), None)
     return spent / 1e6, wall / 1e9
 
@@ -191,7 +201,7 @@ def warm_up(
     Returns:
         Queries run, seconds spent, whether the latency settled.
     """
-    with _no_collections():
+    with no_collections():
         return _warm_up(run, ring, concurrency, seconds, queries)
 
 

@@ -31,12 +31,9 @@ class Metrics:
         self._repository = repository
         self._process = psutil.Process(os.getpid())
 
-    def families(self, *, ready: bool) -> list[Family]:
-        """All of them.
-
-        Args:
-            ready: whether requests are to be sent here.
-        """
+    def families(self) -> list[Family]:
+        """All of them."""
+        ready = self._repository.ready
         return [
             _one("whet_info", Kind.GAUGE, "The server's version.", 1, (("version", __version__),)),
             _one("whet_ready", Kind.GAUGE, "Whether requests are to be sent here.", int(ready)),

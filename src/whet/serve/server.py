@@ -101,7 +101,7 @@ def serve(
     )
     loops = require("uvloop", "serve")
     with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
-        return runner.run(_until_a_signal(repository, sources, serving, sockets, on_ready))
+        return runner.run(_until_a_signal(sources, serving, sockets, on_ready))
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,6 @@ class Sockets:
 
 
 async def _until_a_signal(
-    repository: Repository,
     sources: Sources,
     serving: Serving,
     sockets: Sockets,
@@ -129,7 +128,7 @@ async def _until_a_signal(
 
     for each in _SIGNALS:
         loop.add_signal_handler(each, stop)
-    return await lived(repository, sources, serving, sockets, on_ready, ending)
+    return await lived(sources, serving, sockets, on_ready, ending)
 
 
 def _opened(path: str | Path, name: str | None, hosting: Hosting, repository: Repository) -> str:
@@ -144,7 +143,6 @@ def _opened(path: str | Path, name: str | None, hosting: Hosting, repository: Re
 
 
 async def lived(
-    repository: Repository,
     sources: Sources,
     serving: Serving,
     sockets: Sockets,
@@ -153,15 +151,13 @@ async def lived(
 ) -> bool:
     """Answer until it is told to end; whether all that was there by then got its answer."""
     regions = Regions() if serving.shared_memory else None
-    apps = _apps(repository, sources, serving, regions)
+    apps = _apps(sources, serving, regions)
     async with _up(apps, sources, serving, sockets, regions) as places:
-        for app in apps:
-            app.ready = True
+        sources.repository.open = True
         on_ready(" and ".join(places))
         await _ended(ending, sources if serving.watch else None)
         EVENTS.info("stopping")
-        for app in apps:
-            app.ready = False
+        sources.repository.open = False
     if serving.bind.uds is not None:
         serving.bind.uds.unlink(missing_ok=True)
     return await sources.close()
@@ -177,11 +173,9 @@ async def _ended(ending: asyncio.Event, watching: Sources | None) -> None:
             watch.cancel()
 
 
-def _apps(
-    repository: Repository, sources: Sources, serving: Serving, regions: Regions | None
-) -> tuple[App, ...]:
+def _apps(sources: Sources, serving: Serving, regions: Regions | None) -> tuple[App, ...]:
     """One application for all; or one for clients, and one that may change what is served."""
-    front = serving.front
+    front, repository = serving.front, sources.repository
     if serving.admin is None:
         return (App(repository, front, sources, regions),)
     return (
@@ -206,17 +200,19 @@ async def _up(
         up.append(await http(apps[0], sockets.clients, tls=serving.tls))
         if serving.grpc is not None:
             service = Service(
-                apps[0].repository,
                 sources,
-                gate=Gate(front.keys),
                 name=front.name,
                 limits=front.limits,
                 control=front.control and serving.admin is None,
-                ready=lambda: apps[0].ready,
                 regions=regions,
             )
             grpc = await over_grpc(
-                service, serving.grpc, limits=front.limits, tls=serving.tls, drain_s=drain_s
+                service,
+                serving.grpc,
+                gate=Gate(front.keys),
+                limits=front.limits,
+                tls=serving.tls,
+                drain_s=drain_s,
             )
             up.append(grpc)
         if sockets.admin is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from whet._optional import require
 from whet.errors import HostError
+from whet.serve.gate import Gate
 from whet.serve.grpc.server import At, listening
 from whet.serve.grpc.service import Service
 from whet.serve.http.app import App
@@ -131,7 +132,7 @@ async def over_http(
 
 
 async def over_grpc(
-    service: Service, at: At, *, limits: Limits, tls: Tls | None, drain_s: float
+    service: Service, at: At, *, gate: Gate, limits: Limits, tls: Tls | None, drain_s: float
 ) -> Transport:
     """Speak gRPC; arguments as of `over_http`.
 
@@ -139,7 +140,7 @@ async def over_grpc(
         HostError: it can't listen there.
         MissingExtraError: gRPC's packages aren't installed.
     """
-    server, port = await listening(service, at, limits, tls)
+    server, port = await listening(service, at, gate=gate, limits=limits, tls=tls)
     host = f"[{at.host}]" if ":" in at.host else at.host
 
     async def stop() -> None:

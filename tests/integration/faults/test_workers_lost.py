@@ -101,7 +101,7 @@ def test_one_that_hangs_while_idle_is_found(bundle: Path) -> None:
         until(lambda: victim.pid not in {w.pid for w in workers_of(running)}, 10)
         until(lambda: len(workers_of(running)) == 1, 30)
         with whet.Client(running.where) as client:
-            client.infer("net", NET.inputs(1))
+            assert client.infer("net", NET.inputs(1)).variant == "exact"
 
 
 def test_without_a_worker_it_isnt_ready(bundle: Path, tmp_path: Path) -> None:

@@ -13,10 +13,9 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from running_server import INPUTS, NET, Running, small_bundle
+from running_server import DATATYPES, INPUTS, NET, Running, small_bundle
 from tritonclient.grpc import service_pb2
 
-DATATYPES = {"uint8": "UINT8", "int64": "INT64"}
 EXPECTED = NET.answer(INPUTS)["scores"]
 
 

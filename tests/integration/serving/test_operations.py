@@ -17,12 +17,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from running_server import INPUTS, NET, Running, small_bundle
+from running_server import DATATYPES, INPUTS, NET, Running, small_bundle
 
 import whet
 from whet.errors import ServeError, UnreachableError
-
-DATATYPES = {"uint8": "UINT8", "int64": "INT64"}
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,7 @@ import numpy as np
 import psutil
 import pytest
 import tritonclient.http as triton
-from running_server import INPUTS, NET, Running, small_bundle
-
-DATATYPES = {"uint8": "UINT8", "int64": "INT64"}
+from running_server import DATATYPES, INPUTS, NET, Running, small_bundle
 
 
 @pytest.fixture(scope="module")

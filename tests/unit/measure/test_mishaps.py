@@ -13,8 +13,7 @@ from whet.errors import (
     UnsupportedOperatorError,
     WhetError,
 )
-from whet.measure.child import _failed
-from whet.measure.mishaps import crash_error, reported_error
+from whet.measure.mishaps import crash_error, reported_error, told_of
 from whet.measure.protocol import Failed
 
 
@@ -61,7 +60,7 @@ def test_refused_memory_under_a_limit_is_the_limits() -> None:
 
 
 def test_a_full_disk_is_no_fault_of_the_contender() -> None:
-    failed = _failed(OSError(errno.ENOSPC, "No space left on device", "y.npy"))
+    failed = told_of(OSError(errno.ENOSPC, "No space left on device", "y.npy"))
     error = reported_error("one", failed, None)
     assert type(error) is StorageError
     assert "y.npy" in error.message

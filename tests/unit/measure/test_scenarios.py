@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from whet.core.evidence import LayerTime, Verdict
 from whet.core.spec import Arrays, Signature
 from whet.errors import EngineError, OptionError
+from whet.measure.load.arrivals import poisson_arrivals
 from whet.measure.scenarios import (
     MultiStream,
     Offline,
@@ -23,7 +24,6 @@ from whet.measure.scenarios import (
     Server,
     SingleStream,
     outcome_of,
-    poisson_arrivals,
     run_scenario,
 )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from whet.core.units import seconds_words
 from whet.errors import OptionError
 
-__all__ = ["bursts", "evenly", "poisson", "traced"]
+__all__ = ["bursts", "evenly", "poisson", "poisson_arrivals", "traced"]
 
 Seconds = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ def evenly(rate_per_s: float, seconds: float) -> Seconds:
 
 
 def poisson(rate_per_s: float, seconds: float, seed: int) -> Seconds:
-    """At random, as from many clients that know nothing of each other.
+    """At random, as from many clients that know nothing of each other, for so long.
 
     Raises:
         OptionError: a rate or time that is not positive.
@@ -39,6 +39,19 @@ def poisson(rate_per_s: float, seconds: float, seed: int) -> Seconds:
     rng = np.random.default_rng(seed)
     count = rng.poisson(rate_per_s * seconds)
     return np.sort(rng.uniform(0.0, seconds, count))
+
+
+def poisson_arrivals(rate_per_s: float, queries: int, seed: int) -> Seconds:
+    """The same for so many: exponential gaps.
+
+    Raises:
+        OptionError: a rate that is not positive.
+    """
+    if not rate_per_s > 0:
+        raise OptionError(f"{rate_per_s} arrivals per second never come.", "Give a rate above 0.")
+    gaps = np.random.default_rng(seed).exponential(1 / rate_per_s, queries)
+    arrivals: Seconds = np.cumsum(gaps)
+    return arrivals
 
 
 def bursts(

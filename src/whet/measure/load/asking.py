@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import selectors
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from whet.errors import BusyError, LateError, RequestError, ServeError, UnreachableError
 from whet.measure.load.arrivals import Seconds
 from whet.measure.load.outcome import ANSWERED, Asked
+from whet.measure.workload import no_collections
 
 __all__ = ["Ask", "by_schedule", "in_turns", "run"]
 
@@ -58,7 +57,7 @@ async def by_schedule(ask: Ask, due: Seconds) -> list[Asked]:
         if not task.cancelled() and (fault := task.exception()) is not None:
             faults.append(fault)
 
-    with _no_collections():  # one would delay all that is due meanwhile
+    with no_collections():  # one would delay all that is due meanwhile
         began_s = time.perf_counter()
         for number, due_s in enumerate(due.tolist()):
             wait_s = began_s + due_s - time.perf_counter()
@@ -82,7 +81,7 @@ async def in_turns(ask: Ask, clients: int, seconds: float) -> tuple[list[Asked],
     """
     found: list[Asked] = []
     numbers = iter(range(1 << 62))
-    with _no_collections():
+    with no_collections():
         began_s = time.perf_counter()
 
         async def client() -> None:
@@ -91,18 +90,6 @@ async def in_turns(ask: Ask, clients: int, seconds: float) -> tuple[list[Asked],
 
         await asyncio.gather(*(client() for _ in range(clients)))
         return found, time.perf_counter() - began_s
-
-
-@contextlib.contextmanager
-def _no_collections() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 async def _one(ask: Ask, number: int, due_s: float, began_s: float, found: list[Asked]) -> None:

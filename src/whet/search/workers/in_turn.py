@@ -65,22 +65,15 @@ def in_turn_ms(
     longest = 0.0
     with ExitStack() as opened:
         asked: list[tuple[Session, Arrays]] = []
-        failing: list[int] = []
         for graph, request in graphs:
             session, _ = kept.opened(engine, graph, settings)
             opened.enter_context(session)
-            if _runs(session, request):
-                asked.append((session, request))
-            else:
-                failing.append(len(asked) + len(failing))
+            asked.append((session, request))
             now = time.monotonic()
             longest, last = max(longest, now - last), now
             if now - began + longest > _OPENING * seconds:
                 break
-        found = _in_turn(asked, seconds - (last - began)) if asked else []
-        for place in failing:
-            found.insert(place, _CANT_RUN_MS)
-        return found
+        return _in_turn(asked, seconds - (last - began))
 
 
 def _runs(session: Session, request: Arrays) -> bool:
@@ -136,8 +129,11 @@ class _Request:
 
 def _in_turn(asked: list[tuple[Session, Arrays]], seconds: float) -> list[float]:
     took: list[list[float]] = [[] for _ in asked]
-    for session, request in asked:
-        session.run(request)
+    running = [
+        (session, request, ms)
+        for (session, request), ms in zip(asked, took, strict=True)
+        if _runs(session, request)
+    ]
     least, most = _ROUNDS
     began = time.perf_counter()
     gc.disable()  # a collection would fall on any graph
@@ -145,9 +141,9 @@ def _in_turn(asked: list[tuple[Session, Arrays]], seconds: float) -> list[float]
         gone = time.perf_counter() - began
         if (done >= least and gone > _SECONDS) or (done >= _FEWEST and gone > seconds):
             break
-        for (session, request), ms in zip(asked, took, strict=True):
+        for session, request, ms in running:
             start = time.perf_counter_ns()
             session.run(request)
             ms.append((time.perf_counter_ns() - start) / 1e6)
     gc.enable()
-    return [statistics.median(ms) for ms in took]
+    return [statistics.median(ms) if ms else _CANT_RUN_MS for ms in took]

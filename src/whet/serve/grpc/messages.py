@@ -17,6 +17,7 @@ __all__ = ["message"]
 _COMPILED = "open_inference.binpb"
 
 
+@cache
 def message(name: str) -> Any:
     """The class of a message by its full name, such as ``"inference.ModelInferRequest"``.
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from whet._optional import require
 from whet.errors import HostError
+from whet.serve.gate import Gate
+from whet.serve.grpc.refusals import behind
 from whet.serve.grpc.service import Service
 from whet.serve.tls import Tls
 from whet.serve.wire.limits import Limits
@@ -29,19 +31,9 @@ class At:
     port: int
 
 
-def _gate_of(service: Service) -> Any:
-    """Looks at the key before anything is read of a message; no call is behind it by another way."""
-    interceptor: Any = require("grpc", "speak gRPC").aio.ServerInterceptor
-
-    class Keys(interceptor):  # type: ignore[misc]
-        async def intercept_service(self, continuation: Any, call: Any) -> Any:
-            error = service.refusal(call.method, call.invocation_metadata)
-            return await continuation(call) if error is None else service.refusing(error)
-
-    return Keys()
-
-
-async def listening(service: Service, at: At, limits: Limits, tls: Tls | None) -> tuple[Any, int]:
+async def listening(
+    service: Service, at: At, *, gate: Gate, limits: Limits, tls: Tls | None
+) -> tuple[Any, int]:
     """Start a server; it, and the port that it has.
 
     Raises:
@@ -50,7 +42,7 @@ async def listening(service: Service, at: At, limits: Limits, tls: Tls | None) -
     """
     grpc = require("grpc", "speak gRPC")
     server = grpc.aio.server(
-        interceptors=(_gate_of(service),),
+        interceptors=(behind(gate),),
         options=(
             ("grpc.max_receive_message_length", limits.body_bytes),
             ("grpc.max_send_message_length", -1),

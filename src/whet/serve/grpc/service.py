@@ -1,4 +1,4 @@
-"""The protocol's calls: each checks who asks, asks the models, and writes what they say."""
+"""The protocol's calls: each asks the models, and writes what they say."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, final
 
 from whet._optional import require
-from whet.errors import BusyError, RequestError, ServeError, UnknownModelError
+from whet.errors import RequestError, ServeError, UnknownModelError
 from whet.serve.described import config_of, model_metadata, regions_of, server_metadata
-from whet.serve.gate import Gate
 from whet.serve.grpc.messages import message
+from whet.serve.grpc.refusals import refused
 from whet.serve.grpc.translated import request_of, response_of
-from whet.serve.hosting.counts import statistics_of
-from whet.serve.hosting.repository import Repository
 from whet.serve.hosting.sources import Sources
 from whet.serve.inference import infer
 from whet.serve.logs import EVENTS
@@ -25,58 +23,34 @@ from whet.serve.wire.regions import Region, Regions, need_regions
 __all__ = ["Service"]
 
 _AT_ONCE = 64  # requests of one stream that are under way
-_OPEN = frozenset(  # what probes ask without a key
-    {
-        "/inference.GRPCInferenceService/ServerLive",
-        "/inference.GRPCInferenceService/ServerReady",
-        "/grpc.health.v1.Health/Check",
-    }
-)
-_CODES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    404: "NOT_FOUND",
-    413: "RESOURCE_EXHAUSTED",
-    501: "UNIMPLEMENTED",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
 
 
 @final
 class Service:
-    """The models of a repository over gRPC.
+    """Models over gRPC.
 
     Args:
-        repository: the models.
-        sources: from which models can be loaded again.
-        gate: who may ask.
+        sources: from which models come, and can be loaded again.
         name: of the server.
         limits: on requests.
         control: whether clients may have models loaded again and unloaded.
-        ready: whether requests are to be sent here.
         regions: of shared memory that clients may use; ``None`` where they may not.
     """
 
     def __init__(
         self,
-        repository: Repository,
         sources: Sources,
         *,
-        gate: Gate,
         name: str,
         limits: Limits,
         control: bool,
-        ready: Callable[[], bool],
         regions: Regions | None = None,
     ) -> None:
-        self._repository = repository
+        self._repository = sources.repository
         self._sources = sources
-        self._gate = gate
         self._name = name
         self._limits = limits
         self._control = control
-        self._ready = ready
         self._regions = regions
 
     def handlers(self) -> list[Any]:
@@ -111,60 +85,35 @@ class Service:
         ]
 
     def _unary(self, name: str, call: Callable[[Any, Any], Awaitable[Any]]) -> Any:
-        """A call behind the gate, whose errors have a code."""
+        """A call whose errors have a code, and whose faults say nothing of our insides."""
+        grpc = require("grpc", "speak gRPC")
 
-        async def guarded(request: Any, context: Any) -> Any:
+        async def called(request: Any, context: Any) -> Any:
             try:
                 return await call(request, context)
             except ServeError as error:
-                return await _refused(context, error)
+                return await refused(context, error)
+            except Exception:  # noqa: BLE001 (clients hear nothing of its insides)
+                EVENTS.exception("a request failed")
+                return await context.abort(grpc.StatusCode.INTERNAL, "Something went wrong here.")
 
-        return require("grpc", "speak gRPC").unary_unary_rpc_method_handler(
-            _reported(guarded),
+        return grpc.unary_unary_rpc_method_handler(
+            called,
             request_deserializer=message(f"{name}Request").FromString,
             response_serializer=message(f"{name}Response").SerializeToString,
         )
-
-    def refusal(self, method: str, metadata: Any) -> ServeError | None:
-        """Why a call isn't let in; ``None`` where it is.
-
-        Args:
-            method: its path.
-            metadata: that it brings.
-        """
-        if method in _OPEN:
-            return None
-        given = dict(metadata or ())
-        try:
-            self._gate.check(
-                *(_bytes(given.get(name, "")) for name in ("authorization", "x-api-key"))
-            )
-        except ServeError as error:
-            return error
-        return None
-
-    def refusing(self, error: ServeError) -> Any:
-        """What takes a call that isn't let in: it reads nothing of it."""
-
-        async def refuse(_: Any, context: Any) -> Any:
-            return await _refused(context, error)
-
-        return require("grpc", "speak gRPC").unary_unary_rpc_method_handler(refuse)
 
     async def _live(self, _: Any, __: Any) -> Any:
         return message("inference.ServerLiveResponse")(live=True)
 
     async def _is_ready(self, _: Any, __: Any) -> Any:
-        return message("inference.ServerReadyResponse")(ready=self._all_ready())
-
-    def _all_ready(self) -> bool:
-        return self._ready() and all(entry.hosted.answers for entry in self._repository)
+        return message("inference.ServerReadyResponse")(ready=self._repository.ready)
 
     async def _check(self, request: Any, _: Any) -> Any:
         """Of the server as a whole, or of a model by its name."""
-        ready = self._all_ready()
+        ready = self._repository.ready
         if request.service not in {"", "inference.GRPCInferenceService"}:
-            ready = self._ready() and self._repository.find(request.service).hosted.answers
+            ready = self._repository.open and self._repository.find(request.service).hosted.answers
         status = "SERVING" if ready else "NOT_SERVING"
         return message("grpc.health.v1.HealthCheckResponse")(status=status)
 
@@ -191,11 +140,7 @@ class Service:
         return _message_of("inference.ModelConfigResponse", {"config": config_of(hosted)})
 
     async def _statistics(self, request: Any, _: Any) -> Any:
-        one = [self._repository.find(request.name, request.version)] if request.name else None
-        stats = [
-            statistics_of(e.hosted.name, e.hosted.version, e.counts)
-            for e in one or self._repository
-        ]
+        stats = self._repository.statistics(request.name, request.version)
         return _message_of("inference.ModelStatisticsResponse", {"model_stats": stats})
 
     async def _index(self, _: Any, __: Any) -> Any:
@@ -286,36 +231,7 @@ class Service:
             return response(error_message="Something went wrong here.")
 
 
-def _reported(call: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
-    """A fault of ours is logged, and clients hear nothing of its insides."""
-
-    async def called(request: Any, context: Any) -> Any:
-        grpc = require("grpc", "speak gRPC")
-        try:
-            return await call(request, context)
-        except grpc.aio.AbortError:
-            raise
-        except Exception:  # noqa: BLE001 (clients hear nothing of its insides)
-            EVENTS.exception("a request failed")
-            return await context.abort(grpc.StatusCode.INTERNAL, "Something went wrong here.")
-
-    return called
-
-
-async def _refused(context: Any, error: ServeError) -> Any:
-    grpc = require("grpc", "speak gRPC")
-    code = getattr(grpc.StatusCode, _CODES.get(error.status, "INTERNAL"))
-    trailing: tuple[tuple[str, str], ...] = ()
-    if isinstance(error, BusyError):
-        trailing = (("retry-after", str(max(1, math.ceil(error.retry_after_s)))),)
-    return await context.abort(code, str(error), trailing)
-
-
 def _message_of(name: str, told: Mapping[str, object]) -> Any:
     """A message of what is told as JSON; what only JSON has is left out."""
     parse = require("google.protobuf.json_format", "speak gRPC").ParseDict
     return parse(told, message(name)(), ignore_unknown_fields=True)
-
-
-def _bytes(value: str | bytes) -> bytes:
-    return value if isinstance(value, bytes) else value.encode()

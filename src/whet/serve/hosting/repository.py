@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from whet.errors import UnknownModelError
-from whet.serve.hosting.counts import Counts
+from whet.serve.hosting.counts import Counts, statistics_of
 from whet.serve.hosting.hosted import Hosted
 
 __all__ = ["Entry", "Repository"]
@@ -23,14 +23,24 @@ class Entry:
 
 @final
 class Repository:
-    """Models by name, of each its versions; the last one answers where none is named."""
+    """Models by name, of each its versions; the last one answers where none is named.
+
+    Attributes:
+        open: whether requests are to be sent here.
+    """
 
     def __init__(self) -> None:
+        self.open = False
         self._models: dict[str, dict[str, Entry]] = {}
 
     def __iter__(self) -> Iterator[Entry]:
         for versions in self._models.values():
             yield from versions.values()
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are to be sent here, and all models would answer them."""
+        return self.open and all(entry.hosted.answers for entry in self)
 
     def put(self, hosted: Hosted) -> Hosted | None:
         """Let a model answer; what answered under its name and version before."""
@@ -60,6 +70,17 @@ class Repository:
         if entry is None:
             raise _unknown(name, version)
         return entry
+
+    def statistics(self, name: str = "", version: str = "") -> list[dict[str, object]]:
+        """What a model did, as the protocol has it; what all did, where none is named.
+
+        Raises:
+            UnknownModelError: there is none of that name or version.
+        """
+        return [
+            statistics_of(entry.hosted.name, entry.hosted.version, entry.counts)
+            for entry in ([self.find(name, version)] if name else self)
+        ]
 
     def versions(self, name: str) -> tuple[str, ...]:
         """All versions of a model, in the order in which they came."""

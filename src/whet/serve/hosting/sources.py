@@ -31,6 +31,7 @@ class Sources:
 
     Attributes:
         folders: as they were given.
+        repository: see above.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Sources:
     ) -> None:
         self.folders: Mapping[str, Path] = dict(folders)
         self._hosting = hosting
-        self._repository = repository
+        self.repository = repository
         self._drain_s = drain_s
         self._loading = asyncio.Lock()
         self._ending: set[asyncio.Task[bool]] = set()
@@ -53,7 +54,7 @@ class Sources:
         """All models, with those that don't answer, as the protocol lists them."""
         found = []
         for name in self.folders:
-            versions = self._repository.versions(name)
+            versions = self.repository.versions(name)
             state = "READY" if versions else "UNAVAILABLE"
             reason = "" if versions else self._reasons.get(name, "unloaded")
             found += [
@@ -64,7 +65,7 @@ class Sources:
 
     def serves(self, name: str) -> bool:
         """Whether a model of that name answers."""
-        return bool(self._repository.versions(name))
+        return bool(self.repository.versions(name))
 
     async def load(self, name: str) -> None:
         """Open a model anew and let it answer in the place of the old one.
@@ -82,7 +83,7 @@ class Sources:
                 EVENTS.error("a model failed to load", extra={"model": name, "reason": str(error)})
                 raise ServeError(f"failed to load '{name}', which goes on as it was.") from error
             self._reasons.pop(name, None)
-            before = self._repository.put(hosted)
+            before = self.repository.put(hosted)
             EVENTS.info("a model was loaded", extra={"model": name})
         if before is not None:
             self._end([before])
@@ -95,13 +96,13 @@ class Sources:
         """
         self._known(name)
         async with self._loading:  # what is being loaded is unloaded too
-            if self._repository.versions(name):
-                self._end(self._repository.drop(name))
+            if self.repository.versions(name):
+                self._end(self.repository.drop(name))
                 EVENTS.info("a model was unloaded", extra={"model": name})
 
     async def close(self) -> bool:
         """End all models; whether all that was there by then got its answer."""
-        held = [entry.hosted for entry in self._repository]
+        held = [entry.hosted for entry in self.repository]
         ended = [await hosted.close(self._drain_s) for hosted in held]
         others = await asyncio.gather(*self._ending)
         return all(ended) and all(others)

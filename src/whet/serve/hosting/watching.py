@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from whet.bundle.check import MANIFEST
 from whet.errors import ServeError
 from whet.serve.hosting.sources import Sources
 
 __all__ = ["watched"]
 
 _EVERY_S = 1.0  # asked for its name a folder costs microseconds
-_MANIFEST = "manifest.json"
 
 _Stamp = tuple[int, int] | None
 
@@ -45,7 +45,7 @@ async def watched(sources: Sources) -> None:
 def _stamp(folder: Path) -> _Stamp:
     """What a new manifest has otherwise; ``None`` while there is none."""
     try:
-        status = (folder / _MANIFEST).stat()
+        status = (folder / MANIFEST).stat()
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns

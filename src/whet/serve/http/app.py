@@ -113,15 +113,6 @@ class App:
                 "shm_unregister": lambda r, _: _unregistered(regions, r.model),
             }
 
-    @property
-    def ready(self) -> bool:
-        """Whether requests are to be sent here."""
-        return self._told.ready
-
-    @ready.setter
-    def ready(self, ready: bool) -> None:
-        self._told.ready = ready
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":

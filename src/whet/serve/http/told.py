@@ -9,7 +9,6 @@ import msgspec
 
 from whet.monitor.exposition.negotiation import exposed
 from whet.serve.described import config_of, model_metadata, regions_of, server_metadata
-from whet.serve.hosting.counts import statistics_of
 from whet.serve.hosting.repository import Repository
 from whet.serve.hosting.sources import Sources
 from whet.serve.http.compat import tensorflow
@@ -31,9 +30,6 @@ class Told:
         sources: where they come from; ``None`` where they stay as they are.
         name: of the server.
         regions: of shared memory; ``None`` where there are none.
-
-    Attributes:
-        ready: whether requests are to be sent here.
     """
 
     def __init__(
@@ -43,7 +39,6 @@ class Told:
         name: str,
         regions: Regions | None = None,
     ) -> None:
-        self.ready = False
         self._repository = repository
         self._sources = sources
         self._regions = regions
@@ -77,16 +72,12 @@ class Told:
         """
         return self._answers[route.name](route, headers)
 
-    @property
-    def _answers_all(self) -> bool:
-        return self.ready and all(entry.hosted.answers for entry in self._repository)
-
     def _is_ready(self, *_: object) -> Reply:
-        ready = self._answers_all
+        ready = self._repository.ready
         return _json({"ready": ready}, 200 if ready else 503)
 
     def _ping(self, *_: object) -> Reply:
-        ready = self._answers_all
+        ready = self._repository.ready
         return _json({"status": "Healthy" if ready else "Unhealthy"}, 200 if ready else 503)
 
     def _model(self, route: Route, _: object) -> Reply:
@@ -102,15 +93,7 @@ class Told:
         return _json(config_of(self._repository.find(route.model, route.version).hosted))
 
     def _stats(self, route: Route, _: object) -> Reply:
-        one = [self._repository.find(route.model, route.version)] if route.model else None
-        return _json(
-            {
-                "model_stats": [
-                    statistics_of(e.hosted.name, e.hosted.version, e.counts)
-                    for e in one or self._repository
-                ]
-            }
-        )
+        return _json({"model_stats": self._repository.statistics(route.model, route.version)})
 
     def _index(self, *_: object) -> Reply:
         if self._sources is not None:
@@ -124,7 +107,7 @@ class Told:
 
     def _exposed(self, _: Route, headers: Mapping[bytes, bytes]) -> Reply:
         accept = headers.get(b"accept", b"").decode("latin-1")
-        kind, text = exposed(self._metrics.families(ready=self.ready), accept)
+        kind, text = exposed(self._metrics.families(), accept)
         return Reply(200, (text,), ((b"content-type", kind.encode()),))
 
     def _shm_status(self, route: Route, _: object) -> Reply:

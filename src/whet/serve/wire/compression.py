@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 
+from whet.core.preferences import preferences
 from whet.errors import RequestError
 
 __all__ = ["CODINGS", "chosen_coding", "packed", "unpacked"]
@@ -53,19 +54,7 @@ def chosen_coding(accepted: str) -> str | None:
     Where several are taken equally well it is the first.
     """
     best, found = 0.0, None
-    for part in accepted.split(","):
-        name, _, options = part.partition(";")
-        quality = _quality(options)
-        if name.strip().lower() in _WINDOW and quality > best:
-            best, found = quality, name.strip().lower()
+    for name, _, weight in preferences(accepted):
+        if name in _WINDOW and weight > best:
+            best, found = weight, name
     return found
-
-
-def _quality(options: str) -> float:
-    key, _, value = options.partition("=")
-    if key.strip().lower() != "q":
-        return 1.0
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0

@@ -6,7 +6,8 @@ Sizes are checked against `Limits` and against each other before anything is mad
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 
 from whet.errors import RequestError
 from whet.serve.wire.datatypes import BYTES, NUMPY, unpack_bytes
-from whet.serve.wire.json_text import flattened
 from whet.serve.wire.limits import Limits
 
 __all__ = [
@@ -107,6 +107,18 @@ def values_of_bytes(
     return values.reshape(shape)
 
 
+def _holds_texts(data: Iterable[Any]) -> bool:
+    """Whether there is a text at any depth; level by level, which costs little beside an array."""
+    while True:
+        kinds = set(map(type, data))
+        if str in kinds:
+            return True
+        if list not in kinds:
+            return False
+        whole = data if kinds == {list} else (each for each in data if isinstance(each, list))
+        data = list(chain.from_iterable(whole))
+
+
 def numbers_of(name: str, datatype: str, data: Sequence[Any]) -> NDArray[np.generic]:
     """Lists of numbers, nested or flat, as an array, where the datatype has such numbers.
 
@@ -114,8 +126,7 @@ def numbers_of(name: str, datatype: str, data: Sequence[Any]) -> NDArray[np.gene
         RequestError: it has not, or rows are of unequal length.
     """
     dtype = NUMPY[datatype]
-    if any(isinstance(each, str) for each in flattened(data)):
-        # As an array of texts, each would take as much as the longest.
+    if _holds_texts(data):  # as an array of texts, each would take as much as the longest
         raise RequestError(f"Input '{short(name)}' holds texts.", "Give numbers.")
     try:
         values = np.array(data) if len(data) else np.empty(0, dtype)

@@ -5,14 +5,12 @@ It opens variants of a bundle, answers what it is asked, and never outlives its 
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
 import socket
 import sys
 import time
-import traceback
 from contextlib import ExitStack
 from typing import final
 
@@ -20,18 +18,18 @@ import msgspec
 
 from whet.bundle.golden import load_goldens
 from whet.bundle.read import read_bundle
+from whet.core.children import die_with
 from whet.core.spec import Arrays
-from whet.errors import EngineError, WhetError
+from whet.errors import EngineError
+from whet.measure.mishaps import told_of
 from whet.serve.loaded import Loaded, load_from
 from whet.serve.workers.area import Area, rows_of
-from whet.serve.workers.messages import Answered, Ask, Command, Failed, Open, Opened, Pong, Reply
+from whet.serve.workers.messages import Answered, Ask, Command, Open, Opened, Pong, Reply
 
 __all__ = ["MOST_BYTES", "main"]
 
 MOST_BYTES = 1 << 18
 """Of a message."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 @final
@@ -82,32 +80,18 @@ def _row_s(loaded: Loaded, inputs: Arrays) -> float:
     return (time.monotonic() - began_s) / rows_of(inputs)
 
 
-def _failed(error: Exception) -> Failed:
-    if isinstance(error, WhetError):
-        return Failed(type(error).__name__, error.message, error.remedy)
-    traceback.print_exception(error)
-    return Failed("EngineError", f"{type(error).__name__}: {error}", "")
-
-
-def _die_with(parent: int) -> None:
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked
-        os._exit(1)
-
-
 def main() -> None:
     """Answer until the socket closes."""
     parent, control, memory = (int(word) for word in sys.argv[1:4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
-    _die_with(parent)
+    die_with(parent)
     engines = _Engines(Area(memory))
     with socket.socket(fileno=control) as link:
         while raw := link.recv(MOST_BYTES):
             try:
                 reply = engines.do(msgspec.json.decode(raw, type=Command))
             except Exception as error:  # noqa: BLE001 (whatever happens is told to the parent)
-                reply = _failed(error)
+                reply = told_of(error)
             link.send(msgspec.json.encode(reply))
 
 

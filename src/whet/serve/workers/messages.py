@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
+from whet.measure.protocol import Failed
+
 __all__ = [
     "Answered",
     "Ask",
     "Command",
-    "Failed",
     "Open",
     "Opened",
     "Ping",
@@ -71,14 +72,6 @@ class Ping(_Message, frozen=True):
 
 class Pong(_Message, frozen=True):
     """Somebody is there."""
-
-
-class Failed(_Message, frozen=True):
-    """An error: the name of its class in `whet.errors`, its sentence and its remedy."""
-
-    error: str
-    message: str
-    remedy: str
 
 
 Command = Open | Ask | Ping

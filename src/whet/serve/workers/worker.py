@@ -21,16 +21,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-import whet.errors
+from whet.core.children import import_path
 from whet.core.spec import Arrays
-from whet.errors import EngineError, HostError, ServeError, WhetError, WorkerLostError
+from whet.errors import HostError, ServeError, WorkerLostError
+from whet.measure.mishaps import reported_error
+from whet.measure.protocol import Failed
 from whet.serve.workers.area import Area, rows_of
 from whet.serve.workers.child import MOST_BYTES
 from whet.serve.workers.messages import (
     Answered,
     Ask,
     Command,
-    Failed,
     Open,
     Opened,
     Ping,
@@ -164,7 +165,7 @@ class Worker:
             raise self._lost("died")
         reply: Reply = msgspec.json.decode(raw, type=Reply)
         if isinstance(reply, Failed):
-            raise _error_of(reply)
+            raise reported_error("worker", reply, None)
         return reply
 
     def _lost(self, how: str) -> WorkerLostError:
@@ -173,11 +174,9 @@ class Worker:
 
 
 def _started(theirs: socket.socket, area: Area, cores: tuple[int, ...]) -> subprocess.Popen[bytes]:
-    package = str(Path(whet.errors.__file__).resolve().parent.parent)
-    inherited = os.environ.get("PYTHONPATH")
     env = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([package, inherited] if inherited else [package]),
+        "PYTHONPATH": import_path(),
         "OMP_NUM_THREADS": str(len(cores)),
         "OPENBLAS_NUM_THREADS": "1",
     }
@@ -191,10 +190,3 @@ def _started(theirs: socket.socket, area: Area, cores: tuple[int, ...]) -> subpr
         pass_fds=ends,
         start_new_session=True,
     )
-
-
-def _error_of(failed: Failed) -> WhetError:
-    kind = getattr(whet.errors, failed.error, EngineError)
-    if not (isinstance(kind, type) and issubclass(kind, WhetError)):
-        kind = EngineError
-    return kind(failed.message, failed.remedy)

@@ -23,7 +23,8 @@ SHARED = sorted(
 
 
 def test_the_compiled_file_is_up_to_date(repo_root: Path) -> None:
-    subprocess.run([sys.executable, "scripts/protocol.py", "--check"], cwd=repo_root, check=True)
+    command = [sys.executable, "scripts/protocol.py", "--check"]
+    assert subprocess.run(command, cwd=repo_root, check=False).returncode == 0
 
 
 def test_most_of_the_protocol_is_there() -> None:

@@ -143,7 +143,7 @@ def test_statistics_count_what_happened(client: Client) -> None:
 def test_health(client: Client) -> None:
     assert client.ask("/v2/health/live")[0] == 200
     assert client.ask("/v2/health/ready")[0] == 200
-    client.app.ready = False
+    client.app.repository.open = False
     assert client.ask("/v2/health/ready")[0] == 503
     assert client.ask("/v2/health/live")[0] == 200
 
